@@ -1,0 +1,19 @@
+"""The two exceptions that cross rooms on purpose.
+
+Everything a user can cause (a broken file, a wrong option, a volume that is no CT) is an `InputError` whose message is
+one line: what is wrong, where, and what to do. The command line turns it into exit code 2, a node into a diagnostic.
+Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """The input is at fault, not the program. `str(error)` is one line that a user can act on."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class CancelledError(RuntimeError):
+    """The caller asked long-running work to stop and it did, leaving nothing half-done."""

@@ -1,0 +1,215 @@
+"""Where voxels are: the one mapping between indices, LPS millimetres and ROS metres.
+
+Points are given as `(..., 3)` arrays. Index points are in file order `(i, j, k)` = (column, row, slice) and may be
+fractional; the center of the first voxel is `(0, 0, 0)`. Arrays of voxels are indexed `[k, j, i]`: `Geometry.shape` is
+the array's shape, `Geometry.size` the same three numbers in file order, and everything that a file stores per axis
+(size, spacing, direction columns) is in file order `(i, j, k)`.
+
+LPS is DICOM's patient frame: +x to the patient's left, +y to the posterior, +z to the superior. The ROS frame `ct_lps`
+has the same axes in metres, so that the two differ by a factor of 1000 and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MM_PER_M = 1000.0
+
+Vector = tuple[float, float, float]
+Matrix = tuple[Vector, Vector, Vector]
+
+IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of voxels, half-open like a slice: `start` inside, `stop` outside, both `(i, j, k)`.
+
+    Raises `ValueError` where `stop` is not beyond `start` on every axis.
+    """
+
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        if any(b <= a for a, b in zip(self.start, self.stop, strict=True)):
+            raise ValueError(f"box from {self.start} to {self.stop} is empty")
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Voxels along `(i, j, k)`."""
+        i, j, k = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return i, j, k
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The index that cuts this box out of an array `[k, j, i]`."""
+        i, j, k = (slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+        return k, j, i
+
+    def padded(self, margin: tuple[int, int, int], size: tuple[int, int, int]) -> Box:
+        """This box grown by `margin` voxels on both sides of each axis, cut off at a grid of `size`."""
+        start = tuple(max(0, a - m) for a, m in zip(self.start, margin, strict=True))
+        stop = tuple(min(n, b + m) for b, m, n in zip(self.stop, margin, size, strict=True))
+        return Box(start, stop)  # type: ignore[arg-type]
+
+    @staticmethod
+    def around(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Box | None:
+        """The smallest box that holds every non-zero voxel of `mask` `[k, j, i]`; None where there is none."""
+        in_slice = mask.any(axis=2)  # (K, J): the one pass over all voxels
+        k = np.flatnonzero(in_slice.any(axis=1))
+        if k.size == 0:
+            return None
+        j = np.flatnonzero(in_slice.any(axis=0))
+        i = np.flatnonzero(mask[k[0] : k[-1] + 1, j[0] : j[-1] + 1].any(axis=(0, 1)))
+        return Box((int(i[0]), int(j[0]), int(k[0])), (int(i[-1]) + 1, int(j[-1]) + 1, int(k[-1]) + 1))
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """An immutable voxel grid in LPS millimetres.
+
+    Attributes:
+        size: voxels along `(i, j, k)`.
+        spacing_mm: distance between voxel centers along `(i, j, k)`.
+        origin_mm: LPS position of the center of voxel `(0, 0, 0)`.
+        direction: 3x3 orthonormal matrix; column `a` is the LPS direction in which index `a` grows.
+
+    Raises:
+        ValueError: size or spacing not positive, a number that is not finite, or a direction that is not orthonormal.
+    """
+
+    size: tuple[int, int, int]
+    spacing_mm: Vector = (1.0, 1.0, 1.0)
+    origin_mm: Vector = (0.0, 0.0, 0.0)
+    direction: Matrix = IDENTITY
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        object.__setattr__(self, "spacing_mm", tuple(float(s) for s in self.spacing_mm))
+        object.__setattr__(self, "origin_mm", tuple(float(o) for o in self.origin_mm))
+        matrix = np.asarray(self.direction, dtype=float).reshape(3, 3)
+        object.__setattr__(self, "direction", tuple(tuple(float(v) for v in row) for row in matrix))
+        if len(self.size) != 3 or min(self.size) < 1:
+            raise ValueError(f"size {self.size} must be three positive numbers of voxels")
+        if len(self.spacing_mm) != 3 or not all(np.isfinite(self.spacing_mm)) or min(self.spacing_mm) <= 0:
+            raise ValueError(f"spacing {self.spacing_mm} must be three positive lengths in mm")
+        if len(self.origin_mm) != 3 or not all(np.isfinite(self.origin_mm)):
+            raise ValueError(f"origin {self.origin_mm} must be three finite coordinates in mm")
+        if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
+            raise ValueError(f"direction {self.direction} is not orthonormal")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an array on this grid, `(K, J, I)`."""
+        i, j, k = self.size
+        return k, j, i
+
+    @property
+    def direction_matrix(self) -> NDArray[np.float64]:
+        """`direction` as a 3x3 array."""
+        return np.array(self.direction)
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of one voxel."""
+        return float(np.prod(self.spacing_mm))
+
+    @property
+    def extent_mm(self) -> Vector:
+        """Edge lengths of the grid along `(i, j, k)`, voxel borders included."""
+        i, j, k = (n * s for n, s in zip(self.size, self.spacing_mm, strict=True))
+        return i, j, k
+
+    @property
+    def is_right_handed(self) -> bool:
+        """True where the index axes form a right-handed frame, as ROS poses and outward windings require."""
+        return bool(np.linalg.det(self.direction_matrix) > 0)
+
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """4x4 matrix from homogeneous `(i, j, k, 1)` to LPS millimetres."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.direction_matrix * np.array(self.spacing_mm)
+        matrix[:3, 3] = self.origin_mm
+        return matrix
+
+    def index_to_lps(self, points_ijk: ArrayLike) -> NDArray[np.float64]:
+        """LPS millimetres of index points, `(..., 3)` to `(..., 3)`."""
+        affine = self.affine
+        return np.asarray(points_ijk, dtype=float) @ affine[:3, :3].T + affine[:3, 3]
+
+    def lps_to_index(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """Fractional indices `(i, j, k)` of LPS points in mm, `(..., 3)` to `(..., 3)`."""
+        affine = self.affine
+        return (np.asarray(points_mm, dtype=float) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+
+    def index_to_ros(self, points_ijk: ArrayLike) -> NDArray[np.float64]:
+        """Metres in the frame `ct_lps` of index points, `(..., 3)` to `(..., 3)`."""
+        return lps_to_ros(self.index_to_lps(points_ijk))
+
+    def ros_to_index(self, points_m: ArrayLike) -> NDArray[np.float64]:
+        """Fractional indices of points in metres in the frame `ct_lps`, `(..., 3)` to `(..., 3)`."""
+        return self.lps_to_index(ros_to_lps(points_m))
+
+    def crop(self, box: Box) -> Geometry:
+        """The geometry of the voxels in `box`, each at the place where it was.
+
+        Raises `ValueError` where the box reaches beyond the grid.
+        """
+        if min(box.start) < 0 or any(b > n for b, n in zip(box.stop, self.size, strict=True)):
+            raise ValueError(f"box from {box.start} to {box.stop} reaches beyond a grid of {self.size}")
+        origin = self.index_to_lps(box.start)
+        return replace(self, size=box.size, origin_mm=tuple(origin))
+
+    def flip(self, axis: int) -> Geometry:
+        """The same grid counted from the other end of index axis `axis` (0 = i, 1 = j, 2 = k)."""
+        last = [0, 0, 0]
+        last[axis] = self.size[axis] - 1
+        direction = self.direction_matrix
+        direction[:, axis] *= -1
+        return replace(self, origin_mm=tuple(self.index_to_lps(last)), direction=_matrix(direction))
+
+    def permute(self, axes: tuple[int, int, int]) -> Geometry:
+        """The same grid with its index axes in another order: new axis `a` is old axis `axes[a]`."""
+        a, b, c = axes
+        return Geometry(
+            size=(self.size[a], self.size[b], self.size[c]),
+            spacing_mm=(self.spacing_mm[a], self.spacing_mm[b], self.spacing_mm[c]),
+            origin_mm=self.origin_mm,
+            direction=_matrix(self.direction_matrix[:, list(axes)]),
+        )
+
+    def resampled(self, spacing_mm: Vector) -> Geometry:
+        """A grid of another spacing over the same extent: the outer voxel borders at the start coincide.
+
+        The size is rounded to the nearest, so that the far border moves by at most half a new voxel.
+        """
+        size = [max(1, round(n * s / t)) for n, s, t in zip(self.size, self.spacing_mm, spacing_mm, strict=True)]
+        first = [(t / s - 1) / 2 for s, t in zip(self.spacing_mm, spacing_mm, strict=True)]
+        return Geometry(tuple(size), spacing_mm, tuple(self.index_to_lps(first)), self.direction)  # type: ignore[arg-type]
+
+    def is_same_grid(self, other: Geometry, tolerance_mm: float = 1e-2) -> bool:
+        """True where sizes agree and no corner of the two grids is further apart than `tolerance_mm`."""
+        if self.size != other.size:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.size], indexing="ij")).reshape(3, -1).T
+        return bool(np.abs(self.index_to_lps(corners) - other.index_to_lps(corners)).max() <= tolerance_mm)
+
+
+def lps_to_ros(points_mm: ArrayLike) -> NDArray[np.float64]:
+    """Metres in the frame `ct_lps` of LPS points in mm: same axes, another unit."""
+    return np.asarray(points_mm, dtype=float) / MM_PER_M
+
+
+def ros_to_lps(points_m: ArrayLike) -> NDArray[np.float64]:
+    """LPS points in mm of points in metres in the frame `ct_lps`."""
+    return np.asarray(points_m, dtype=float) * MM_PER_M
+
+
+def _matrix(array: NDArray[np.float64]) -> Matrix:
+    a, b, c = (tuple(float(v) for v in row) for row in array)
+    return a, b, c  # type: ignore[return-value]

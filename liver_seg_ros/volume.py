@@ -1,0 +1,111 @@
+"""The two types that flow through the house: a CT (`Volume`) and its segmentation (`LabelVolume`).
+
+Both are an array `[k, j, i]` on a right-handed `Geometry`. Real files also come left-handed; `make_right_handed` is
+called once, at reading, so that nothing behind it has to think about winding or mirrored poses again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.labels import STRUCTURES
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def new_uid() -> str:
+    """An identifier for a volume that has none of its own (a DICOM series has its Series Instance UID)."""
+    return uuid4().hex
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A CT in Hounsfield units.
+
+    Attributes:
+        array: `(K, J, I)` int16, Hounsfield units; made read-only.
+        geometry: the right-handed grid of `array`.
+        uid: what the series is called on the wire and in reports.
+
+    Raises:
+        ValueError: wrong type or shape, or a left-handed geometry (see `make_right_handed`).
+    """
+
+    array: NDArray[np.int16]
+    geometry: Geometry
+    uid: str = field(default_factory=new_uid)
+
+    def __post_init__(self) -> None:
+        _check(self.array, self.geometry, np.dtype(np.int16), "CT")
+        object.__setattr__(self, "array", _read_only(self.array))
+
+    def crop(self, box: Box) -> Volume:
+        """The voxels in `box`, sharing memory with this volume."""
+        return Volume(self.array[box.slices], self.geometry.crop(box), self.uid)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelVolume:
+    """A segmentation: one structure's value per voxel, as `labels.STRUCTURES` lists them, 0 elsewhere.
+
+    Attributes:
+        array: `(K, J, I)` uint8; made read-only.
+        geometry: the right-handed grid of `array`.
+        uid: that of the CT it belongs to.
+
+    Raises:
+        ValueError: wrong type or shape, or a left-handed geometry.
+    """
+
+    array: NDArray[np.uint8]
+    geometry: Geometry
+    uid: str = field(default_factory=new_uid)
+
+    def __post_init__(self) -> None:
+        _check(self.array, self.geometry, np.dtype(np.uint8), "label volume")
+        object.__setattr__(self, "array", _read_only(self.array))
+
+    def mask(self, value: int) -> NDArray[np.bool_]:
+        """`(K, J, I)` bool: where the label is `value`."""
+        return self.array == value
+
+    def counts(self) -> dict[str, int]:
+        """Voxels per structure of the table, zero included."""
+        histogram = np.bincount(self.array.reshape(-1), minlength=256)
+        return {structure.name: int(histogram[structure.value]) for structure in STRUCTURES}
+
+    def crop(self, box: Box) -> LabelVolume:
+        """The voxels in `box`, sharing memory with this volume."""
+        return LabelVolume(self.array[box.slices], self.geometry.crop(box), self.uid)
+
+
+def make_right_handed(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:
+    """The same voxels at the same places on a right-handed grid.
+
+    A left-handed grid is flipped along its slice axis; a right-handed one comes back as it is. The array returned may
+    be a view of `array`.
+    """
+    if geometry.is_right_handed:
+        return array, geometry
+    return array[::-1], geometry.flip(2)
+
+
+def _check(array: NDArray[np.generic], geometry: Geometry, dtype: np.dtype[np.generic], what: str) -> None:
+    if array.dtype != dtype:
+        raise ValueError(f"a {what} holds {dtype}, not {array.dtype}")
+    if array.shape != geometry.shape:
+        raise ValueError(f"{what} of shape {array.shape} on a grid of shape {geometry.shape}")
+    if not geometry.is_right_handed:
+        raise ValueError(f"{what} on a left-handed grid; call make_right_handed first")
+
+
+def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
