@@ -1,0 +1,215 @@
+"""What a run found and how it went: the `report.json` that the command line, the demo and the nodes all write.
+
+A `Report` is plain data and turns into JSON as it stands: the fields below are the keys of the file. Numbers carry
+their unit in their name; what was not measured is null, never zero.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from liver_seg_ros.files.atomic import written_beside
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import LIVER, TUMOR
+
+#: Raised when a key of `report.json` changes its meaning or goes away.
+FORMAT = 1
+
+_REPORTED_PACKAGES = ("liver_seg_ros", "numpy", "SimpleITK", "onnxruntime", "vtk")
+
+
+class Measurement(Protocol):
+    """What a report takes over of a structure (`reconstruction.measurements.StructureMeasurement` has it all)."""
+
+    @property
+    def structure(self) -> Any: ...  # a `labels.Structure`
+    @property
+    def volume_ml(self) -> float: ...
+    @property
+    def largest_diameter_mm(self) -> float: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def triangles(self) -> int | None: ...
+    @property
+    def watertight(self) -> bool | None: ...
+
+
+@dataclass(frozen=True)
+class StructureReport:
+    """One structure.
+
+    Attributes:
+        volume_ml: volume of its own voxels (of the liver: without the tumors and vessels inside it).
+        largest_diameter_mm: the largest distance between two of its points, of its largest part.
+        count: connected parts; of the tumor: lesions.
+        triangles: of its mesh; None where no mesh was made.
+        watertight: whether the mesh is closed; None where no mesh was made.
+    """
+
+    volume_ml: float
+    largest_diameter_mm: float
+    count: int
+    triangles: int | None = None
+    watertight: bool | None = None
+
+
+@dataclass(frozen=True)
+class GeometryReport:
+    """A grid as `Geometry` has it (file order i, j, k; LPS mm), with `orientation`: where i, j and k grow to, as LPS."""
+
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin_mm: tuple[float, float, float]
+    direction: tuple[tuple[float, float, float], ...]
+    orientation: str
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """Which weights ran: enough to find them again."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run; see `report.json` in the README for an example.
+
+    Attributes:
+        input: the file, folder or topic that was read.
+        uid: that of the volume.
+        geometry: the grid of the labels.
+        synthetic: whether the input is a phantom; None where nothing says what it is.
+        liver_found: whether there is a liver in the labels.
+        message: one line for a human; the reason where no liver was found.
+        structures: per structure name of the label table.
+        lesions: connected tumors.
+        dice: per structure, where the truth is known (see `scores.dice`); None where it is not.
+        seconds: per stage, in the order in which they ran.
+        runtime: what ran the networks; None where none ran.
+        peak_memory_mb: the largest resident size that the process had until the report was made.
+        models: the networks that ran; empty where none did.
+        versions: of this package, Python, and the libraries that the numbers depend on.
+    """
+
+    input: str
+    uid: str
+    geometry: GeometryReport
+    liver_found: bool
+    message: str = ""
+    synthetic: bool | None = None
+    structures: Mapping[str, StructureReport] = field(default_factory=dict)
+    lesions: int = 0
+    dice: Mapping[str, float] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_mb: float = 0.0
+    runtime: str | None = None
+    models: tuple[ModelReport, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers."""
+        return asdict(self)
+
+
+def build_report(
+    *,
+    input: str,
+    uid: str,
+    geometry: Geometry,
+    measurements: Iterable[Measurement],
+    seconds: Mapping[str, float],
+    message: str = "",
+    synthetic: bool | None = None,
+    dice: Mapping[str, float] | None = None,
+    runtime: str | None = None,
+    models: Iterable[ModelReport] = (),
+) -> Report:
+    """A `Report` with what can be looked up filled in: counts, versions, and the peak memory of this process so far."""
+    structures = {
+        m.structure.name: StructureReport(
+            round(m.volume_ml, 3), round(m.largest_diameter_mm, 2), m.count, m.triangles, m.watertight
+        )
+        for m in measurements
+    }
+    liver, tumor = structures.get(LIVER.name), structures.get(TUMOR.name)
+    return Report(
+        input=input,
+        uid=uid,
+        geometry=describe_geometry(geometry),
+        liver_found=liver is not None and liver.volume_ml > 0,
+        message=message,
+        synthetic=synthetic,
+        structures=structures,
+        lesions=tumor.count if tumor else 0,
+        dice=None if dice is None else {name: round(value, 4) for name, value in dice.items()},
+        seconds={stage: round(value, 3) for stage, value in seconds.items()},
+        peak_memory_mb=round(peak_memory_mb(), 1),
+        runtime=runtime,
+        models=tuple(models),
+        versions=versions(),
+    )
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write `report` as JSON, completely or not at all."""
+    with written_beside(path) as beside:
+        beside.write_text(json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def describe_geometry(geometry: Geometry) -> GeometryReport:
+    """`geometry` as a report shows it."""
+    spacing = tuple(round(s, 6) for s in geometry.spacing_mm)
+    return GeometryReport(
+        geometry.size, spacing, geometry.origin_mm, geometry.direction, orientation_code(geometry)  # type: ignore[arg-type]
+    )
+
+
+def orientation_code(geometry: Geometry) -> str:
+    """Three letters: towards which side of the patient i, j and k grow (L/R, P/A, S/I), the nearest where oblique.
+
+    `LPS` is the usual one of DICOM; an axis that two index axes are nearest to appears twice.
+    """
+    letters = ("LR", "PA", "SI")
+    code = ""
+    for column in geometry.direction_matrix.T:
+        axis = int(abs(column).argmax())
+        code += letters[axis][0 if column[axis] > 0 else 1]
+    return code
+
+
+def peak_memory_mb() -> float:
+    """The largest resident size of this process so far, in MB of 10^6 bytes.
+
+    Linux: VmHWM, because `ru_maxrss` survives exec and so would count the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python and the libraries that figures depend on; those not installed are left out."""
+    found = {"python": platform.python_version()}
+    for name in _REPORTED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
