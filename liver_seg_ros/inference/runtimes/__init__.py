@@ -1,0 +1,1 @@
+"""What executes a model bundle: one file per runtime behind the one `Runtime` protocol of `base`."""
