@@ -9,6 +9,7 @@ from typing import Any
 def model_card(description: Mapping[str, Any]) -> str:
     """Markdown text of the card for a bundle whose `model.yaml` holds `description`."""
     network_input = description["input"]
+    window = network_input["hu_window"]
     labels = ", ".join(f"{value} {name}" for value, name in description["labels"].items())
     lines = [
         f"# {description['name']} {description['version']}",
@@ -23,8 +24,8 @@ def model_card(description: Mapping[str, Any]) -> str:
         "",
         "## Use",
         f"- Stage: {description['stage']}; labels: {labels}",
-        f"- Input: HU {network_input['hu_window']} scaled to -1 ... 1 at {network_input['spacing_mm']} mm (i, j, k),"
-        f" windows of at most {network_input['patch']} voxels overlapping by {network_input['overlap']:g}",
+        f"- Input: HU {window} scaled to -1 ... 1, spacing {network_input['spacing_mm']} mm (i, j, k)",
+        f"- Windows: at most {network_input['patch']} voxels, overlap {network_input['overlap']:g}",
         f"- Weights: {description['weights']} ({description['precision']}), sha256 {description['sha256']}",
         f"- License: {description['license']}",
     ]

@@ -1,0 +1,134 @@
+"""From one voxel grid to another with the same axes: CT to network spacing, and class probabilities back to labels.
+
+Values are interpolated linearly. Where the new voxels are wider, they are averaged too: a voxel of the source already
+is an average over its own width, and a box of width sqrt(r^2 - 1) source voxels adds what a voxel r times as wide
+lacks (variances of box filters add up), going over into plain interpolation as r goes to 1. The average is that of the
+piecewise linear interpolant, so linear functions are reproduced exactly, whatever the ratio. Beyond the source's outer
+voxel centers their value continues.
+
+The filter is separable and works slice by slice: the source is converted to float one slice at a time, so that neither
+a CT nor the probabilities of several classes ever exist in float at full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from liver_seg_ros.geometry import Geometry, Vector
+
+#: Gives slice k of a source as an array `(J, I)` of any real type.
+SliceOf = Callable[[int], NDArray[np.generic]]
+
+
+def resample_to_spacing(
+    array: NDArray[np.generic], geometry: Geometry, spacing_mm: Vector
+) -> tuple[NDArray[np.float32], Geometry]:
+    """`array` `(K, J, I)` on `geometry` brought to `spacing_mm` (file order), on the grid `Geometry.resampled`."""
+    target = geometry.resampled(spacing_mm)
+    return resample_to(array, geometry, target), target
+
+
+def resample_to(array: NDArray[np.generic], source: Geometry, target: Geometry) -> NDArray[np.float32]:
+    """`array` `(K, J, I)` on `source`, interpolated on `target`, whose axes must point the same way.
+
+    Raises:
+        ValueError: the grids' directions differ.
+    """
+    result = np.empty(target.shape, np.float32)
+    for k, plane in enumerate(resampled_slices(lambda k: array[k], source, target)):
+        result[k] = plane
+    return result
+
+
+def resample_labels_to(labels: NDArray[np.uint8], source: Geometry, target: Geometry) -> NDArray[np.uint8]:
+    """`labels` `(K, J, I)` on `source` brought to `target`: in each new voxel the label with the largest share.
+
+    Raises:
+        ValueError: the grids' directions differ.
+    """
+    values = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=1))
+    winners = largest_share([_mask_slices(labels, int(value)) for value in values], source, target)
+    return values.astype(np.uint8)[winners]
+
+
+def largest_share(classes: list[SliceOf], source: Geometry, target: Geometry) -> NDArray[np.uint8]:
+    """Index of the class whose interpolated value is largest, `(K, J, I)` uint8 on `target`; the first where equal.
+
+    One slice per class is in memory at a time.
+
+    Raises:
+        ValueError: the grids' directions differ.
+    """
+    result = np.zeros(target.shape, np.uint8)
+    streams = [resampled_slices(slice_of, source, target) for slice_of in classes]
+    for k, planes in enumerate(zip(*streams, strict=True)):
+        largest = planes[0]
+        for index in range(1, len(planes)):
+            result[k][planes[index] > largest] = index
+            largest = np.maximum(largest, planes[index])
+    return result
+
+
+def resampled_slices(slice_of: SliceOf, source: Geometry, target: Geometry) -> Iterator[NDArray[np.float32]]:
+    """The slices `(J, I)` of `target` in order, each source slice being read once and dropped when no longer needed.
+
+    Raises:
+        ValueError: the grids' directions differ.
+    """
+    if not np.allclose(source.direction_matrix, target.direction_matrix, atol=1e-6):
+        raise ValueError("grids that differ in direction cannot be resampled into one another axis by axis")
+    along_i, along_j, along_k = (_axis_weights(source, target, axis) for axis in range(3))
+    planes: dict[int, NDArray[np.float32]] = {}
+    for k in range(target.size[2]):
+        begin, end = along_k.indptr[k], along_k.indptr[k + 1]
+        needed = along_k.indices[begin:end]
+        planes = {index: plane for index, plane in planes.items() if index >= needed[0]}
+        blended = np.zeros((target.size[1], target.size[0]), np.float32)
+        for index, weight in zip(needed.tolist(), along_k.data[begin:end], strict=True):
+            if index not in planes:
+                in_rows = along_j @ np.ascontiguousarray(slice_of(index), dtype=np.float32)  # (J_new, I)
+                planes[index] = np.ascontiguousarray((along_i @ np.ascontiguousarray(in_rows.T)).T)
+            blended += weight * planes[index]
+        yield blended
+
+
+def _mask_slices(labels: NDArray[np.uint8], value: int) -> SliceOf:
+    return lambda k: labels[k] == value
+
+
+def _axis_weights(source: Geometry, target: Geometry, axis: int) -> csr_array:
+    """`(N_target, N_source)` float32 weights along index axis `axis`, rows summing to 1, column indices sorted."""
+    count = source.size[axis]
+    ratio = target.spacing_mm[axis] / source.spacing_mm[axis]
+    first = source.lps_to_index(target.origin_mm)[axis]
+    centers = first + ratio * np.arange(target.size[axis])  # (N,) in source voxels
+    width = np.sqrt(max(0.0, ratio**2 - 1))
+    offsets = np.arange(np.floor(-width / 2) - 1, np.ceil(width / 2) + 2)
+    columns = np.floor(centers)[:, None] + offsets  # (N, M) source voxels that may have a share
+    shares = _averaged_hat(columns - centers[:, None], width)
+    columns = np.clip(columns, 0, count - 1)
+    rows = np.broadcast_to(np.arange(target.size[axis])[:, None], columns.shape)
+    used = shares > 0
+    matrix = csr_array(
+        (shares[used].astype(np.float32), (rows[used], columns[used].astype(np.int32))),
+        shape=(target.size[axis], count),
+    )
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _averaged_hat(distance: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Mean of the linear interpolation's hat function over a box of `width` around `distance`, in source voxels."""
+    if width < 1e-6:
+        return np.maximum(0.0, 1 - np.abs(distance))
+    return (_hat_integral(distance + width / 2) - _hat_integral(distance - width / 2)) / width
+
+
+def _hat_integral(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Integral of max(0, 1 - |x|) from minus infinity."""
+    x = np.clip(x, -1, 1)
+    return 0.5 + x - 0.5 * x * np.abs(x)
