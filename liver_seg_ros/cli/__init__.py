@@ -1,0 +1,1 @@
+"""The command line `liver-seg`: one thin file per command, `main.py` puts them together."""

@@ -1,0 +1,79 @@
+"""The command `liver-seg`: its commands, and how each way of ending becomes an exit code and one line.
+
+Exit codes: 0 done; 2 bad input or usage; 1 anything else, `segment` finding no liver included; 130 interrupted.
+
+Command modules import what is heavy inside their function, so that `--help` and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros import __version__
+from liver_seg_ros.cli import info, phantom, reconstruct, render, segment
+from liver_seg_ros.errors import InputError
+
+OK, FAILED, BAD_INPUT = 0, 1, 2
+
+app = typer.Typer(
+    name="liver-seg",
+    help="From a CT of the liver to labels, meshes and pictures. Not for clinical use.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _module in (phantom, segment, reconstruct, render, info):
+    app.command(name=_module.__name__.rpartition(".")[2])(_module.command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"liver-seg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What comes before the command's name."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line (without the program's name); returns the exit code. Errors become one line on stderr."""
+    try:
+        return app(args=list(arguments), prog_name="liver-seg", standalone_mode=False) or OK
+    except typer.TyperException as error:  # a wrong option, argument or command
+        return _fail(arguments, BAD_INPUT, error.format_message())
+    except InputError as error:
+        return _fail(arguments, BAD_INPUT, str(error))
+    except Exception as error:  # the last door: whatever escaped is a bug or the machine's fault, and says so in one line
+        return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
+
+
+def main() -> None:
+    """The console script's entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _fail(arguments: Sequence[str], exit_code: int, message: str) -> int:
+    """Report the exception being handled. With --json, stdout still holds exactly one object, so a reader never chokes."""
+    if "--debug" in arguments:
+        traceback.print_exc()
+    line = " ".join(message.split())
+    typer.echo(f"liver-seg: {line}", err=True)
+    if "--json" in arguments:
+        typer.echo(json.dumps({"error": line, "exit_code": exit_code}))
+    return exit_code
+
+
+if __name__ == "__main__":
+    main()

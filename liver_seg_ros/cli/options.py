@@ -1,0 +1,41 @@
+"""The options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+Number = TypeVar("Number", int, float)
+
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; made where missing.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+SeriesUid = Annotated[
+    str | None,
+    typer.Option("--series", metavar="UID", help="Which DICOM series, where a folder holds several."),
+]
+ModelsFolder = Annotated[
+    Path | None,
+    typer.Option("--models", metavar="DIR", help="Folder of the model bundles; those shipped where not given."),
+]
+Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="What runs the networks; 'auto' chooses.")]
+
+
+def triple(convert: Callable[[str], Number]) -> Callable[[str], tuple[Number, Number, Number]]:
+    """A parser of three positive numbers with commas between, in file order I,J,K."""
+
+    def parse(text: str) -> tuple[Number, Number, Number]:
+        try:
+            i, j, k = (convert(part) for part in text.split(","))
+        except ValueError:
+            raise typer.BadParameter(f"'{text}' is not three numbers I,J,K") from None
+        if not min(i, j, k) > 0:
+            raise typer.BadParameter(f"'{text}' must be three positive numbers I,J,K")
+        return i, j, k
+
+    return parse

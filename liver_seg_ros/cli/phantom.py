@@ -1,0 +1,60 @@
+"""`liver-seg phantom`: make a synthetic abdominal CT with exact ground truth."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros.cli.options import Debug, Json, OutputFolder, triple
+
+CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
+
+
+class Phase(str, Enum):
+    """Contrast phases to choose from."""
+
+    none = "none"
+    arterial = "arterial"
+    portal_venous = "portal_venous"
+
+
+def command(
+    output: OutputFolder,
+    seed: Annotated[int, typer.Option(help="The same seed and options make the same phantom.", min=0)] = 0,
+    size: Annotated[
+        tuple | None,  # type: ignore[type-arg]
+        typer.Option(metavar="I,J,K", help="Voxels along columns, rows, slices.", parser=triple(int)),
+    ] = None,
+    spacing_mm: Annotated[
+        tuple | None,  # type: ignore[type-arg]
+        typer.Option(metavar="I,J,K", help="Distance between voxel centers in mm.", parser=triple(float)),
+    ] = None,
+    phase: Annotated[Phase | None, typer.Option(help="Contrast phase; drawn from the seed where not given.")] = None,
+    tumors: Annotated[int | None, typer.Option(help="How many; drawn from the seed where not given.", min=0)] = None,
+    noise_hu: Annotated[float | None, typer.Option(help="Standard deviation of the noise in HU.", min=0)] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a synthetic abdominal CT with exact ground truth.
+
+    Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm).
+    """
+    from liver_seg_ros.cli.console import Stopwatch, print_result, progress_bars
+    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.phantom_truth import phantom_truth
+    from liver_seg_ros.files.volumes import write_labels, write_volume
+    from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+
+    check_output_folder(output)
+    given = {"size": size, "spacing_mm": spacing_mm, "phase": phase and phase.value, "tumor_count": tumors, "noise_hu": noise_hu}
+    options = PhantomOptions(**{name: value for name, value in given.items() if value is not None})
+    watch = Stopwatch()
+    with progress_bars() as progress:
+        with watch.stage("generate", progress):
+            phantom = generate_phantom(seed, options, progress)
+        with watch.stage("write", progress), output_folder(output) as folder:
+            write_volume(folder / CT, phantom.ct)
+            write_labels(folder / LABELS, phantom.labels)

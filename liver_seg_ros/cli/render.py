@@ -1,0 +1,57 @@
+"""`liver-seg render`: pictures of a CT and its labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros.cli.options import Debug, Json, OutputFolder, SeriesUid
+
+OVERLAY, SCENE = "overlay.png", "scene.png"
+
+
+def command(
+    ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Its labels, as `segment` writes them.")],
+    output: OutputFolder,
+    series: SeriesUid = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw labels over slices of their CT, and their surfaces in 3D.
+
+    Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
+    """
+    from liver_seg_ros.cli.console import print_json, progress_bars
+    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.errors import InputError
+    from liver_seg_ros.files.volumes import read_labels, read_volume
+    from liver_seg_ros.reconstruction.pipeline import reconstruct
+    from liver_seg_ros.rendering.overlay import render_overlay
+    from liver_seg_ros.rendering.scene import render_scene
+
+    check_output_folder(output)
+    with progress_bars() as progress:
+        volume, drawn = read_volume(ct, series), read_labels(labels)
+        if not drawn.geometry.is_same_grid(volume.geometry):
+            raise InputError(
+                f"{labels} is on a grid of {drawn.geometry.size} voxels at another place than {ct} with "
+                f"{volume.geometry.size}: give the labels of this CT"
+            )
+        with output_folder(output, replaces=(SCENE,)) as folder:
+            progress("overlay", 0.0)
+            render_overlay(volume, drawn, folder / OVERLAY)
+            progress("overlay", 1.0)
+            if drawn.array.any():
+                meshes = reconstruct(drawn, progress=progress).meshes
+                progress("scene", 0.0)
+                render_scene(meshes, folder / SCENE)
+                progress("scene", 1.0)
+            written = [str(output / path.name) for path in sorted(folder.iterdir())]
+    if as_json:
+        print_json({"written": written})
+    else:
+        for path in written:
+            typer.echo(path)

@@ -1,0 +1,73 @@
+"""`liver-seg segment`: from a CT to labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, OutputFolder, Runtime, SeriesUid
+
+LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
+
+
+def command(
+    ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
+    output: OutputFolder,
+    models: ModelsFolder = None,
+    runtime: Runtime = "auto",
+    series: SeriesUid = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="LABELS", help="What is right: labels, a liver mask or a DICOM SEG; adds Dice."),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Label liver, tumors and vessels in a CT.
+
+    Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
+    written, report.json has "liver_found": false, a line says so, and the exit code is 1.
+    """
+    from liver_seg_ros.cli.console import Stopwatch, print_report, progress_bars
+    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.truth import known_synthetic, score
+    from liver_seg_ros.files.volumes import read_volume, write_labels
+    from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.reconstruction.measurements import measure
+    from liver_seg_ros.report import ModelReport, build_report, write_report
+
+    check_output_folder(output)
+    watch = Stopwatch()
+    with progress_bars() as progress:
+        with watch.stage("load models", progress):
+            segmenter = load_default_segmenter(models, runtime)
+        with watch.stage("read", progress):
+            volume = read_volume(ct, series)
+        segmentation = segmenter.segment(volume, progress)
+        watch.seconds.update(segmentation.seconds)
+        with watch.stage("measure", progress):
+            measurements = measure(segmentation.labels)
+            dice = score(segmentation.labels, truth) if truth else None
+        with output_folder(output) as folder:
+            with watch.stage("write", progress):
+                write_labels(folder / LABELS, segmentation.labels)
+                write_labels(folder / SLICER, segmentation.labels)
+            report = build_report(
+                input=str(ct),
+                uid=volume.uid,
+                geometry=volume.geometry,
+                measurements=measurements,
+                seconds=watch.seconds,
+                message=segmentation.message,
+                synthetic=known_synthetic(ct),
+                dice=dice,
+                runtime=segmenter.runtime,
+                models=[ModelReport.of(bundle) for bundle in (segmenter.localizer, segmenter.segmenter)],
+            )
+            write_report(folder / REPORT, report)
+    print_report(report, as_json)
+    if not segmentation.liver_found:
+        typer.echo(f"liver-seg: no liver found in {ct}: {segmentation.message}", err=True)
+        raise typer.Exit(1)
