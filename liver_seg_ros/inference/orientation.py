@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.geometry import Box, Geometry
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -43,6 +43,15 @@ class Reorientation:
             if self.flipped[axis]:
                 reordered = reordered.flip(axis)
         return reordered
+
+    def apply_to_box(self, box: Box, size: tuple[int, int, int]) -> Box:
+        """Where the voxels of `box`, a part of a grid of `size`, are after `apply`."""
+        start, stop = [0, 0, 0], [0, 0, 0]
+        for new, old in enumerate(self.axes):
+            start[new], stop[new] = box.start[old], box.stop[old]
+            if self.flipped[new]:
+                start[new], stop[new] = size[old] - stop[new], size[old] - start[new]
+        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
     def inverse(self) -> Reorientation:
         """The reordering that undoes this one."""

@@ -1,0 +1,70 @@
+"""What of a network's labels is anatomy: one liver without holes, and tumors and vessels that belong to it."""
+
+from __future__ import annotations
+
+import cc3d
+import edt
+import fill_voids
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.inference.bundle import Postprocessing
+from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
+
+#: Voxels that touch by a face, an edge or a corner hang together; vessels one voxel wide often meet only so.
+_ANY_NEIGHBOR = 26
+
+
+def largest_liver(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: the connected body of liver and tumor that holds the most liver; all False where none is.
+
+    Tumors count because a large one may cut a lobe off. Vessels do not: a vessel labeled all the way to the spleen
+    would join what was mistaken for liver there.
+    """
+    bodies = cc3d.connected_components((labels == LIVER.value) | (labels == TUMOR.value), connectivity=_ANY_NEIGHBOR)
+    liver_voxels = np.bincount(bodies[labels == LIVER.value], minlength=1)
+    if liver_voxels.size < 2:
+        return np.zeros(labels.shape, bool)
+    largest: NDArray[np.bool_] = bodies == 1 + np.argmax(liver_voxels[1:])
+    return largest
+
+
+def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing) -> NDArray[np.uint8]:
+    """The anatomically plausible part of `labels`.
+
+    Kept are `largest_liver`, the tumors and vessels inside it or within `options.margin_mm` of it, and of these the
+    components of at least their `options.min_volume_mm3`; a smaller one inside the liver becomes liver. Holes become
+    liver too.
+
+    Args:
+        labels: `(K, J, I)` uint8, not changed.
+        geometry: the grid of `labels`.
+        options: as in the bundle of stage "segment".
+
+    Returns:
+        `(K, J, I)` uint8; all background where the liver is smaller than its least volume.
+    """
+    organ = largest_liver(labels)
+    least_liver_mm3 = options.min_volume_mm3.get(LIVER.name, 0.0)
+    if not organ.any() or np.count_nonzero(organ) * geometry.voxel_volume_mm3 < least_liver_mm3:
+        return np.zeros_like(labels)
+    near = _within(organ, geometry, options.margin_mm)
+    inside = fill_voids.fill(organ | (near & (labels == VESSEL.value)))
+    kept = np.where(inside | near, labels, BACKGROUND)
+    kept[(labels == LIVER.value) & ~inside] = BACKGROUND  # another, smaller liver nearby
+    kept[inside & (labels == BACKGROUND)] = LIVER.value
+    for structure in (TUMOR, VESSEL):
+        mask = kept == structure.value
+        least_voxels = options.min_volume_mm3.get(structure.name, 0.0) / geometry.voxel_volume_mm3
+        small = mask & ~cc3d.dust(mask, threshold=np.ceil(least_voxels), connectivity=_ANY_NEIGHBOR).astype(bool)
+        kept[small] = np.where(inside[small], LIVER.value, BACKGROUND)
+    return kept
+
+
+def _within(organ: NDArray[np.bool_], geometry: Geometry, margin_mm: float) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: voxels in `organ` or at most `margin_mm` away from it, center to center."""
+    i_mm, j_mm, k_mm = geometry.spacing_mm
+    distance_mm = edt.edt(~organ, anisotropy=(k_mm, j_mm, i_mm), parallel=0)
+    near: NDArray[np.bool_] = distance_mm <= margin_mm
+    return near

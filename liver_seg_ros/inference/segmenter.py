@@ -1,0 +1,191 @@
+"""The cascade: find the liver coarsely in the whole CT, then segment finely inside its padded box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle, load_bundle
+from liver_seg_ros.inference.model_folders import LOCALIZER, SEGMENTER, find_models_dir
+from liver_seg_ros.inference.orientation import to_canonical
+from liver_seg_ros.inference.postprocessing import clean_labels, largest_liver
+from liver_seg_ros.inference.preprocessing import normalize
+from liver_seg_ros.inference.resampling import SliceOf, largest_share, resample_to_spacing
+from liver_seg_ros.inference.runtimes.base import Runtime
+from liver_seg_ros.inference.runtimes.registry import AUTO, create_runtime
+from liver_seg_ros.inference.timing import Stages
+from liver_seg_ros.inference.windows import run_windows
+from liver_seg_ros.labels import LIVER
+from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress
+from liver_seg_ros.volume import LabelVolume, Volume
+
+MM3_PER_ML = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a `Segmenter` found in one CT.
+
+    Attributes:
+        labels: on the CT's own grid, with the CT's uid; all background where no liver was found.
+        liver_found: whether there is a liver in the CT.
+        liver_box: the box on the CT's grid that the fine network worked in; None where no liver was found.
+        seconds: wall time per stage: "load" (the networks, once per `Segmenter`), "localize", "resample", "segment",
+            "upsample", "postprocess"; the last four are missing where no liver was found.
+        message: one line for people.
+    """
+
+    labels: LabelVolume
+    liver_found: bool
+    liver_box: Box | None
+    seconds: dict[str, float]
+    message: str
+
+
+class Segmenter:
+    """Two networks loaded and ready; `segment` may be called any number of times, from one thread at a time."""
+
+    def __init__(self, localizer: ModelBundle, segmenter: ModelBundle, runtime: str = AUTO) -> None:
+        """Load both networks.
+
+        Args:
+            localizer: a bundle of stage "localize".
+            segmenter: a bundle of stage "segment".
+            runtime: a name of the runtime registry, or "auto" for the first available.
+
+        Raises:
+            InputError: a bundle of the wrong stage, no such runtime, or weights that it refuses.
+        """
+        for bundle, stage in ((localizer, "localize"), (segmenter, "segment")):
+            if bundle.spec.stage != stage:
+                raise InputError(f"the model in {bundle.folder} is for stage '{bundle.spec.stage}', not '{stage}'")
+        stages = Stages(no_progress, never_cancelled)
+        with stages.stage("load"):
+            self._localizer = create_runtime(runtime, localizer)
+            self._segmenter = create_runtime(runtime, segmenter)
+        self._load_seconds = stages.seconds
+        self.localizer_bundle = localizer
+        self.segmenter_bundle = segmenter
+
+    @property
+    def runtime_name(self) -> str:
+        """Which runtime executes the networks, and on what."""
+        return f"{self._segmenter.name} ({self._segmenter.device})"
+
+    def segment(
+        self, volume: Volume, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
+    ) -> Segmentation:
+        """Liver, tumors and vessels of a CT of any orientation, spacing and extent.
+
+        Args:
+            volume: the CT.
+            progress: called with the stages' names of `Segmentation.seconds`.
+            cancelled: asked before each stage and each window.
+
+        Raises:
+            CancelledError: `cancelled()` was true.
+        """
+        stages = Stages(progress, cancelled)
+        stages.seconds.update(self._load_seconds)
+        reorientation = to_canonical(volume.geometry)
+        hu = reorientation.apply(volume.array)  # (K, J, I) in canonical orientation, a view
+        geometry = reorientation.apply_to_geometry(volume.geometry)
+        labels = np.zeros(volume.array.shape, np.uint8)
+
+        box, liver_mm3 = self._localize(hu, geometry, stages)
+        if box is None:
+            least_ml = self._least_liver_mm3 / MM3_PER_ML
+            reason = f"the largest liver-like region has {liver_mm3 / MM3_PER_ML:.0f} ml, below {least_ml:.0f} ml"
+            return _no_liver(volume, labels, stages, reason)
+        found = self._segment_box(hu[box.slices], geometry.crop(box), stages)
+        if not found.any():
+            return _no_liver(volume, labels, stages, "the fine network does not confirm what the localizer found")
+
+        reorientation.apply(labels)[box.slices] = found
+        found_ml = np.count_nonzero(found) * geometry.voxel_volume_mm3 / MM3_PER_ML
+        return Segmentation(
+            labels=LabelVolume(labels, volume.geometry, volume.uid),
+            liver_found=True,
+            liver_box=reorientation.inverse().apply_to_box(box, geometry.size),
+            seconds=stages.seconds,
+            message=f"liver found in {volume.uid}: {found_ml:.0f} ml with its tumors and vessels",
+        )
+
+    def close(self) -> None:
+        """Give back the networks' memory; `segment` must not be called afterwards."""
+        self._localizer.close()
+        self._segmenter.close()
+
+    @property
+    def _least_liver_mm3(self) -> float:
+        return self.localizer_bundle.spec.postprocessing.min_volume_mm3.get(LIVER.name, 0.0)
+
+    def _localize(self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages) -> tuple[Box | None, float]:
+        """The padded box around the liver on `geometry`, None where there is none, and the liver's volume in mm3."""
+        spec = self.localizer_bundle.spec
+        with stages.stage("localize"):
+            coarse_hu, coarse = resample_to_spacing(hu, geometry, spec.input.spacing_mm)
+            logits = _run(self._localizer, coarse_hu, spec, "localize", stages)
+            liver = largest_liver(logits.argmax(axis=0).astype(np.uint8))
+            liver_mm3 = np.count_nonzero(liver) * coarse.voxel_volume_mm3
+            coarse_box = Box.around(liver)
+            if coarse_box is None or liver_mm3 < self._least_liver_mm3:
+                return None, liver_mm3
+            return _padded_on(coarse_box, coarse, geometry, spec.postprocessing.margin_mm), liver_mm3
+
+    def _segment_box(self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages) -> NDArray[np.uint8]:
+        """Clean labels `(K, J, I)` of the voxels `hu` `(K, J, I)` on `geometry`, both canonical."""
+        spec = self.segmenter_bundle.spec
+        with stages.stage("resample"):
+            fine_hu, fine = resample_to_spacing(hu, geometry, spec.input.spacing_mm)
+        with stages.stage("segment"):
+            probabilities = softmax(_run(self._segmenter, fine_hu, spec, "segment", stages), axis=0)  # (C, K, J, I)
+        with stages.stage("upsample"):
+            labels = largest_share([_slices_of(shares) for shares in probabilities], fine, geometry)
+        with stages.stage("postprocess"):
+            return clean_labels(labels, geometry, spec.postprocessing)
+
+
+def load_default_segmenter(models_dir: Path | None = None, runtime: str = AUTO) -> Segmenter:
+    """The `Segmenter` of the shipped models, or of those in `models_dir` (see `model_folders.find_models_dir`).
+
+    Raises:
+        InputError: no models are found, a bundle is invalid, or the runtime cannot run it.
+    """
+    folder = find_models_dir(models_dir)
+    return Segmenter(load_bundle(folder / LOCALIZER), load_bundle(folder / SEGMENTER), runtime)
+
+
+def _run(
+    runtime: Runtime, hu: NDArray[np.float32], spec: BundleSpec, stage: str, stages: Stages
+) -> NDArray[np.float32]:
+    values = normalize(hu, spec.input.hu_window)
+    return run_windows(runtime, values, spec.input, stage, stages.progress, stages.cancelled)
+
+
+def _padded_on(box: Box, coarse: Geometry, geometry: Geometry, margin_mm: float) -> Box:
+    """`box` on the grid `coarse` as a box on `geometry`, over whose extent `coarse` lies, grown by `margin_mm`."""
+    start, stop = [0, 0, 0], [0, 0, 0]
+    for axis in range(3):
+        ratio = coarse.spacing_mm[axis] / geometry.spacing_mm[axis]
+        start[axis] = floor(box.start[axis] * ratio)  # the grids' outer borders at the start coincide
+        stop[axis] = ceil(box.stop[axis] * ratio)
+    i, j, k = (ceil(margin_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
+    on_geometry = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    return on_geometry.padded((i, j, k), geometry.size)
+
+
+def _slices_of(shares: NDArray[np.float32]) -> SliceOf:
+    return lambda k: shares[k]
+
+
+def _no_liver(volume: Volume, labels: NDArray[np.uint8], stages: Stages, reason: str) -> Segmentation:
+    empty = LabelVolume(labels, volume.geometry, volume.uid)
+    return Segmentation(empty, False, None, stages.seconds, f"no liver found in {volume.uid}: {reason}")
