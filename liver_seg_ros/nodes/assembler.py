@@ -1,0 +1,170 @@
+"""Puts slabs together into volumes: in any order, doubled, several volumes at once, in bounded memory.
+
+Free of ROS and of the clock (the caller says what time it is), so that every case is tested in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.slab import ENCODING_FLOAT, ENCODING_HU, ENCODING_LABELS, Slab
+
+#: Encodings that a volume of this type is made from. CT from elsewhere often comes as float32.
+_ENCODINGS: dict[np.dtype, tuple[str, ...]] = {
+    np.dtype(np.int16): (ENCODING_HU, ENCODING_FLOAT),
+    np.dtype(np.uint8): (ENCODING_LABELS,),
+}
+
+#: How many completed volumes are remembered, to know their late doubles from a new edition.
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """A complete volume: its uid, its grid, and its voxels `(K, J, I)` in the assembler's type."""
+
+    uid: str
+    geometry: Geometry
+    array: NDArray[np.generic]
+
+
+@dataclass(eq=False)
+class _Open:
+    """A volume of which slices are still missing."""
+
+    encoding: str
+    geometry: Geometry
+    array: NDArray[np.generic]  # (K, J, I)
+    has_slice: NDArray[np.bool_]  # (K,)
+    last_fed_s: float
+    latest_stamp_ns: int
+    reported: bool = field(default=False)
+
+
+class Assembler:
+    """Collects slabs and hands out each volume once, when its last slice has come.
+
+    Args:
+        dtype: int16 for a CT, uint8 for labels.
+        timeout_s: without a further slab for so long, a volume's missing slices are reported.
+        max_bytes: of all volumes that are open; the one fed longest ago gives way. A larger volume is refused.
+    """
+
+    def __init__(self, dtype: type[np.generic], timeout_s: float, max_bytes: int) -> None:
+        self._dtype = np.dtype(dtype)
+        self._timeout_s = timeout_s
+        self._max_bytes = max_bytes
+        self._open: OrderedDict[str, _Open] = OrderedDict()  # the one fed longest ago first
+        self._completed: OrderedDict[str, int] = OrderedDict()  # uid to the latest stamp of its slabs, ns
+        self._warnings: list[str] = []
+
+    def add(self, slab: Slab, now_s: float) -> Assembled | None:
+        """Take in one slab; the volume where this slab completed it.
+
+        A slab of a completed volume is a late double and ignored, unless its stamp is later: then it begins a new
+        edition. Raises `InputError` for a slab that contradicts the earlier ones of its volume or cannot be used;
+        what was collected before stays.
+        """
+        if slab.stamp_ns <= self._completed.get(slab.uid, -1):
+            return None
+        self._check(slab)
+        voxels = self._to_own_type(slab)
+        entry = self._open.get(slab.uid) or self._begin(slab, now_s)
+        entry.array[slab.slices] = voxels
+        entry.has_slice[slab.slices] = True
+        entry.last_fed_s = now_s
+        entry.latest_stamp_ns = max(entry.latest_stamp_ns, slab.stamp_ns)
+        self._open.move_to_end(slab.uid)
+        if not entry.has_slice.all():
+            return None
+        del self._open[slab.uid]
+        self._remember(slab.uid, entry.latest_stamp_ns)
+        return Assembled(slab.uid, entry.geometry, entry.array)
+
+    def take_warnings(self, now_s: float) -> list[str]:
+        """One line per volume that lost its place or has waited too long for slices; each is said once."""
+        for uid, entry in self._open.items():
+            if not entry.reported and now_s - entry.last_fed_s > self._timeout_s:
+                entry.reported = True
+                self._warnings.append(f"volume {uid} is incomplete: {_missing(entry)}; send them again")
+        warnings, self._warnings = self._warnings, []
+        return warnings
+
+    @property
+    def open_bytes(self) -> int:
+        """Memory held by volumes that are not complete."""
+        return sum(entry.array.nbytes for entry in self._open.values())
+
+    def _check(self, slab: Slab) -> None:
+        accepted = _ENCODINGS[self._dtype]
+        if slab.encoding not in accepted:
+            raise InputError(f"volume {slab.uid} is encoded {slab.encoding}; this topic takes {' or '.join(accepted)}")
+        entry = self._open.get(slab.uid)
+        if entry is None:
+            return
+        if slab.geometry.is_same_grid(entry.geometry) and slab.encoding == entry.encoding:
+            return
+        if entry.reported:  # what was collected is overdue anyway: the new slab is the better guess
+            del self._open[slab.uid]
+            return
+        raise InputError(
+            f"a slab of volume {slab.uid} says {_headline(slab)}, earlier ones {_headline(entry)}; the slab is refused"
+        )
+
+    def _begin(self, slab: Slab, now_s: float) -> _Open:
+        needed = int(np.prod(slab.geometry.shape, dtype=np.int64)) * self._dtype.itemsize
+        if needed > self._max_bytes:
+            raise InputError(
+                f"volume {slab.uid} of {slab.geometry.size} voxels needs {needed / 1e6:.0f} MB,"
+                f" more than the {self._max_bytes / 1e6:.0f} MB allowed; raise max_volume_mb"
+            )
+        while self.open_bytes + needed > self._max_bytes:
+            uid, entry = self._open.popitem(last=False)
+            self._warnings.append(f"volume {uid} was dropped to make room for {slab.uid}: {_missing(entry)}")
+        entry = _Open(
+            encoding=slab.encoding,
+            geometry=slab.geometry,
+            array=np.empty(slab.geometry.shape, dtype=self._dtype),
+            has_slice=np.zeros(slab.geometry.shape[0], dtype=bool),
+            last_fed_s=now_s,
+            latest_stamp_ns=slab.stamp_ns,
+        )
+        self._open[slab.uid] = entry
+        return entry
+
+    def _to_own_type(self, slab: Slab) -> NDArray[np.generic]:
+        if slab.encoding != ENCODING_FLOAT:
+            return slab.voxels
+        limits = np.iinfo(np.int16)
+        # NaN fails both comparisons, infinity one of them.
+        if not (slab.voxels.min() >= limits.min and slab.voxels.max() <= limits.max):
+            raise InputError(f"volume {slab.uid} holds NaN or values beyond {limits.min} to {limits.max} HU")
+        return np.rint(slab.voxels)
+
+    def _remember(self, uid: str, stamp_ns: int) -> None:
+        self._completed[uid] = stamp_ns
+        self._completed.move_to_end(uid)
+        if len(self._completed) > _REMEMBERED:
+            self._completed.popitem(last=False)
+
+
+def _headline(of: Slab | _Open) -> str:
+    geometry = of.geometry
+    spacing = ", ".join(f"{s:g}" for s in geometry.spacing_mm)
+    origin = ", ".join(f"{o:g}" for o in geometry.origin_mm)
+    return f"{of.encoding} {geometry.size} voxels at ({spacing}) mm from ({origin}) mm"
+
+
+def _missing(entry: _Open) -> str:
+    """For example "slices 3 to 7, 12 of 40 are missing"."""
+    missing = np.flatnonzero(~entry.has_slice)
+    runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
+    shown = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:8]]
+    more = f" and {len(runs) - 8} more runs" if len(runs) > 8 else ""
+    return f"slices {', '.join(shown)}{more} of {len(entry.has_slice)} are missing"

@@ -1,0 +1,52 @@
+"""`PointCloud` to `sensor_msgs/msg/PointCloud2`, in metres."""
+
+from __future__ import annotations
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import PointCloud2, PointField
+
+from liver_seg_ros.geometry import lps_to_ros
+from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.mesh import PointCloud
+from liver_seg_ros.nodes.mesh_messages import header
+
+#: Names as in PCL: PointXYZ, Normal, the packed color that RViz shows, and the label of PointXYZL.
+_FIELDS = ("x", "y", "z", "normal_x", "normal_y", "normal_z", "rgb")
+_POINT = np.dtype([(name, "<f4") for name in _FIELDS] + [("label", "<u4")])
+
+
+def cloud_to_message(cloud: PointCloud, stamp: Time) -> PointCloud2:
+    """Fields x, y, z (m), normal_x, normal_y, normal_z, rgb (float32, packed) and label (uint32)."""
+    points = np.empty(len(cloud.points_mm), dtype=_POINT)
+    positions_m = lps_to_ros(cloud.points_mm)
+    for axis, name in enumerate("xyz"):
+        points[name] = positions_m[:, axis]
+        points[f"normal_{name}"] = cloud.normals[:, axis]
+    points["rgb"] = _packed_colors()[cloud.labels]
+    points["label"] = cloud.labels
+    fields = [
+        PointField(name=name, offset=offset, datatype=_datatype(dtype), count=1)
+        for name, (dtype, offset) in _POINT.fields.items()  # type: ignore[union-attr]
+    ]
+    message = PointCloud2(header=header(stamp), height=1, width=len(points), fields=fields)
+    message.is_bigendian = False
+    message.is_dense = True
+    message.point_step = _POINT.itemsize
+    message.row_step = points.nbytes
+    message._data = memoryview(points.view(np.uint8))  # the setter would copy and check byte by byte
+    return message
+
+
+def _packed_colors() -> NDArray[np.float32]:
+    """(256,): color of each label value, red, green and blue in the bits of a float32 as PCL packs them."""
+    packed = np.zeros(256, dtype=np.uint32)
+    for structure in STRUCTURES:
+        red, green, blue = structure.color_rgb
+        packed[structure.value] = red << 16 | green << 8 | blue
+    return packed.view(np.float32)
+
+
+def _datatype(dtype: np.dtype) -> int:
+    return int(PointField.FLOAT32 if dtype == np.float32 else PointField.UINT32)

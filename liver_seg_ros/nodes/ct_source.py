@@ -1,0 +1,96 @@
+"""The node `ct_source`: publishes a CT from a file or a DICOM folder on the topic `ct`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from liver_seg_ros.files.volumes import read_volume
+from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.process import run
+from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.volume_output import VolumeOutput
+from liver_seg_ros.progress import Cancelled, raise_if_cancelled
+from liver_seg_ros.volume import Volume
+
+
+class CtSource(StageNode):
+    """Reads `path` when it becomes active, when `path` changes, and when its service `~/publish` is called.
+
+    Args:
+        deliver: called on the worker's thread with each CT, for a segmentation node in the same process.
+        kwargs: those of `rclpy.node.Node`.
+    """
+
+    def __init__(self, deliver: Callable[[Volume], None] | None = None, **kwargs: object) -> None:
+        super().__init__("ct_source", **kwargs)
+        self._deliver = deliver
+        self.declare_parameter("path", "", text("NIfTI, NRRD or MetaImage file, or DICOM folder, of the CT."))
+        self.declare_parameter(
+            "series_uid", "", text("Which series of a DICOM folder that holds several; empty where it holds one.")
+        )
+        self._active = False
+        self._output = VolumeOutput(self, "ct")
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self.create_service(Trigger, "~/publish", self._on_publish)
+
+    def configure(self) -> None:
+        self._output.open()
+
+    def activate(self) -> None:
+        self._active = True
+        self._start_reading(self.get_parameter("path").value)
+
+    def deactivate(self) -> None:
+        self._active = False
+
+    def cleanup(self) -> None:
+        self._output.close()
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            if parameter.name == "path" and self._active:
+                self._start_reading(parameter.value)
+        return SetParametersResult(successful=True)
+
+    def _on_publish(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        path = self.get_parameter("path").value
+        response.success = self._active and bool(path)
+        if response.success:
+            response.message = f"reading {path}; the outcome is said on /diagnostics"
+            self._start_reading(path)
+        else:
+            response.message = "not active" if not self._active else "no path; set the parameter 'path'"
+        return response
+
+    def _start_reading(self, path: str) -> None:
+        if path:
+            self.worker.submit(lambda cancelled: self._publish(path, cancelled))
+        else:
+            self.diagnostics.say("no path; set the parameter 'path'")
+
+    def _publish(self, path: str, cancelled: Cancelled) -> None:
+        self.diagnostics.say(f"reading {path}")
+        volume = read_volume(Path(path).expanduser(), self.get_parameter("series_uid").value or None)
+        raise_if_cancelled(cancelled, "reading")
+        if self._deliver is not None:
+            self._deliver(volume)
+        self._output.publish(volume, cancelled)
+        self.diagnostics.say(f"published {path} as volume {volume.uid}", last_volume=volume.uid)
+
+
+def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
+    return [CtSource()]
+
+
+def main() -> None:
+    """Run the node until SIGINT or SIGTERM."""
+    run(_make_nodes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Meshes to `liver_seg_interfaces/msg/StructureMeshArray` (for planners) and `MarkerArray` (for RViz), in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point
+from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
+from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
+from numpy.typing import NDArray
+from shape_msgs.msg import Mesh as ShapeMesh
+from shape_msgs.msg import MeshTriangle
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
+from liver_seg_ros.labels import Structure
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.nodes.volume_messages import FRAME_ID
+from liver_seg_ros.reconstruction.measurements import StructureMeasurement
+
+
+def header(stamp: Time) -> Header:
+    """A header in the frame of the CT."""
+    return Header(stamp=stamp, frame_id=FRAME_ID)
+
+
+def measurement_to_message(measurement: StructureMeasurement) -> MeasurementMessage:
+    """What was measured of one structure."""
+    return MeasurementMessage(
+        structure=measurement.structure.name,
+        label=measurement.structure.value,
+        volume_ml=float(measurement.volume_ml),
+        largest_diameter_m=float(measurement.largest_diameter_mm) / MM_PER_M,
+        count=int(measurement.count),
+    )
+
+
+def meshes_to_array(
+    meshes: Iterable[Mesh], measurements: Iterable[StructureMeasurement], volume_uid: str, stamp: Time
+) -> StructureMeshArray:
+    """Every mesh with what was measured of its structure."""
+    by_structure: Mapping[str, StructureMeasurement] = {m.structure.name: m for m in measurements}
+    array = StructureMeshArray(header=header(stamp), volume_uid=volume_uid)
+    for mesh in meshes:
+        measurement = by_structure[mesh.structure.name]
+        array.meshes.append(
+            StructureMesh(
+                header=header(stamp),
+                volume_uid=volume_uid,
+                measurement=measurement_to_message(measurement),
+                color=_color(mesh.structure),
+                mesh=mesh_to_shape(mesh),
+                watertight=bool(measurement.watertight),
+            )
+        )
+    return array
+
+
+def mesh_to_shape(mesh: Mesh) -> ShapeMesh:
+    """As `shape_msgs/Mesh`, which MoveIt's collision objects take."""
+    triangles = [MeshTriangle(vertex_indices=triangle) for triangle in mesh.triangles.astype(np.uint32)]
+    return ShapeMesh(triangles=triangles, vertices=_points(mesh.vertices_mm))
+
+
+def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
+    """One translucent or opaque triangle list per structure, in a namespace of the structure's name.
+
+    The first marker removes those of an earlier volume. Opaque structures come first: RViz draws in this order, and
+    what lies inside the translucent organ stays visible.
+    """
+    array = MarkerArray(markers=[Marker(header=header(stamp), action=Marker.DELETEALL)])
+    for mesh in sorted(meshes, key=lambda mesh: -mesh.structure.opacity):
+        marker = Marker(header=header(stamp), ns=mesh.structure.name, id=mesh.structure.value)
+        marker.type = Marker.TRIANGLE_LIST
+        marker.action = Marker.ADD
+        marker.pose.orientation.w = 1.0
+        marker.scale.x = marker.scale.y = marker.scale.z = 1.0
+        marker.color = _color(mesh.structure)
+        marker.frame_locked = True  # follows ct_lps when a registration moves it
+        points = _points(mesh.vertices_mm)
+        marker.points = [points[vertex] for vertex in mesh.triangles.reshape(-1).tolist()]
+        array.markers.append(marker)
+    return array
+
+
+def _points(vertices_mm: NDArray[np.float32]) -> list[Point]:
+    return [Point(x=x, y=y, z=z) for x, y, z in lps_to_ros(vertices_mm).tolist()]
+
+
+def _color(structure: Structure) -> ColorRGBA:
+    red, green, blue = (channel / 255 for channel in structure.color_rgb)
+    return ColorRGBA(r=red, g=green, b=blue, a=structure.opacity)

@@ -1,0 +1,22 @@
+"""Descriptors of node parameters: every parameter has a description, and numbers have a range."""
+
+from __future__ import annotations
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+
+def text(description: str, read_only: bool = False) -> ParameterDescriptor:
+    """Of a string, a list or a switch."""
+    return ParameterDescriptor(description=description, read_only=read_only)
+
+
+def whole(description: str, low: int, high: int, read_only: bool = False) -> ParameterDescriptor:
+    """Of a whole number from `low` to `high`."""
+    steps = [IntegerRange(from_value=low, to_value=high, step=1)]
+    return ParameterDescriptor(description=description, integer_range=steps, read_only=read_only)
+
+
+def real(description: str, low: float, high: float, read_only: bool = False) -> ParameterDescriptor:
+    """Of a real number from `low` to `high`."""
+    span = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
+    return ParameterDescriptor(description=description, floating_point_range=span, read_only=read_only)

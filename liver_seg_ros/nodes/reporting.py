@@ -1,0 +1,79 @@
+"""The topics `~/progress` and `~/report` of a node that works on volumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from liver_seg_interfaces.msg import Progress as ProgressMessage
+from liver_seg_interfaces.msg import SegmentationReport
+
+from liver_seg_ros.nodes.mesh_messages import header, measurement_to_message
+from liver_seg_ros.nodes.qos import latched, live
+from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.progress import Progress
+from liver_seg_ros.reconstruction.measurements import StructureMeasurement
+
+_SHORTEST_INTERVAL_S = 0.05
+
+
+class Reporting:
+    """Says how far the work on a volume is, and how it ended."""
+
+    def __init__(self, node: StageNode) -> None:
+        self._node = node
+        self._progress_publisher = None
+        self._report_publisher = None
+
+    def open(self) -> None:
+        """Advertise both topics."""
+        self._progress_publisher = self._node.create_lifecycle_publisher(ProgressMessage, "~/progress", live())
+        self._report_publisher = self._node.create_lifecycle_publisher(SegmentationReport, "~/report", latched(1))
+
+    def close(self) -> None:
+        """Withdraw both topics."""
+        if self._progress_publisher is not None:
+            self._node.destroy_lifecycle_publisher(self._progress_publisher)
+            self._node.destroy_lifecycle_publisher(self._report_publisher)
+        self._progress_publisher = self._report_publisher = None
+
+    def progress(self, volume_uid: str) -> Progress:
+        """A `Progress` that publishes for this volume, at most 20 times a second besides each stage's begin and end."""
+        said_at = -_SHORTEST_INTERVAL_S
+
+        def publish(stage: str, fraction: float) -> None:
+            nonlocal said_at
+            now = time.monotonic()
+            if 0.0 < fraction < 1.0 and now - said_at < _SHORTEST_INTERVAL_S:
+                return
+            said_at = now
+            stamp = self._node.get_clock().now().to_msg()
+            message = ProgressMessage(header=header(stamp), volume_uid=volume_uid, stage=stage, fraction=fraction)
+            self._progress_publisher.publish(message)
+
+        return publish
+
+    def publish_measured(
+        self,
+        volume_uid: str,
+        liver_found: bool,
+        message: str,
+        measurements: Iterable[StructureMeasurement],
+        seconds: Mapping[str, float],
+    ) -> None:
+        """Publish the report of work that came to its end."""
+        self.publish(
+            SegmentationReport(
+                volume_uid=volume_uid,
+                liver_found=liver_found,
+                message=message,
+                structures=[measurement_to_message(m) for m in measurements],
+                stages=list(seconds),
+                stage_seconds=list(seconds.values()),
+            )
+        )
+
+    def publish(self, report: SegmentationReport) -> None:
+        """Publish a report, stamped now."""
+        report.header = header(self._node.get_clock().now().to_msg())
+        self._report_publisher.publish(report)

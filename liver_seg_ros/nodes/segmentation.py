@@ -1,0 +1,110 @@
+"""The node `segmentation`: takes a CT from the topic `ct` and publishes its labels on `labels`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from liver_seg_interfaces.msg import SegmentationReport
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
+from liver_seg_ros.nodes.assembler import Assembled
+from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.process import run
+from liver_seg_ros.nodes.reporting import Reporting
+from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.volume_input import VolumeInput
+from liver_seg_ros.nodes.volume_output import VolumeOutput
+from liver_seg_ros.progress import Cancelled
+from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.volume import LabelVolume, Volume
+
+
+class SegmentationNode(StageNode):
+    """Segments each CT that arrives; a new one cancels the work on the one before.
+
+    Args:
+        subscribe: False where a source in the same process calls `accept`, so that no CT crosses DDS.
+        deliver: called on the worker's thread with the labels, for a reconstruction node in the same process.
+        kwargs: those of `rclpy.node.Node`.
+    """
+
+    def __init__(
+        self, subscribe: bool = True, deliver: Callable[[LabelVolume], None] | None = None, **kwargs: object
+    ) -> None:
+        super().__init__("segmentation", **kwargs)
+        self._deliver = deliver
+        self.declare_parameter(
+            "models_dir", "", text("Folder with the models localizer/ and segmenter/; empty for those shipped.")
+        )
+        self.declare_parameter("runtime", "auto", text("What runs the networks; 'auto' takes the fastest there is."))
+        self._input = VolumeInput(self, "ct", np.int16, self._on_assembled) if subscribe else None
+        self._output = VolumeOutput(self, "labels")
+        self._reporting = Reporting(self)
+        self._segmenter: Segmenter | None = None
+
+    def configure(self) -> None:
+        models_dir = self.get_parameter("models_dir").value
+        self._segmenter = load_default_segmenter(
+            Path(models_dir).expanduser() if models_dir else None, self.get_parameter("runtime").value
+        )
+        self._output.open()
+        self._reporting.open()
+        self.diagnostics.say(f"models loaded, running on {self._segmenter.runtime_name}")
+
+    def activate(self) -> None:
+        if self._input is not None:
+            self._input.open()
+        self.diagnostics.say("waiting for a CT")
+
+    def deactivate(self) -> None:
+        if self._input is not None:
+            self._input.close()
+
+    def cleanup(self) -> None:
+        self._segmenter = None
+        self._output.close()
+        self._reporting.close()
+
+    def accept(self, volume: Volume) -> None:
+        """Segment `volume` next. Returns at once; safe from any thread."""
+        self.worker.submit(lambda cancelled: self._segment(volume, cancelled))
+
+    def _on_assembled(self, assembled: Assembled) -> None:
+        self.accept(Volume(assembled.array, assembled.geometry, assembled.uid))
+
+    def _segment(self, volume: Volume, cancelled: Cancelled) -> None:
+        segmenter = self._segmenter
+        if segmenter is None:
+            return
+        self.diagnostics.say(f"segmenting volume {volume.uid}", last_volume=volume.uid)
+        try:
+            check_ct(volume, f"volume {volume.uid}")
+            segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
+        except InputError as error:
+            self._reporting.publish(SegmentationReport(volume_uid=volume.uid, message=str(error)))
+            raise
+        if self._deliver is not None:
+            self._deliver(segmentation.labels)
+        self._output.publish(segmentation.labels, cancelled)
+        measurements = measure(segmentation.labels)
+        self._reporting.publish_measured(
+            volume.uid, segmentation.liver_found, segmentation.message, measurements, segmentation.seconds
+        )
+        self.diagnostics.say(segmentation.message)
+
+
+def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
+    return [SegmentationNode()]
+
+
+def main() -> None:
+    """Run the node until SIGINT or SIGTERM."""
+    run(_make_nodes)
+
+
+if __name__ == "__main__":
+    main()

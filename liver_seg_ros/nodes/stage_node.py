@@ -1,0 +1,126 @@
+"""What the nodes have in common: lifecycle, diagnostics, a worker thread, and answers to stray requests."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
+from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.worker import Worker
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+
+_STOP_TIMEOUT_S = 3.0
+
+
+class StageNode(LifecycleNode):
+    """A lifecycle node that does one stage of the work.
+
+    Subclasses override `configure`, `activate`, `deactivate` and `cleanup`; each may raise `InputError`, which fails
+    the transition and is said on `/diagnostics`.
+    """
+
+    def __init__(self, name: str, **kwargs: object) -> None:
+        super().__init__(name, **kwargs)
+        self.declare_parameter(
+            "autostart", False, text("Configure and activate at start, without a lifecycle manager.", read_only=True)
+        )
+        self.diagnostics = NodeDiagnostics(self)
+        self.worker = Worker(name, self._on_job_error)
+        self._answer_invalid_transitions()
+
+    def configure(self) -> None:
+        """Load what the work needs."""
+
+    def activate(self) -> None:
+        """Begin to take in and give out."""
+
+    def deactivate(self) -> None:
+        """Stop taking in. Work that runs has been cancelled."""
+
+    def cleanup(self) -> None:
+        """Let go of what `configure` loaded."""
+
+    def start_if_asked(self) -> None:
+        """Configure and activate where the parameter `autostart` is set."""
+        if self.get_parameter("autostart").value and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def stop(self) -> None:
+        """Cancel the work and wait a little for its end; the node is of no use afterwards."""
+        if not self.worker.stop(_STOP_TIMEOUT_S):
+            self.get_logger().warning("work did not stop in time and is left behind")
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition("inactive", self.configure, lambda: super(StageNode, self).on_configure(state))
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        # The publishers first: what `activate` publishes must not get lost.
+        super().on_activate(state)
+        result = self._transition("active", self.activate)
+        if result != SUCCESS:
+            super().on_deactivate(state)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.worker.cancel()
+        return self._transition("inactive", self.deactivate, lambda: super(StageNode, self).on_deactivate(state))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.worker.cancel()
+        return self._transition("unconfigured", self.cleanup, lambda: super(StageNode, self).on_cleanup(state))
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.worker.cancel()
+        return self._transition("finalized", self.deactivate, lambda: super(StageNode, self).on_shutdown(state))
+
+    def _transition(
+        self, goal_state: str, action: Callable[[], None], then: Callable[[], TransitionCallbackReturn] | None = None
+    ) -> TransitionCallbackReturn:
+        try:
+            action()
+        except InputError as error:
+            self.diagnostics.fail(error)
+            return FAILURE
+        except Exception as error:  # rclpy would swallow it without a word
+            self._on_job_error(error)
+            return FAILURE
+        result = SUCCESS if then is None else then()
+        if result == SUCCESS:
+            self.diagnostics.set_state(goal_state)
+        return result
+
+    def _on_job_error(self, error: Exception) -> None:
+        if not isinstance(error, InputError):
+            self.get_logger().error("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        self.diagnostics.fail(error)
+
+    def _answer_invalid_transitions(self) -> None:
+        """Answer a transition that the present state does not have with success=False.
+
+        rclpy lets its RCLError escape from spin(): one stray request would end the process, and go unanswered.
+        """
+        for service in self.services:
+            if service.srv_type is ChangeState:
+                service.callback = self._guarded(service.callback)
+
+    def _guarded(
+        self, change_state: Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response]
+    ) -> Callable[[ChangeState.Request, ChangeState.Response], ChangeState.Response]:
+        def answer(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return change_state(request, response)
+            except rclpy_implementation.RCLError:
+                wanted = request.transition.label or f"number {request.transition.id}"
+                self.diagnostics.warn(f"transition {wanted} is not possible in the present state and was refused")
+                response.success = False
+                return response
+
+        return answer

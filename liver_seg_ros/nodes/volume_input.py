@@ -1,0 +1,88 @@
+"""A subscription that takes in slabs and gives out whole volumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from liver_seg_interfaces.msg import Volume as VolumeMessage
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.nodes.assembler import Assembled, Assembler
+from liver_seg_ros.nodes.parameters import real, whole
+from liver_seg_ros.nodes.qos import latched
+from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.volume_messages import message_to_slab
+
+_CHECK_PERIOD_S = 0.5
+
+
+class VolumeInput:
+    """Listens to one topic of `Volume` messages while it is open.
+
+    What cannot be used, and slices that do not come, are said on the node's diagnostics; the node goes on.
+
+    Args:
+        node: whose topic, parameters and diagnostics.
+        topic: name of the topic.
+        dtype: int16 for a CT, uint8 for labels.
+        deliver: called on the executor's thread with each complete volume.
+    """
+
+    def __init__(
+        self, node: StageNode, topic: str, dtype: type[np.generic], deliver: Callable[[Assembled], None]
+    ) -> None:
+        self._node = node
+        self._topic = topic
+        self._dtype = dtype
+        self._deliver = deliver
+        self._assembler: Assembler | None = None
+        self._subscription = None
+        self._timer = None
+        node.declare_parameter(
+            "slab_timeout_s", 5.0, real("Without a further slab for so long, missing slices are reported.", 0.1, 600.0)
+        )
+        node.declare_parameter(
+            "max_volume_mb", 2048, whole("Memory for volumes that are still incomplete, in MB.", 1, 65536)
+        )
+        node.declare_parameter(
+            "subscriber_depth",
+            1024,
+            whole("Slabs that wait to be taken; at least as many as a volume has, or they are lost.", 1, 100000),
+        )
+
+    def open(self) -> None:
+        """Subscribe; a volume that was published before comes now."""
+        parameter = self._node.get_parameter
+        self._assembler = Assembler(
+            self._dtype, parameter("slab_timeout_s").value, parameter("max_volume_mb").value * 1_000_000
+        )
+        self._subscription = self._node.create_subscription(
+            VolumeMessage, self._topic, self._on_slab, latched(parameter("subscriber_depth").value)
+        )
+        self._timer = self._node.create_timer(_CHECK_PERIOD_S, self._say_warnings)
+
+    def close(self) -> None:
+        """Unsubscribe and forget what was collected."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._node.destroy_timer(self._timer)
+        self._assembler = self._subscription = self._timer = None
+
+    def _on_slab(self, message: VolumeMessage) -> None:
+        if self._assembler is None:
+            return
+        try:
+            assembled = self._assembler.add(message_to_slab(message), time.monotonic())
+        except InputError as error:
+            self._node.diagnostics.fail(error)
+            return
+        self._say_warnings()
+        if assembled is not None:
+            self._deliver(assembled)
+
+    def _say_warnings(self) -> None:
+        if self._assembler is not None:
+            for line in self._assembler.take_warnings(time.monotonic()):
+                self._node.diagnostics.warn(line)

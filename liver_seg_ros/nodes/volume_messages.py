@@ -1,0 +1,90 @@
+"""`Volume` and `LabelVolume` to and from `liver_seg_interfaces/msg/Volume`, slab by slab and without copies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose
+from liver_seg_interfaces.msg import Volume as VolumeMessage
+from scipy.spatial.transform import Rotation
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
+from liver_seg_ros.nodes.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab, decode_voxels
+from liver_seg_ros.volume import LabelVolume, Volume
+
+#: The frame of every message: the axes of DICOM's LPS, in metres.
+FRAME_ID = "ct_lps"
+
+
+def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) -> Iterator[VolumeMessage]:
+    """The volume as at most `slab_count` messages of nearly equal size, each with the same header.
+
+    The messages share the volume's memory: publish or serialise each before the volume goes.
+    """
+    array = np.ascontiguousarray(volume.array)  # (K, J, I)
+    encoding = ENCODING_HU if isinstance(volume, Volume) else ENCODING_LABELS
+    slices = array.shape[0]
+    borders = np.linspace(0, slices, min(slab_count, slices) + 1).round().astype(int)
+    for first, stop in zip(borders[:-1], borders[1:], strict=True):
+        message = VolumeMessage()
+        message.header.frame_id = FRAME_ID
+        message.header.stamp = stamp
+        message.uid = volume.uid
+        message.encoding = encoding
+        message.size = np.array(volume.geometry.size, dtype=np.uint32)
+        message.spacing = np.array(volume.geometry.spacing_mm) / MM_PER_M
+        message.pose = geometry_to_pose(volume.geometry)
+        message.first_slice = int(first)
+        message.slice_count = int(stop - first)
+        message.compression = COMPRESSION_NONE
+        # The setter would copy and check byte by byte; the serialiser takes any buffer.
+        message._data = memoryview(array[first:stop]).cast("B")
+        yield message
+
+
+def message_to_slab(message: VolumeMessage) -> Slab:
+    """The slab in a message; its voxels share the message's memory.
+
+    Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `decode_voxels`
+    refuses.
+    """
+    try:
+        if message.header.frame_id not in (FRAME_ID, ""):
+            raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{FRAME_ID}'")
+        geometry = _geometry(message)
+        slices = slice(message.first_slice, message.first_slice + message.slice_count)
+        voxels = decode_voxels(message.data, message.encoding, message.compression, geometry, slices)
+    except ValueError as error:
+        raise InputError(f"volume {message.uid}: {error}") from error
+    stamp = message.header.stamp
+    stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+    return Slab(message.uid, stamp_ns, message.encoding, geometry, message.first_slice, voxels)
+
+
+def geometry_to_pose(geometry: Geometry) -> Pose:
+    """The pose of voxel (0, 0, 0) in metres; its axes are the directions in which i, j and k grow."""
+    pose = Pose()
+    pose.position.x, pose.position.y, pose.position.z = lps_to_ros(geometry.origin_mm).tolist()
+    quaternion = Rotation.from_matrix(geometry.direction_matrix).as_quat()  # x, y, z, w
+    orientation = pose.orientation
+    orientation.x, orientation.y, orientation.z, orientation.w = quaternion.tolist()
+    return pose
+
+
+def _geometry(message: VolumeMessage) -> Geometry:
+    """Raises `ValueError` where the message describes no grid."""
+    position, orientation = message.pose.position, message.pose.orientation
+    quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
+    if not abs(np.linalg.norm(quaternion) - 1.0) < 1e-3:  # also true of NaN
+        raise InputError(f"its orientation {quaternion.tolist()} is no unit quaternion")
+    # Rounding makes axis-aligned directions exact again, so that the grid after the journey equals the one before.
+    direction = Rotation.from_quat(quaternion).as_matrix().round(12) + 0.0
+    return Geometry(
+        size=tuple(message.size),
+        spacing_mm=tuple(np.asarray(message.spacing) * MM_PER_M),
+        origin_mm=tuple(ros_to_lps([position.x, position.y, position.z])),
+        direction=direction,  # type: ignore[arg-type]
+    )

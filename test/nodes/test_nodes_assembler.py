@@ -1,0 +1,141 @@
+"""Slabs put together: any order, doubles, several volumes, contradictions, gaps, memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.assembler import Assembler
+from liver_seg_ros.nodes.slab import Slab
+
+GEOMETRY = Geometry(size=(5, 4, 7), spacing_mm=(0.7, 0.7, 2.0))
+HU = np.arange(7 * 4 * 5, dtype=np.int16).reshape(7, 4, 5)
+
+
+def slab(first, stop, uid="ct", stamp_ns=1, voxels=HU, encoding="16SC1", geometry=GEOMETRY):
+    return Slab(uid, stamp_ns, encoding, geometry, first, voxels[first:stop])
+
+
+def assembler(dtype=np.int16, timeout_s=1.0, max_bytes=10_000):
+    return Assembler(dtype, timeout_s, max_bytes)
+
+
+@given(
+    borders=st.sets(st.integers(1, 6)),
+    order=st.randoms(use_true_random=False),
+    doubled=st.lists(st.integers(0, 100), max_size=5),
+)
+def test_any_partition_in_any_order_with_doubles_gives_the_volume_once(borders, order, doubled):
+    edges = [0, *sorted(borders), 7]
+    pieces = [slab(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    sent = pieces + [pieces[n % len(pieces)] for n in doubled]
+    order.shuffle(sent)
+    under_test = assembler()
+    complete = [volume for piece in sent if (volume := under_test.add(piece, now_s=0.0)) is not None]
+    assert len(complete) == 1
+    np.testing.assert_array_equal(complete[0].array, HU)
+    assert complete[0].array.dtype == np.int16
+    assert complete[0].geometry == GEOMETRY
+    assert under_test.open_bytes == 0
+
+
+def test_overlapping_slabs_complete_a_volume():
+    under_test = assembler()
+    assert under_test.add(slab(0, 5), 0.0) is None
+    np.testing.assert_array_equal(under_test.add(slab(3, 7), 0.0).array, HU)
+
+
+def test_interleaved_volumes_stay_apart():
+    under_test = assembler()
+    under_test.add(slab(0, 4, "a"), 0.0)
+    under_test.add(slab(0, 4, "b", voxels=-HU), 0.0)
+    first = under_test.add(slab(4, 7, "b", voxels=-HU), 0.0)
+    second = under_test.add(slab(4, 7, "a"), 0.0)
+    assert (first.uid, second.uid) == ("b", "a")
+    np.testing.assert_array_equal(first.array, -HU)
+    np.testing.assert_array_equal(second.array, HU)
+
+
+def test_a_later_stamp_begins_a_new_edition_and_an_old_one_does_not():
+    under_test = assembler()
+    assert under_test.add(slab(0, 7, stamp_ns=5), 0.0) is not None
+    assert under_test.add(slab(0, 7, stamp_ns=5), 0.0) is None
+    assert under_test.add(slab(0, 7, stamp_ns=6, voxels=HU + 1), 0.0).array[0, 0, 0] == 1
+
+
+def test_missing_slices_are_named_once_after_the_timeout_and_may_still_come():
+    under_test = assembler()
+    under_test.add(slab(0, 2), 0.0)
+    under_test.add(slab(3, 4), 0.5)
+    assert under_test.take_warnings(1.4) == []
+    [line] = under_test.take_warnings(1.6)
+    assert "slices 2, 4 to 6 of 7 are missing" in line
+    assert under_test.take_warnings(9.0) == []
+    under_test.add(slab(4, 7), 9.0)
+    np.testing.assert_array_equal(under_test.add(slab(2, 3), 9.0).array, HU)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Geometry(size=(5, 4, 7), spacing_mm=(0.8, 0.7, 2.0)),
+        Geometry(size=(5, 4, 7), spacing_mm=(0.7, 0.7, 2.0), origin_mm=(1, 0, 0)),
+        Geometry(size=(5, 4, 8), spacing_mm=(0.7, 0.7, 2.0)),
+    ],
+    ids=["spacing", "origin", "size"],
+)
+def test_a_contradicting_slab_is_refused_and_the_volume_completes_without_it(other):
+    under_test = assembler()
+    under_test.add(slab(0, 4), 0.0)
+    with pytest.raises(InputError, match="refused"):
+        under_test.add(slab(4, 7, voxels=HU * 0, geometry=other), 0.0)
+    np.testing.assert_array_equal(under_test.add(slab(4, 7), 0.0).array, HU)
+
+
+def test_a_contradicting_slab_replaces_what_is_overdue():
+    under_test = assembler()
+    under_test.add(slab(0, 4), 0.0)
+    assert under_test.take_warnings(5.0)
+    other = Geometry(size=(5, 4, 7))
+    np.testing.assert_array_equal(under_test.add(slab(0, 7, geometry=other), 5.0).array, HU)
+
+
+def test_the_volume_fed_longest_ago_makes_room():
+    under_test = assembler(max_bytes=HU.nbytes * 2)
+    for uid in "abc":
+        under_test.add(slab(0, 4, uid), 0.0)
+    assert under_test.open_bytes == HU.nbytes * 2
+    [line] = under_test.take_warnings(0.0)
+    assert "volume a was dropped" in line
+    assert under_test.add(slab(4, 7, "b"), 0.0) is not None
+
+
+def test_a_volume_beyond_the_memory_allowed_is_refused_without_allocating():
+    huge = Geometry(size=(60000, 60000, 60000))
+    with pytest.raises(InputError, match="max_volume_mb"):
+        assembler().add(Slab("ct", 1, "16SC1", huge, 0, HU[:1]), 0.0)
+
+
+def test_float_hounsfield_units_are_rounded():
+    voxels = HU.astype(np.float32) + 0.4
+    complete = assembler().add(slab(0, 7, voxels=voxels, encoding="32FC1"), 0.0)
+    np.testing.assert_array_equal(complete.array, HU)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 40000.0])
+def test_float_values_that_are_no_hounsfield_units_are_refused(bad):
+    voxels = HU.astype(np.float32)
+    voxels[2, 1, 1] = bad
+    under_test = assembler()
+    with pytest.raises(InputError, match="NaN or values beyond"):
+        under_test.add(slab(0, 7, voxels=voxels, encoding="32FC1"), 0.0)
+    assert under_test.open_bytes == 0
+
+
+def test_labels_are_refused_where_a_ct_belongs():
+    with pytest.raises(InputError, match="this topic takes 16SC1 or 32FC1"):
+        assembler().add(slab(0, 7, encoding="8UC1"), 0.0)
