@@ -51,7 +51,16 @@ def _pin_to(cores: int) -> None:
 
 
 def _phantom(options: argparse.Namespace, folder: Path) -> Path:
-    command = [sys.executable, "-m", "liver_seg_ros.cli.main", "phantom", "-o", str(folder), "--seed", str(options.seed)]
+    command = [
+        sys.executable,
+        "-m",
+        "liver_seg_ros.cli.main",
+        "phantom",
+        "-o",
+        str(folder),
+        "--seed",
+        str(options.seed),
+    ]
     command += ["--size", options.size, "--spacing-mm", options.spacing_mm, "--phase", "portal_venous", "--json"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder / "ct.nii.gz"
@@ -68,11 +77,9 @@ def _measure(ct: Path, output: Path) -> dict[str, Any]:
     from liver_seg_ros.report import build_report
 
     watch = Stopwatch()
-    with watch.stage("load models", no_progress):
-        segmenter = load_default_segmenter()
     with watch.stage("read", no_progress):
         volume = read_volume(ct)
-    segmentation = segmenter.segment(volume)
+    segmentation = load_default_segmenter().segment(volume)
     watch.seconds.update(segmentation.seconds)
     reconstruction = reconstruct(segmentation.labels)
     watch.seconds.update(reconstruction.seconds)
@@ -80,7 +87,7 @@ def _measure(ct: Path, output: Path) -> dict[str, Any]:
         for mesh in reconstruction.meshes:
             write_mesh(output / f"{mesh.structure.name}.ply", mesh)
     return build_report(
-        input=ct.name,
+        source=ct.name,
         uid=volume.uid,
         geometry=volume.geometry,
         measurements=reconstruction.measurements,

@@ -126,7 +126,7 @@ class Report:
 
 def build_report(
     *,
-    input: str,
+    source: str,
     uid: str,
     geometry: Geometry,
     measurements: Iterable[Measurement],
@@ -146,7 +146,7 @@ def build_report(
     }
     liver, tumor = structures.get(LIVER.name), structures.get(TUMOR.name)
     return Report(
-        input=input,
+        input=source,
         uid=uid,
         geometry=describe_geometry(geometry),
         liver_found=liver is not None and liver.volume_ml > 0,
@@ -173,7 +173,11 @@ def describe_geometry(geometry: Geometry) -> GeometryReport:
     """`geometry` as a report shows it."""
     spacing = tuple(round(s, 6) for s in geometry.spacing_mm)
     return GeometryReport(
-        geometry.size, spacing, geometry.origin_mm, geometry.direction, orientation_code(geometry)  # type: ignore[arg-type]
+        geometry.size,
+        spacing,
+        geometry.origin_mm,
+        geometry.direction,
+        orientation_code(geometry),  # type: ignore[arg-type]
     )
 
 

@@ -61,3 +61,20 @@ def print_report(report: Report, as_json: bool) -> None:
 def print_json(result: Mapping[str, Any]) -> None:
     """`result` as the one JSON object on stdout."""
     typer.echo(json.dumps(result, allow_nan=False))
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Nested facts on stdout, one per line, indented below their heading."""
+    console = Console(highlight=False)
+
+    def show(name: str, value: Any, depth: int) -> None:
+        if isinstance(value, Mapping):
+            console.print("  " * depth + name)
+            for key, inner in value.items():
+                show(str(key), inner, depth + 1)
+            return
+        text = " x ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+        console.print("  " * depth + f"{name}: {text}", markup=False, soft_wrap=True)
+
+    for heading, value in facts.items():
+        show(heading, value, 0)

@@ -24,7 +24,6 @@ OK, FAILED, BAD_INPUT = 0, 1, 2
 app = typer.Typer(
     name="liver-seg",
     help="From a CT of the liver to labels, meshes and pictures. Not for clinical use.",
-    no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -52,10 +51,12 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return app(args=list(arguments), prog_name="liver-seg", standalone_mode=False) or OK
     except typer.TyperException as error:  # a wrong option, argument or command
-        return _fail(arguments, BAD_INPUT, error.format_message())
+        return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see liver-seg --help)")
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
-    except Exception as error:  # the last door: whatever escaped is a bug or the machine's fault, and says so in one line
+    except (
+        Exception
+    ) as error:  # the last door: whatever escaped is a bug or the machine's fault, and says so in one line
         return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -34,7 +35,7 @@ def triple(convert: Callable[[str], Number]) -> Callable[[str], tuple[Number, Nu
             i, j, k = (convert(part) for part in text.split(","))
         except ValueError:
             raise typer.BadParameter(f"'{text}' is not three numbers I,J,K") from None
-        if not min(i, j, k) > 0:
+        if not all(0 < value < math.inf for value in (i, j, k)):  # NaN is neither
             raise typer.BadParameter(f"'{text}' must be three positive numbers I,J,K")
         return i, j, k
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from liver_seg_ros.cli.options import Debug, Json, OutputFolder, triple
 
+if TYPE_CHECKING:
+    from liver_seg_ros.phantom import Phantom
+
 CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
+#: Raised when a key of `vessels.json` changes its meaning or goes away.
+FORMAT = 1
 
 
 class Phase(str, Enum):
@@ -42,14 +48,19 @@ def command(
 
     Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm).
     """
-    from liver_seg_ros.cli.console import Stopwatch, print_result, progress_bars
+    from liver_seg_ros.cli.console import Stopwatch, print_json, progress_bars
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
-    from liver_seg_ros.cli.phantom_truth import phantom_truth
     from liver_seg_ros.files.volumes import write_labels, write_volume
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 
     check_output_folder(output)
-    given = {"size": size, "spacing_mm": spacing_mm, "phase": phase and phase.value, "tumor_count": tumors, "noise_hu": noise_hu}
+    given = {
+        "size": size,
+        "spacing_mm": spacing_mm,
+        "phase": phase and phase.value,
+        "tumor_count": tumors,
+        "noise_hu": noise_hu,
+    }
     options = PhantomOptions(**{name: value for name, value in given.items() if value is not None})
     watch = Stopwatch()
     with progress_bars() as progress:
@@ -58,3 +69,26 @@ def command(
         with watch.stage("write", progress), output_folder(output) as folder:
             write_volume(folder / CT, phantom.ct)
             write_labels(folder / LABELS, phantom.labels)
+            (folder / VESSELS).write_text(json.dumps(describe(phantom)) + "\n", encoding="utf-8")
+    if as_json:
+        files = {name: str(output / name) for name in (CT, LABELS, VESSELS)}
+        counts = {"voxels": phantom.labels.counts(), "tumors": len(phantom.tumors)}
+        print_json({"seed": seed, "phase": phantom.phase, "files": files, **counts, "seconds": watch.seconds})
+    else:
+        typer.echo(f"{output}: phantom {seed}, phase {phantom.phase}, {len(phantom.tumors)} tumors")
+
+
+def describe(phantom: Phantom) -> dict[str, Any]:
+    """What `vessels.json` holds: the exact truth behind the voxels, and which CT beside it that is the truth of."""
+    return {
+        "format": FORMAT,
+        "ct": CT,
+        "labels": LABELS,
+        "seed": phantom.seed,
+        "phase": phantom.phase,
+        "frame": "LPS",
+        "unit": "mm",
+        "portal": phantom.portal.to_dict(),
+        "hepatic": phantom.hepatic.to_dict(),
+        "tumors": [tumor.to_dict() for tumor in phantom.tumors],
+    }

@@ -51,7 +51,7 @@ def command(
                     for suffix in FORMATS:
                         write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh)
             report = build_report(
-                input=str(labels),
+                source=str(labels),
                 uid=volume.uid,
                 geometry=volume.geometry,
                 measurements=reconstruction.measurements,

@@ -41,10 +41,9 @@ def command(
     check_output_folder(output)
     watch = Stopwatch()
     with progress_bars() as progress:
-        with watch.stage("load models", progress):
-            segmenter = load_default_segmenter(models, runtime)
         with watch.stage("read", progress):
             volume = read_volume(ct, series)
+        segmenter = load_default_segmenter(models, runtime)
         segmentation = segmenter.segment(volume, progress)
         watch.seconds.update(segmentation.seconds)
         with watch.stage("measure", progress):
@@ -55,7 +54,7 @@ def command(
                 write_labels(folder / LABELS, segmentation.labels)
                 write_labels(folder / SLICER, segmentation.labels)
             report = build_report(
-                input=str(ct),
+                source=str(ct),
                 uid=volume.uid,
                 geometry=volume.geometry,
                 measurements=measurements,
@@ -63,11 +62,14 @@ def command(
                 message=segmentation.message,
                 synthetic=known_synthetic(ct),
                 dice=dice,
-                runtime=segmenter.runtime,
-                models=[ModelReport.of(bundle) for bundle in (segmenter.localizer, segmenter.segmenter)],
+                runtime=segmenter.runtime_name,
+                models=[
+                    ModelReport(bundle.spec.name, bundle.spec.version, bundle.sha256)
+                    for bundle in (segmenter.localizer_bundle, segmenter.segmenter_bundle)
+                ],
             )
             write_report(folder / REPORT, report)
     print_report(report, as_json)
     if not segmentation.liver_found:
-        typer.echo(f"liver-seg: no liver found in {ct}: {segmentation.message}", err=True)
+        typer.echo(f"liver-seg: {ct}: {segmentation.message}", err=True)
         raise typer.Exit(1)

@@ -16,7 +16,9 @@ def report_tables(report: Report) -> RenderableType:
     if report.message:
         lines.append(report.message)
     if report.models:
-        lines.append(", ".join(f"{m.name} {m.version}" for m in report.models) + f" on {report.runtime}. Not for clinical use.")
+        lines.append(
+            ", ".join(f"{m.name} {m.version}" for m in report.models) + f" on {report.runtime}. Not for clinical use."
+        )
     return Group(_structures(report), _seconds(report), *lines)
 
 

@@ -27,10 +27,12 @@ def score(labels: LabelVolume, truth_path: Path) -> dict[str, float]:
     return dice(labels, truth, (LIVER,) if only_liver else STRUCTURES)
 
 
-def known_synthetic(ct: Path) -> bool | None:
-    """True where `liver-seg phantom` wrote `ct` (its description lies beside it), None where nothing says so."""
+def known_synthetic(path: Path) -> bool | None:
+    """True where `liver-seg phantom` wrote the CT or labels at `path`: its description lies beside them. Else None."""
     try:
-        description = json.loads((ct.parent / VESSELS).read_text(encoding="utf-8"))
+        description = json.loads((path.parent / VESSELS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return True if isinstance(description, dict) and description.get("ct") == ct.name else None
+    if not isinstance(description, dict) or path.name not in (description.get("ct"), description.get("labels")):
+        return None
+    return True

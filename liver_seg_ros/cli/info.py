@@ -1,0 +1,113 @@
+"""`liver-seg info`: what a file is, and what would run on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Runtime, SeriesUid
+
+if TYPE_CHECKING:
+    from liver_seg_ros.geometry import Geometry
+    from liver_seg_ros.inference.bundle import ModelBundle
+
+
+def command(
+    path: Annotated[
+        Path | None, typer.Argument(metavar="[PATH]", help="A CT or labels: a file, or a folder of DICOM.")
+    ] = None,
+    models: ModelsFolder = None,
+    runtime: Runtime = "auto",
+    series: SeriesUid = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a CT or label file holds; which models and runtime `segment` would use, and why; and versions."""
+    from liver_seg_ros.cli.console import print_facts, print_json
+    from liver_seg_ros.report import versions
+
+    facts: dict[str, Any] = {}
+    if path is not None:
+        facts["file"] = describe_file(path, series)
+    facts["inference"] = describe_inference(models, runtime)
+    facts["versions"] = versions()
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+
+
+def describe_file(path: Path, series_uid: str | None = None) -> dict[str, Any]:
+    """What `path` holds. Raises `InputError` where it is neither a CT nor labels: the reason why it is no CT."""
+    from liver_seg_ros.errors import InputError
+    from liver_seg_ros.files.volumes import read_labels, read_volume
+
+    try:
+        volume = read_volume(path, series_uid)
+    except InputError as no_ct:
+        try:
+            labels = read_labels(path)
+        except InputError:
+            raise no_ct from None
+        return {"path": str(path), "kind": "labels", **_grid(labels.geometry), "voxels": labels.counts()}
+    low, high = int(volume.array.min()), int(volume.array.max())
+    return {"path": str(path), "kind": "CT", "uid": volume.uid, **_grid(volume.geometry), "hu_range": [low, high]}
+
+
+def describe_inference(models_dir: Path | None, runtime: str) -> dict[str, Any]:
+    """The models and the runtime that `segment` would use, and why these.
+
+    {"problem": one line} where nothing was asked for and `segment` could not run; what was asked for and cannot be had
+    raises `InputError`.
+    """
+    from liver_seg_ros.errors import InputError
+    from liver_seg_ros.inference.model_folders import VARIABLE
+    from liver_seg_ros.inference.runtimes.registry import AUTO, unavailable_runtimes
+    from liver_seg_ros.inference.segmenter import load_default_segmenter
+
+    try:
+        segmenter = load_default_segmenter(models_dir, runtime)
+    except InputError as error:
+        if models_dir is not None or runtime != AUTO:
+            raise
+        return {"problem": str(error)}
+    if models_dir is not None:
+        found = "given with --models"
+    else:
+        found = f"named by {VARIABLE}" if os.environ.get(VARIABLE) else "shipped"
+    return {
+        "runtime": segmenter.runtime_name,
+        "why_runtime": "given with --runtime" if runtime != AUTO else "the first choice among those that work here",
+        "unavailable_runtimes": unavailable_runtimes(),
+        "why_models": found,
+        "localizer": _model(segmenter.localizer_bundle),
+        "segmenter": _model(segmenter.segmenter_bundle),
+    }
+
+
+def _model(bundle: ModelBundle) -> dict[str, Any]:
+    spec = bundle.spec
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "folder": str(bundle.folder),
+        "sha256": bundle.sha256,
+        "spacing_mm": spec.input.spacing_mm,
+        "labels": list(spec.labels.values()),
+        "trained_on": spec.trained_on,
+    }
+
+
+def _grid(geometry: Geometry) -> dict[str, Any]:
+    from liver_seg_ros.report import describe_geometry
+
+    grid = describe_geometry(geometry)
+    return {
+        "size": grid.size,
+        "spacing_mm": grid.spacing_mm,
+        "orientation": grid.orientation,
+        "extent_mm": [round(length, 1) for length in geometry.extent_mm],
+    }
