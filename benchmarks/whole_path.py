@@ -51,29 +51,30 @@ def _pin_to(cores: int) -> None:
 
 
 def _phantom(options: argparse.Namespace, folder: Path) -> Path:
-    command = [
-        sys.executable,
-        "-m",
-        "liver_seg_ros.cli.main",
-        "phantom",
-        "-o",
-        str(folder),
+    command = [sys.executable, "-m", "liver_seg_ros.cli.main", "phantom", "-o", str(folder), "--json"]
+    command += [
         "--seed",
         str(options.seed),
+        "--size",
+        options.size,
+        "--spacing-mm",
+        options.spacing_mm,
+        "--phase",
+        "portal_venous",
     ]
-    command += ["--size", options.size, "--spacing-mm", options.spacing_mm, "--phase", "portal_venous", "--json"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder / "ct.nii.gz"
 
 
 def _measure(ct: Path, output: Path) -> dict[str, Any]:
     """From the file at `ct` to meshes under `output`; imports stand here because they are part of the memory."""
-    from liver_seg_ros.cli.console import Stopwatch
     from liver_seg_ros.files.meshes import write_mesh
+    from liver_seg_ros.reconstruction.pipeline import reconstruct
+
+    from liver_seg_ros.cli.console import Stopwatch
     from liver_seg_ros.files.volumes import read_volume
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.progress import no_progress
-    from liver_seg_ros.reconstruction.pipeline import reconstruct
     from liver_seg_ros.report import build_report
 
     watch = Stopwatch()

@@ -64,7 +64,7 @@ class StructureReport:
 
 @dataclass(frozen=True)
 class GeometryReport:
-    """A grid as `Geometry` has it (file order i, j, k; LPS mm), with `orientation`: where i, j and k grow to, as LPS."""
+    """A grid as `Geometry` has it (file order i, j, k; LPS mm), and `orientation`, see `orientation_code`."""
 
     size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]

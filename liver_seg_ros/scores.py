@@ -42,7 +42,7 @@ def dice(labels: LabelVolume, truth: LabelVolume, structures: Iterable[Structure
 
 
 def _joint_histogram(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(256, 256): voxels with value `row` in `a` and `column` in `b`; slice by slice, so that a CT needs no big copy."""
+    """(256, 256): voxels with value `row` in `a` and `column` in `b`; slice by slice, without a copy of the whole."""
     joint = np.zeros(256 * 256, np.int64)
     for slice_a, slice_b in zip(a, b, strict=True):
         pairs = slice_a.astype(np.uint16) * np.uint16(256) + slice_b

@@ -54,9 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see liver-seg --help)")
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
-    except (
-        Exception
-    ) as error:  # the last door: whatever escaped is a bug or the machine's fault, and says so in one line
+    except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
         return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
 
 
@@ -66,7 +64,7 @@ def main() -> None:
 
 
 def _fail(arguments: Sequence[str], exit_code: int, message: str) -> int:
-    """Report the exception being handled. With --json, stdout still holds exactly one object, so a reader never chokes."""
+    """Report the exception being handled; with --json also as the one object on stdout that a reader waits for."""
     if "--debug" in arguments:
         traceback.print_exc()
     line = " ".join(message.split())

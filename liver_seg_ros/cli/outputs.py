@@ -42,7 +42,7 @@ def output_folder(folder: Path, replaces: Iterable[str] = ()) -> Iterator[Path]:
             if blocked:
                 raise InputError(f"output '{folder / min(blocked)}' is a folder where a file goes; move it away")
             for name in written:
-                os.replace(temporary / name, folder / name)
+                (temporary / name).replace(folder / name)
             for name in set(replaces).difference(written):
                 (folder / name).unlink(missing_ok=True)
     except BaseException:

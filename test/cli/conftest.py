@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it, a small CT, and real model bundles small enough to make here."""
+"""What the tests of the command line share: running it, a small CT, and real model bundles made in a moment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from onnx import TensorProto, helper
 
 from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing, write_bundle
@@ -83,10 +83,10 @@ def _draw_body(with_liver: bool = True) -> tuple[np.ndarray, np.ndarray]:
 
 def _write_nifti(path: Path, array: np.ndarray, spacing_mm: float = 3.0) -> None:
     """Write `array` `[k, j, i]` with SimpleITK itself, so that the tests do not depend on this package's writer."""
-    image = sitk.GetImageFromArray(array)
+    image = SimpleITK.GetImageFromArray(array)
     image.SetSpacing((spacing_mm,) * 3)
     image.SetOrigin((-95.0, -83.0, -59.0))
-    sitk.WriteImage(image, str(path))
+    SimpleITK.WriteImage(image, str(path))
 
 
 def _write_nearest_mean_bundle(

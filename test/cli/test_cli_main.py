@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -41,7 +40,8 @@ def test_help_loads_nothing_heavy() -> None:
     """What makes `--help` answer at once, measured by what it imports: a clock would fail on a busy machine."""
     code = (
         "import sys; from liver_seg_ros.cli.main import run; run(['--help']); "
-        "sys.exit(','.join(sorted({'numpy', 'SimpleITK', 'vtk', 'onnxruntime', 'scipy', 'torch'} & set(sys.modules))) or 0)"
+        "heavy = {'numpy', 'SimpleITK', 'vtk', 'onnxruntime', 'scipy', 'torch'} & set(sys.modules); "
+        "sys.exit(','.join(sorted(heavy)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
@@ -117,7 +117,7 @@ def _wait_until_loaded(pid: int, library: str) -> None:
     """Wait until the process has mapped `library`: it is past its imports and at work."""
     deadline = time.monotonic() + 60
     while library not in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"):
-        assert time.monotonic() < deadline and os.path.exists(f"/proc/{pid}"), f"{library} was never loaded"
+        assert time.monotonic() < deadline and Path(f"/proc/{pid}").exists(), f"{library} was never loaded"
         time.sleep(0.05)
 
 

@@ -55,7 +55,7 @@ def test_a_file_in_the_way_is_refused_before_and_untouched(tmp_path: Path) -> No
 
 def test_a_folder_where_a_file_goes_is_refused_before_anything_moves(tmp_path: Path) -> None:
     (tmp_path / "report.json").mkdir()
-    with pytest.raises(InputError, match="report.json"), output_folder(tmp_path) as folder:
+    with pytest.raises(InputError, match=r"report\.json"), output_folder(tmp_path) as folder:
         (folder / "labels.nii.gz").write_text("new")
         (folder / "report.json").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]

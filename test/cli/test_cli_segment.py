@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 from liver_seg_ros.cli import main
 from liver_seg_ros.labels import STRUCTURES
@@ -36,18 +36,18 @@ def segmented(
 
 def test_writes_labels_a_slicer_segmentation_and_a_report(segmented: Path) -> None:
     assert sorted(path.name for path in segmented.iterdir()) == ["labels.nii.gz", "labels.seg.nrrd", "report.json"]
-    nifti, slicer = (sitk.ReadImage(str(segmented / name)) for name in ("labels.nii.gz", "labels.seg.nrrd"))
-    assert np.array_equal(sitk.GetArrayFromImage(nifti), sitk.GetArrayFromImage(slicer))
+    nifti, slicer = (SimpleITK.ReadImage(str(segmented / name)) for name in ("labels.nii.gz", "labels.seg.nrrd"))
+    assert np.array_equal(SimpleITK.GetArrayFromImage(nifti), SimpleITK.GetArrayFromImage(slicer))
     names = {slicer.GetMetaData(key) for key in slicer.GetMetaDataKeys() if key.endswith("_Name")}
     assert {structure.name for structure in STRUCTURES} <= {name.lower() for name in names}
 
 
 def test_labels_are_on_the_grid_of_the_ct_and_right(segmented: Path, small_ct: Path) -> None:
-    labels, ct = sitk.ReadImage(str(segmented / "labels.nii.gz")), sitk.ReadImage(str(small_ct / "ct.nii.gz"))
+    labels, ct = SimpleITK.ReadImage(str(segmented / "labels.nii.gz")), SimpleITK.ReadImage(str(small_ct / "ct.nii.gz"))
     assert labels.GetSize() == ct.GetSize()
     assert labels.GetSpacing() == pytest.approx(ct.GetSpacing()) and labels.GetOrigin() == pytest.approx(ct.GetOrigin())
-    truth = sitk.GetArrayFromImage(sitk.ReadImage(str(small_ct / "labels.nii.gz")))
-    assert np.mean(sitk.GetArrayFromImage(labels) == truth) > 0.99
+    truth = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(small_ct / "labels.nii.gz")))
+    assert np.mean(SimpleITK.GetArrayFromImage(labels) == truth) > 0.99
 
 
 def test_the_report_says_what_was_found_with_what(segmented: Path, small_ct: Path, draw_body: Draw) -> None:
@@ -94,7 +94,7 @@ def test_no_liver_is_said_in_every_way(
     report = json.loads((output / "report.json").read_text())
     assert report["liver_found"] is False and "no liver" in report["message"]
     assert json.loads(result.stdout) == report
-    assert not sitk.GetArrayFromImage(sitk.ReadImage(str(output / "labels.nii.gz"))).any()
+    assert not SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(output / "labels.nii.gz"))).any()
 
 
 def test_a_mask_of_the_liver_alone_scores_the_organ_alone(
