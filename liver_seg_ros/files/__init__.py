@@ -1,0 +1,1 @@
+"""Reading and writing: volumes, DICOM series, DICOM Segmentation objects, meshes. One file per subject."""

@@ -1,0 +1,88 @@
+"""Is this a CT in Hounsfield units and millimetres? Wrong exports read well and then segment as nonsense.
+
+Every limit below is far from what CTs of the abdomen hold, also when cropped to a part of the liver: a false alarm on
+a good file would be worse than a late one on a bad file.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.volume import Volume
+
+SPACING_MM = (0.05, 20.0)
+EXTENT_MM = (20.0, 3000.0)  # of the longest edge: from a small crop to more than a whole body
+FEWEST_SLICES = 2
+
+AIR_HU = -1100  # below lies only padding, as scanners put outside the field of view
+SOFT_TISSUE_HU = (-200, 300)
+WATER_STORED = (850, 1250)  # where soft tissue lies when 1000 or 1024 were not subtracted
+DENSEST_BONE_HU = 3100
+SAMPLES_PER_AXIS = 128
+
+
+def check_ct(volume: Volume, where: str) -> None:
+    """Raise `InputError` where `volume` cannot be a CT in HU and mm, saying what is wrong and what to do.
+
+    Args:
+        volume: the CT to judge.
+        where: the file or topic that it came from; starts the message.
+    """
+    _check_grid(volume, where)
+    array = volume.array
+    low, high = int(array.min()), int(array.max())
+    if low == high:
+        raise InputError(f"{where}: all voxels are {low} HU; this is no CT. Check the export or give another file.")
+    if high - low < 20:
+        raise InputError(
+            f"{where}: all voxels are between {low} and {high}; this is a label file or a CT scaled to 0..1. "
+            "Give a CT in HU."
+        )
+    if (low, high) == (0, 255):
+        raise InputError(f"{where}: values from 0 to 255 are a windowed 8-bit picture. Export the CT in HU instead.")
+    _check_distribution(_sample(array), where)
+
+
+def _check_grid(volume: Volume, where: str) -> None:
+    geometry = volume.geometry
+    size = "x".join(str(n) for n in geometry.size)
+    if min(geometry.size) < FEWEST_SLICES:
+        raise InputError(f"{where}: holds one slice ({size} voxels). Give a whole CT series.")
+    spacing = "x".join(f"{s:.4g}" for s in geometry.spacing_mm)
+    if not SPACING_MM[0] <= min(geometry.spacing_mm) <= max(geometry.spacing_mm) <= SPACING_MM[1]:
+        unit = "in metres" if max(geometry.spacing_mm) < SPACING_MM[0] else "not in mm"
+        raise InputError(f"{where}: voxels of {spacing} mm; the spacing is {unit}. Correct the file's spacing.")
+    if not EXTENT_MM[0] <= max(geometry.extent_mm) <= EXTENT_MM[1]:
+        extent = "x".join(f"{e:.4g}" for e in geometry.extent_mm)
+        raise InputError(f"{where}: the volume measures {extent} mm; no patient does. Correct the file's spacing.")
+
+
+def _check_distribution(sample: NDArray[np.int16], where: str) -> None:
+    measured = sample[sample >= AIR_HU]
+    if measured.size == 0 or np.mean(measured > SOFT_TISSUE_HU[0]) < 0.001:
+        raise InputError(
+            f"{where}: nothing in it is denser than {SOFT_TISSUE_HU[0]} HU; no body is in view or the rescale "
+            "intercept was subtracted twice. Export the CT in HU."
+        )
+    at_stored_water = _share(measured, *WATER_STORED)
+    if at_stored_water > 0.1 and at_stored_water > _share(measured, *SOFT_TISSUE_HU):
+        raise InputError(
+            f"{where}: soft tissue lies near 1000, not 0; the rescale intercept was not applied. Export the CT in HU."
+        )
+    if np.mean(measured > DENSEST_BONE_HU) > 0.2:
+        raise InputError(
+            f"{where}: {np.mean(measured > DENSEST_BONE_HU):.0%} of the voxels are above {DENSEST_BONE_HU} HU, denser "
+            "than bone; this is not in HU. Export the CT in HU."
+        )
+
+
+def _share(values: NDArray[np.int16], low: int, high: int) -> float:
+    return float(np.mean((values >= low) & (values <= high)))
+
+
+def _sample(array: NDArray[np.int16]) -> NDArray[np.int16]:
+    """At most about 2 million voxels on a regular lattice: enough for shares of the whole."""
+    k, j, i = (slice(None, None, max(1, n // SAMPLES_PER_AXIS)) for n in array.shape)
+    return array[k, j, i]

@@ -1,0 +1,77 @@
+"""From the numbers in a file to the numbers of a `Volume` or `LabelVolume`, refusing what would not survive it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.labels import STRUCTURES
+
+INT16 = np.iinfo(np.int16)
+
+
+def check_finite(array: NDArray[np.generic], where: str) -> None:
+    """Raise `InputError` where a float `array` `(K, J, I)` holds NaN or infinity, saying how many voxels do."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return
+    bad = sum(part.size - int(np.count_nonzero(np.isfinite(part))) for part in array)
+    if bad:
+        raise InputError(f"{where}: {bad} of {array.size} voxels are NaN or infinite. Export the file again.")
+
+
+def to_hu(array: NDArray[np.generic], where: str) -> NDArray[np.int16]:
+    """`array` `(K, J, I)` of any real type as C-contiguous int16, floats rounded to the nearest.
+
+    Returns `array` itself where it is so already. Works slice by slice, since a float CT beside its rounded copy
+    would need twice 600 MB.
+
+    Raises:
+        InputError: NaN, infinity, or values that are far from any Hounsfield unit.
+    """
+    if array.dtype == np.int16:
+        return np.ascontiguousarray(array)
+    check_finite(array, where)
+    low, high = array.min(), array.max()
+    if low < INT16.min or high > INT16.max:
+        raise InputError(
+            f"{where}: values from {low:g} to {high:g} are not Hounsfield units. "
+            "Export it as CT in HU (rescale slope and intercept applied)."
+        )
+    hu = np.empty(array.shape, np.int16)
+    for target, part in zip(hu, array, strict=True):
+        target[...] = np.rint(part) if np.issubdtype(array.dtype, np.floating) else part
+    return hu
+
+
+def to_labels(array: NDArray[np.generic], where: str, lookup: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """`array` `(K, J, I)` of any real type as C-contiguous uint8 values of the label table.
+
+    Args:
+        array: the values stored in the file.
+        where: the file; starts the message.
+        lookup: `(256,)` value of the label table for each value stored, where the file numbers in its own way.
+
+    Raises:
+        InputError: NaN, fractions, or values that the label table does not have.
+    """
+    check_finite(array, where)
+    low, high = array.min(), array.max()
+    if low < 0 or high > 255:
+        raise InputError(f"{where}: values from {low:g} to {high:g} are no labels ({_table()}). Give a label file.")
+    labels = np.empty(array.shape, np.uint8)
+    for target, part in zip(labels, array, strict=True):
+        target[...] = part
+        if np.issubdtype(array.dtype, np.floating) and not np.array_equal(target, part):
+            raise InputError(f"{where}: holds fractions, not labels ({_table()}). Threshold it first.")
+    labels = labels if lookup is None else lookup[labels]
+    found = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256))
+    unknown = sorted(set(found.tolist()) - {0} - {structure.value for structure in STRUCTURES})
+    if unknown:
+        values = ", ".join(str(value) for value in unknown[:8])
+        raise InputError(f"{where}: label values {values} are not in the table ({_table()}). Relabel the file.")
+    return labels
+
+
+def _table() -> str:
+    return ", ".join(f"{structure.value} {structure.name}" for structure in STRUCTURES)

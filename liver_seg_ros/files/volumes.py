@@ -1,0 +1,121 @@
+"""Reading any CT or label file that users have, and writing ours: the front door of this room.
+
+What comes in is right-handed, checked and in HU; what goes out is written beside and renamed, so that a file that
+exists is whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.misc import is_dicom
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.files.dicom import read_series
+from liver_seg_ros.files.itk import read_itk, write_itk
+from liver_seg_ros.files.nifti import read_nifti
+from liver_seg_ros.files.segmentation_nrrd import segment_metadata, table_values
+from liver_seg_ros.files.values import to_hu, to_labels
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.volume import LabelVolume, Volume, make_right_handed
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")  # .mhd and .nhdr are two files: no rename makes both appear
+SEGMENTATION_SUFFIX = ".seg.nrrd"
+
+
+def read_volume(path: str | Path, series_uid: str | None = None) -> Volume:
+    """The CT in a NIfTI, NRRD or MetaImage file, a DICOM folder, or the series that a DICOM file belongs to.
+
+    Args:
+        path: the file or folder.
+        series_uid: which DICOM series to take where a folder holds several.
+
+    Returns:
+        The CT in HU on a right-handed grid; its `uid` is the Series Instance UID where there is one.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, or no CT in HU and mm (see `checks.check_ct`).
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder. Check the path.")
+    if path.is_dir() or not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
+        if not path.is_dir() and not is_dicom(path):
+            raise InputError(f"{path}: is no DICOM, NIfTI, NRRD or MetaImage file. Give one of these.")
+        array, geometry, uid = read_series(path, series_uid)
+        volume = Volume(array, geometry, uid)
+    elif series_uid is not None:
+        raise InputError(f"{path}: a series UID chooses in a DICOM folder, and this is a single file. Leave it out.")
+    else:
+        array, geometry, _ = _read_file(path)
+        volume = Volume(*_right_handed(to_hu(array, str(path)), geometry))
+    check_ct(volume, str(path))
+    return volume
+
+
+def read_labels(path: str | Path) -> LabelVolume:
+    """The labels in a NIfTI, NRRD or MetaImage file, on a right-handed grid.
+
+    A segmentation of 3D Slicer (`.seg.nrrd`) numbers its segments as it likes: they are renumbered by their names and
+    codes. DICOM Segmentation objects need the CT's grid: see `dicom_seg.read_dicom_seg`.
+
+    Raises:
+        InputError: the file is missing, damaged, of another kind, or holds values that the label table does not have.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Check the path.")
+    if not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
+        raise InputError(f"{path}: is no NIfTI, NRRD or MetaImage file. Give one of these.")
+    array, geometry, metadata = _read_file(path)
+    labels = to_labels(array, str(path), table_values(metadata, str(path)))
+    return LabelVolume(*_right_handed(labels, geometry))
+
+
+def write_volume(path: str | Path, volume: Volume) -> None:
+    """Write a CT as int16 HU; the suffix of `path` chooses the format, one of `WRITABLE_SUFFIXES`.
+
+    Raises `InputError` for another suffix or where the file cannot be written.
+    """
+    _check_writable(Path(path))
+    write_itk(Path(path), volume.array, volume.geometry)
+
+
+def write_labels(path: str | Path, labels: LabelVolume) -> None:
+    """Write labels as uint8; `.seg.nrrd` gets the names, colors and codes that 3D Slicer shows.
+
+    Raises `InputError` for an unknown suffix or where the file cannot be written.
+    """
+    path = Path(path)
+    _check_writable(path)
+    write_itk(path, labels.array, labels.geometry, segment_metadata(labels) if _is_segmentation(path) else None)
+
+
+def _read_file(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+    if _has_suffix(path, NIFTI_SUFFIXES):
+        return *read_nifti(path), {}
+    return read_itk(path)
+
+
+def _right_handed(array: NDArray[np.generic], geometry: Geometry) -> tuple[NDArray[np.generic], Geometry]:
+    """`make_right_handed` with C-contiguous voxels: networks and wire formats cannot take negative strides."""
+    array, geometry = make_right_handed(array, geometry)
+    return np.ascontiguousarray(array), geometry
+
+
+def _has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(suffixes)
+
+
+def _is_segmentation(path: Path) -> bool:
+    return _has_suffix(path, (SEGMENTATION_SUFFIX,))
+
+
+def _check_writable(path: Path) -> None:
+    if not _has_suffix(path, WRITABLE_SUFFIXES):
+        raise InputError(f"{path}: cannot write this format. Use one of {', '.join(WRITABLE_SUFFIXES)}.")
