@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -148,7 +148,7 @@ def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec) -> ModelBun
     """
     folder = Path(folder)
     weights = _read_weights(onnx)
-    description = {"weights": WEIGHTS, "sha256": _sha256(weights), **_as_yaml(spec)}
+    description = {"weights": WEIGHTS, "sha256": _sha256(weights), **asdict(spec)}
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
@@ -190,31 +190,6 @@ def _parse_spec(fields: Fields) -> BundleSpec:
         intended_use=fields.text("intended_use"),
         precision=fields.choice("precision", PRECISIONS),
     )
-
-
-def _as_yaml(spec: BundleSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "version": spec.version,
-        "stage": spec.stage,
-        "input": {
-            "spacing_mm": list(spec.input.spacing_mm),
-            "hu_window": list(spec.input.hu_window),
-            "patch": list(spec.input.patch),
-            "overlap": spec.input.overlap,
-            "divisor": spec.input.divisor,
-        },
-        "labels": dict(spec.labels),
-        "precision": spec.precision,
-        "postprocessing": {
-            "min_volume_mm3": dict(spec.postprocessing.min_volume_mm3),
-            "margin_mm": spec.postprocessing.margin_mm,
-        },
-        "trained_on": spec.trained_on,
-        "scores": dict(spec.scores),
-        "license": spec.license,
-        "intended_use": spec.intended_use,
-    }
 
 
 def _read_weights(onnx: bytes | Path) -> bytes:

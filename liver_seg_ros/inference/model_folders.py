@@ -32,7 +32,7 @@ def find_models_dir(models_dir: Path | None = None) -> Path:
         folder = Path(asked_for)
         if not _has_models(folder):
             raise InputError(
-                f"{folder} must hold the model folders {LOCALIZER}/ and {SEGMENTER}/, each with model.yaml"
+                f"{folder} must hold the models {LOCALIZER}/ and {SEGMENTER}/, each with model.yaml"
             )
         return folder
     candidates = _candidates()

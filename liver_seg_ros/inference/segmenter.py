@@ -134,7 +134,8 @@ class Segmenter:
             coarse_hu, coarse = resample_to_spacing(hu, geometry, spec.input.spacing_mm)
             logits = _run(self._localizer, coarse_hu, spec, "localize", stages)
             liver = largest_liver(logits.argmax(axis=0).astype(np.uint8))
-            liver_mm3 = np.count_nonzero(liver) * coarse.voxel_volume_mm3
+            # As a share of the CT, since a thin CT's one coarse voxel may be thicker than the CT itself.
+            liver_mm3 = float(np.count_nonzero(liver) / liver.size * np.prod(geometry.extent_mm))
             coarse_box = Box.around(liver)
             if coarse_box is None or liver_mm3 < self._least_liver_mm3:
                 return None, liver_mm3
