@@ -1,0 +1,53 @@
+# make setup | demo [CT=path] | test | lint | bench | clean
+#
+# Everything is put into .venv, build and install below this folder. Stamps say what is done, so that setup takes no time
+# when nothing changed. On a machine with ROS 2, activate it first; then its packages are used and no wheels.
+
+SHELL := /bin/sh
+STAMPS := .venv/stamps
+RUN := tools/setup/run.sh
+CT ?=
+
+PACKAGING := setup.cfg setup.py pyproject.toml
+INTERFACES := $(shell find liver_seg_interfaces tools/tf2_msgs -type f)
+INSTALLED := package.xml $(shell find liver_seg_ros launch config rviz models resource -type f ! -name '*.pyc' ! -name '.*' 2>/dev/null)
+
+.PHONY: setup setup-dev demo test lint bench clean
+
+setup: install/.built
+	@echo "ready: .venv/bin/liver-seg, install/"
+
+setup-dev: $(STAMPS)/dev install/.built
+
+# What CT may hold is checked by the demo itself, which answers a wrong path with one line.
+demo: setup
+	@$(RUN) python tools/demo.py $(if $(CT),"$(CT)")
+
+test: setup-dev
+	@$(MAKE) --no-print-directory lint
+	@$(RUN) python -m pytest
+
+lint: setup-dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+bench: setup-dev
+	@$(RUN) python benchmarks/run_all.py
+
+clean:
+	rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .import_linter_cache liver_seg_ros.egg-info
+
+$(STAMPS)/runtime: $(PACKAGING) tools/setup/python_packages.sh tools/setup/relocate_wheels.py tools/setup/system_packages.sh
+	@tools/setup/system_packages.sh
+	@tools/setup/python_packages.sh
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/runtime
+	@tools/setup/python_packages.sh train deploy dev
+	@touch $@
+
+install/.built: $(STAMPS)/runtime $(INTERFACES) $(INSTALLED) tools/setup/colcon_build.sh
+	@tools/setup/colcon_build.sh
+	@touch $@

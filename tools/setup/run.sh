@@ -1,0 +1,16 @@
+#!/bin/sh
+# Runs a command with .venv and both ROS packages in its environment: tools/setup/run.sh COMMAND [ARGUMENT...]
+set -eu
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+PATH="$root/.venv/bin:$PATH"
+if [ "$(cat "$root/.venv/stamps/ros_origin")" = wheels ]; then
+    AMENT_PREFIX_PATH="$root/install/liver_seg_ros:$root/.venv"
+    export AMENT_PREFIX_PATH
+else
+    set +u
+    # shellcheck disable=SC1091  # made by colcon
+    . "$root/install/setup.sh"
+    set -u
+fi
+exec "$@"
