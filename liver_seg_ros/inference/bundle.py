@@ -120,7 +120,7 @@ def load_bundle(folder: Path) -> ModelBundle:
     folder = Path(folder)
     fields = Fields.read(folder / DESCRIPTION)
     spec = _parse_spec(fields)
-    weights = folder / fields.text("weights")
+    weights = folder / fields.file_name("weights")
     sha256 = fields.text("sha256")
     if not weights.is_file():
         raise InputError(f"{weights} is missing; {folder / DESCRIPTION} names it as the model's weights")

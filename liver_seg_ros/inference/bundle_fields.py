@@ -45,6 +45,12 @@ class Fields:
             self._refuse(name, value, "text that is not empty (quote a number, as in '1.0')")
         return value
 
+    def file_name(self, name: str) -> str:
+        value = self.text(name)
+        if Path(value).name != value:
+            self._refuse(name, value, "a file name without folders")
+        return value
+
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self._get(name, f"one of {', '.join(choices)}")
         if value not in choices:

@@ -1,0 +1,84 @@
+"""Cleaning: one liver without holes; tumors and vessels in or near it, large enough to count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.inference.bundle import Postprocessing
+from liver_seg_ros.inference.postprocessing import clean_labels, largest_liver
+
+GEOMETRY = Geometry((60, 40, 30), (1.0, 1.0, 2.0))
+OPTIONS = Postprocessing({"liver": 1000.0, "tumor": 20.0, "vessel": 20.0}, 4.0)
+
+
+@pytest.fixture
+def labels() -> NDArray[np.uint8]:
+    """A block of liver, `(K, J, I)` = 10..19, 10..29, 10..39."""
+    array = np.zeros(GEOMETRY.shape, np.uint8)
+    array[10:20, 10:30, 10:40] = 1
+    return array
+
+
+def test_a_clean_liver_stays_as_it_is(labels: NDArray[np.uint8]) -> None:
+    labels[12:15, 15:20, 15:20] = 2
+    labels[15, 20:22, 12:38] = 3
+    np.testing.assert_array_equal(clean_labels(labels, GEOMETRY, OPTIONS), labels)
+
+
+def test_another_liver_goes_even_if_a_vessel_leads_to_it(labels: NDArray[np.uint8]) -> None:
+    labels[12:18, 12:18, 48:56] = 1  # a spleen taken for liver
+    labels[14:16, 14:16, 40:48] = 3
+    cleaned = clean_labels(labels, GEOMETRY, OPTIONS)
+    assert not cleaned[:, :, 44:].any()
+    assert (cleaned[14:16, 14:16, 40:44] == 3).all()  # the vessel is kept up to the margin of 4 mm
+
+
+def test_a_lobe_behind_a_tumor_belongs_to_the_liver(labels: NDArray[np.uint8]) -> None:
+    labels[10:20, 10:30, 20:24] = 2
+    np.testing.assert_array_equal(clean_labels(labels, GEOMETRY, OPTIONS), labels)
+
+
+def test_the_body_with_most_liver_wins_over_a_larger_tumor(labels: NDArray[np.uint8]) -> None:
+    labels[22:30, :, :] = 2
+    labels[23, 5:10, 5:10] = 1
+    expected = np.zeros(labels.shape, bool)
+    expected[10:20, 10:30, 10:40] = True
+    np.testing.assert_array_equal(largest_liver(labels), expected)
+
+
+def test_holes_become_liver_and_keep_what_is_in_them(labels: NDArray[np.uint8]) -> None:
+    labels[13:17, 14:20, 14:20] = 0
+    labels[14:16, 15:19, 15:19] = 3  # a vessel afloat in the hole
+    cleaned = clean_labels(labels, GEOMETRY, OPTIONS)
+    expected = labels.copy()
+    expected[13:17, 14:20, 14:20][labels[13:17, 14:20, 14:20] == 0] = 1
+    np.testing.assert_array_equal(cleaned, expected)
+
+
+@pytest.mark.parametrize("value", [2, 3])
+def test_far_and_small_tumors_and_vessels_go(labels: NDArray[np.uint8], value: int) -> None:
+    labels[14:18, 14:18, 50:56] = value  # 11 mm away
+    labels[15, 15, 15:18] = value  # 6 mm3 inside
+    labels[25, 15, 15] = value
+    expected = np.zeros_like(labels)
+    expected[10:20, 10:30, 10:40] = 1
+    np.testing.assert_array_equal(clean_labels(labels, GEOMETRY, OPTIONS), expected)
+
+
+def test_margins_and_volumes_are_in_millimeters(labels: NDArray[np.uint8]) -> None:
+    """Two slices of 2 mm are 4 mm away; five columns of 1 mm are 5 mm away."""
+    labels[20:23, 15:20, 15:20] = 3
+    labels[12:15, 15:20, 40:45] = 3
+    cleaned = clean_labels(labels, GEOMETRY, OPTIONS)
+    assert (cleaned[20:22, 15:20, 15:20] == 3).all() and not cleaned[22].any()
+    assert (cleaned[12:15, 15:20, 40:44] == 3).all() and not cleaned[:, :, 44].any()
+
+
+def test_too_little_liver_is_none(labels: NDArray[np.uint8]) -> None:
+    strict = Postprocessing({"liver": 12_001.0}, 4.0)  # the block has 12 000 mm3
+    assert not clean_labels(labels, GEOMETRY, strict).any()
+    assert clean_labels(labels, GEOMETRY, Postprocessing({"liver": 12_000.0}, 4.0)).any()
+    assert not clean_labels(np.zeros_like(labels), GEOMETRY, OPTIONS).any()
