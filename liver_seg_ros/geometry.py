@@ -64,7 +64,7 @@ class Box:
         if k.size == 0:
             return None
         j = np.flatnonzero(in_slice.any(axis=0))
-        i = np.flatnonzero(mask[k[0] : k[-1] + 1, j[0] : j[-1] + 1].any(axis=(0, 1)))
+        i = np.flatnonzero(np.any(mask[k[0] : k[-1] + 1, j[0] : j[-1] + 1], axis=(0, 1)))
         return Box((int(i[0]), int(j[0]), int(k[0])), (int(i[-1]) + 1, int(j[-1]) + 1, int(k[-1]) + 1))
 
 

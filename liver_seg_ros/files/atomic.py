@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,6 @@ def written_beside(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot write here ({error.strerror}). Give another folder.") from error
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import RLELossless
@@ -64,7 +64,7 @@ def _rescaled(dataset: Dataset, path: Path) -> NDArray[np.int16]:
 def _decode_with_gdcm(path: Path) -> NDArray[np.int16]:
     """JPEG, JPEG-LS and JPEG 2000, which pydicom decodes with further packages only; GDCM applies the rescale."""
     try:
-        image = sitk.ReadImage(str(path))
+        image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{path}: its compression cannot be decoded. Export the series uncompressed.") from error
-    return to_hu(sitk.GetArrayFromImage(image)[0], str(path))
+    return to_hu(SimpleITK.GetArrayFromImage(image)[0], str(path))

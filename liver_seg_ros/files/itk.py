@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
+import SimpleITK
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
@@ -18,7 +18,7 @@ from liver_seg_ros.geometry import Geometry
 COMPRESSION_LEVEL = 1
 
 # What ITK has to say about headers would land on the user's terminal; what matters is raised as InputError.
-sitk.ProcessObject.SetGlobalWarningDisplay(False)
+SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
 
 def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
@@ -31,7 +31,7 @@ def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]
     if path.suffix.lower() in (".mha", ".mhd"):
         check_whole_metaimage(path)
     try:
-        image = sitk.ReadImage(str(path))
+        image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
@@ -44,11 +44,11 @@ def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]
             "Extract one first."
         )
     try:
-        geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())  # type: ignore[arg-type]
+        geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     except ValueError as error:
         raise InputError(f"{path}: its geometry is unusable: {error}. Resample or export it again.") from error
     metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return sitk.GetArrayFromImage(image), geometry, metadata
+    return SimpleITK.GetArrayFromImage(image), geometry, metadata
 
 
 def write_itk(
@@ -58,7 +58,7 @@ def write_itk(
 
     Raises `InputError` where the file cannot be written.
     """
-    image = sitk.GetImageFromArray(array)
+    image = SimpleITK.GetImageFromArray(array)
     image.SetSpacing(geometry.spacing_mm)
     image.SetOrigin(geometry.origin_mm)
     image.SetDirection(geometry.direction_matrix.reshape(-1).tolist())
@@ -66,6 +66,6 @@ def write_itk(
         image.SetMetaData(key, value)
     with written_beside(path) as temporary:
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=COMPRESSION_LEVEL)
+            SimpleITK.WriteImage(image, str(temporary), useCompression=True, compressionLevel=COMPRESSION_LEVEL)
         except RuntimeError as error:
             raise InputError(f"{path}: cannot be written. Is the disk full?") from error

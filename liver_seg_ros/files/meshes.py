@@ -104,12 +104,12 @@ def _write_obj(path: Path, mesh: Mesh) -> None:
 
 
 def _write_glb(path: Path, mesh: Mesh) -> None:
-    red, green, blue, alpha = (int(value) for value in _rgba(mesh))
+    *color, alpha = (int(value) for value in _rgba(mesh))
     surface = _trimesh(mesh, lps_to_ros(mesh.vertices_mm))
     surface.visual = trimesh.visual.TextureVisuals(
         material=PBRMaterial(
             name=mesh.structure.name,
-            baseColorFactor=[red, green, blue, alpha],
+            baseColorFactor=[*_linear(color), alpha],
             metallicFactor=0.0,
             roughnessFactor=0.6,
             alphaMode="OPAQUE" if alpha == 255 else "BLEND",
@@ -118,3 +118,10 @@ def _write_glb(path: Path, mesh: Mesh) -> None:
     scene = trimesh.Scene()
     scene.add_geometry(surface, node_name=mesh.structure.name, geom_name=mesh.structure.name, transform=LPS_TO_GLTF)
     path.write_bytes(trimesh.exchange.gltf.export_glb(scene, include_normals=True))
+
+
+def _linear(srgb: list[int]) -> list[int]:
+    """glTF colors surfaces in linear light, the label table's colors are those of a screen (IEC 61966-2-1)."""
+    screen = np.array(srgb) / 255
+    linear = np.where(screen <= 0.04045, screen / 12.92, ((screen + 0.055) / 1.055) ** 2.4)
+    return [round(255 * value) for value in linear.tolist()]

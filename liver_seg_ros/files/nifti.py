@@ -51,7 +51,7 @@ def read_nifti(path: Path) -> tuple[NDArray[np.generic], Geometry]:
     geometry = _geometry(path, header, shape)
     try:
         slope, intercept = header.get_slope_inter()
-        stored = image.dataobj.get_unscaled()
+        stored = image.dataobj.get_unscaled()  # type: ignore[attr-defined]
     except UNREADABLE as error:
         raise InputError(f"{path}: is cut off or damaged. Copy or export it again.") from error
     array = np.asarray(stored).reshape(shape, order="F").T  # file order is i fastest: the transpose is C-contiguous

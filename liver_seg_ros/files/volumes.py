@@ -20,7 +20,7 @@ from liver_seg_ros.files.nifti import read_nifti
 from liver_seg_ros.files.segmentation_nrrd import segment_metadata, table_values
 from liver_seg_ros.files.values import to_hu, to_labels
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.volume import LabelVolume, Volume, make_right_handed
+from liver_seg_ros.volume import LabelVolume, Scalar, Volume, make_right_handed
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -47,8 +47,7 @@ def read_volume(path: str | Path, series_uid: str | None = None) -> Volume:
     if path.is_dir() or not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
         if not path.is_dir() and not is_dicom(path):
             raise InputError(f"{path}: is no DICOM, NIfTI, NRRD or MetaImage file. Give one of these.")
-        array, geometry, uid = read_series(path, series_uid)
-        volume = Volume(array, geometry, uid)
+        volume = Volume(*read_series(path, series_uid))
     elif series_uid is not None:
         raise InputError(f"{path}: a series UID chooses in a DICOM folder, and this is a single file. Leave it out.")
     else:
@@ -102,7 +101,7 @@ def _read_file(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str
     return read_itk(path)
 
 
-def _right_handed(array: NDArray[np.generic], geometry: Geometry) -> tuple[NDArray[np.generic], Geometry]:
+def _right_handed(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:
     """`make_right_handed` with C-contiguous voxels: networks and wire formats cannot take negative strides."""
     array, geometry = make_right_handed(array, geometry)
     return np.ascontiguousarray(array), geometry
