@@ -59,12 +59,12 @@ class Box:
     @staticmethod
     def around(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Box | None:
         """The smallest box that holds every non-zero voxel of `mask` `[k, j, i]`; None where there is none."""
-        in_slice = mask.any(axis=2)  # (K, J): the one pass over all voxels
+        in_slice = np.asarray(mask.any(axis=2))  # (K, J): the one pass over all voxels
         k = np.flatnonzero(in_slice.any(axis=1))
         if k.size == 0:
             return None
         j = np.flatnonzero(in_slice.any(axis=0))
-        i = np.flatnonzero(np.any(mask[k[0] : k[-1] + 1, j[0] : j[-1] + 1], axis=(0, 1)))
+        i = np.flatnonzero(mask[k[0] : k[-1] + 1, j[0] : j[-1] + 1].any(axis=(0, 1)))
         return Box((int(i[0]), int(j[0]), int(k[0])), (int(i[-1]) + 1, int(j[-1]) + 1, int(k[-1]) + 1))
 
 
