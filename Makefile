@@ -34,7 +34,7 @@ lint: setup-dev
 	@.venv/bin/lint-imports --no-cache
 
 bench: setup-dev
-	@$(RUN) python benchmarks/run_all.py
+	@for script in benchmarks/[!_]*.py; do echo "== $$script"; $(RUN) python "$$script" || exit 1; done
 
 clean:
 	rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .import_linter_cache liver_seg_ros.egg-info

@@ -10,7 +10,11 @@ colcon=$(PATH="$venv/bin:$PATH"; command -v colcon) || {
     exit 1
 }
 build() { # build OPTION...: by this Python, so that the installed nodes run in .venv wherever they are started from
-    .venv/bin/python "$colcon" --log-base build/log build --build-base build --event-handlers status- "$@"
+    .venv/bin/python "$colcon" --log-base build/log build --build-base build --event-handlers status- console_stderr- "$@" ||
+        {
+            cat build/log/latest_build/*/stderr.log >&2
+            exit 1
+        }
 }
 
 if [ "$(tools/setup/ros_origin.sh)" = system ]; then

@@ -1,0 +1,111 @@
+"""Starts the demo's processes and makes sure that none outlives it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_STOP_DEADLINE_S = 10.0
+_PR_SET_PDEATHSIG = 1
+_SHARED_MEMORY_BYTES = 2_000_000_000
+_LARGEST_DOMAIN = 101  # above it, DDS ports meet those that Linux hands out
+
+
+def ros_environment() -> dict[str, str]:
+    """This process's environment with a ROS domain of its own, this machine only, and large shared memory."""
+    environment = dict(os.environ)
+    environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % _LARGEST_DOMAIN)
+    if environment.get("ROS_DISTRO") == "humble":
+        environment["ROS_LOCALHOST_ONLY"] = "1"
+    else:
+        environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    shared_memory = Path("/dev/shm")
+    if shared_memory.is_dir() and shutil.disk_usage(shared_memory).free > _SHARED_MEMORY_BYTES:
+        for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+            environment.setdefault(name, str(ROOT / "config" / "fastdds_shm.xml"))
+    return environment
+
+
+class Processes:
+    """Child processes in groups of their own; all of them are gone when the `with` block ends, however it ends."""
+
+    def __init__(self, environment: Mapping[str, str], log_folder: Path) -> None:
+        self._environment = environment
+        self._log_folder = log_folder
+        self._running: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Processes:
+        self._log_folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._signal_groups(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_DEADLINE_S
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                continue
+        self._signal_groups(signal.SIGKILL)  # also what a process that ended well may have left in its group
+        for process in self._running.values():
+            process.wait()
+
+    def start(self, name: str, python_arguments: Sequence[str], read_output: bool = False) -> subprocess.Popen[str]:
+        """Start Python with these arguments from the repository's root; what it says goes to `<name>.log`."""
+        with (self._log_folder / f"{name}.log").open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(
+                [sys.executable, *python_arguments],
+                cwd=ROOT,
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if read_output else log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        self._running[name] = process
+        return process
+
+    def ended(self) -> list[str]:
+        """Names of the processes that are no longer there."""
+        return [name for name, process in self._running.items() if process.poll() is not None]
+
+    def peak_memory_mb(self) -> dict[str, float]:
+        """The largest resident size that each running process has had so far (Linux), in MB of 10^6 bytes."""
+        return {
+            name: peak
+            for name, process in self._running.items()
+            if process.poll() is None and (peak := _peak_memory_mb(process.pid)) is not None
+        }
+
+    def _signal_groups(self, number: signal.Signals) -> None:
+        for process in self._running.values():
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                continue
+
+
+def _end_with_parent() -> None:
+    """In the child: have the kernel end it when this program dies without its `with` block (SIGKILL, say)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _peak_memory_mb(pid: int) -> float | None:
+    status = Path(f"/proc/{pid}/status")
+    try:
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), None)
