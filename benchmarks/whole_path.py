@@ -22,8 +22,7 @@ from typing import Any
 from _machine import machine
 
 CORES = 2
-#: Seeds of training start lower; this one was never trained on.
-SEED = 900_001
+SEED = 9_001  # never trained on: no recipe may name a seed from 9000 on (training/recipe.py)
 
 
 def main() -> None:

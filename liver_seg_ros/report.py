@@ -170,15 +170,9 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def describe_geometry(geometry: Geometry) -> GeometryReport:
-    """`geometry` as a report shows it."""
-    spacing = tuple(round(s, 6) for s in geometry.spacing_mm)
-    return GeometryReport(
-        geometry.size,
-        spacing,
-        geometry.origin_mm,
-        geometry.direction,
-        orientation_code(geometry),  # type: ignore[arg-type]
-    )
+    """`geometry` as a report shows it; the spacing without the noise of a file's float32."""
+    i, j, k = (round(spacing, 6) for spacing in geometry.spacing_mm)
+    return GeometryReport(geometry.size, (i, j, k), geometry.origin_mm, geometry.direction, orientation_code(geometry))
 
 
 def orientation_code(geometry: Geometry) -> str:

@@ -52,9 +52,11 @@ def describe_file(path: Path, series_uid: str | None = None) -> dict[str, Any]:
             labels = read_labels(path)
         except InputError:
             raise no_ct from None
+        if not labels.array.any():  # a file of zeros is not much of a label file: say what is wrong with it as a CT
+            raise
         return {"path": str(path), "kind": "labels", **_grid(labels.geometry), "voxels": labels.counts()}
     low, high = int(volume.array.min()), int(volume.array.max())
-    return {"path": str(path), "kind": "CT", "uid": volume.uid, **_grid(volume.geometry), "hu_range": [low, high]}
+    return {"path": str(path), "kind": "CT", "uid": volume.uid, **_grid(volume.geometry), "hu_min": low, "hu_max": high}
 
 
 def describe_inference(models_dir: Path | None, runtime: str) -> dict[str, Any]:

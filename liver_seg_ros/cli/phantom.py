@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,26 +17,21 @@ CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
 FORMAT = 1
 
 
-class Phase(str, Enum):
-    """Contrast phases to choose from."""
-
-    none = "none"
-    arterial = "arterial"
-    portal_venous = "portal_venous"
-
-
 def command(
     output: OutputFolder,
     seed: Annotated[int, typer.Option(help="The same seed and options make the same phantom.", min=0)] = 0,
     size: Annotated[
-        tuple | None,  # type: ignore[type-arg]
+        tuple | None,
         typer.Option(metavar="I,J,K", help="Voxels along columns, rows, slices.", parser=triple(int)),
     ] = None,
     spacing_mm: Annotated[
-        tuple | None,  # type: ignore[type-arg]
+        tuple | None,
         typer.Option(metavar="I,J,K", help="Distance between voxel centers in mm.", parser=triple(float)),
     ] = None,
-    phase: Annotated[Phase | None, typer.Option(help="Contrast phase; drawn from the seed where not given.")] = None,
+    phase: Annotated[
+        Literal["none", "arterial", "portal_venous"] | None,
+        typer.Option(help="Contrast phase; drawn from the seed where not given."),
+    ] = None,
     tumors: Annotated[int | None, typer.Option(help="How many; drawn from the seed where not given.", min=0)] = None,
     noise_hu: Annotated[float | None, typer.Option(help="Standard deviation of the noise in HU.", min=0)] = None,
     as_json: Json = False,
@@ -53,14 +47,14 @@ def command(
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 
     check_output_folder(output)
-    given = {
-        "size": size,
-        "spacing_mm": spacing_mm,
-        "phase": phase and phase.value,
-        "tumor_count": tumors,
-        "noise_hu": noise_hu,
-    }
-    options = PhantomOptions(**{name: value for name, value in given.items() if value is not None})
+    defaults = PhantomOptions()
+    options = PhantomOptions(
+        size=size or defaults.size,
+        spacing_mm=spacing_mm or defaults.spacing_mm,
+        phase=phase,
+        tumor_count=tumors,
+        noise_hu=noise_hu,
+    )
     watch = Stopwatch()
     with progress_bars() as progress:
         with watch.stage("generate", progress):
@@ -74,7 +68,7 @@ def command(
         counts = {"voxels": phantom.labels.counts(), "tumors": len(phantom.tumors)}
         print_json({"seed": seed, "phase": phantom.phase, "files": files, **counts, "seconds": watch.seconds})
     else:
-        typer.echo(f"{output}: phantom {seed}, phase {phantom.phase}, {len(phantom.tumors)} tumors")
+        typer.echo(f"{output}: phantom {seed}, phase {phantom.phase}, tumors: {len(phantom.tumors)}")
 
 
 def describe(phantom: Phantom) -> dict[str, Any]:

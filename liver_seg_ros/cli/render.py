@@ -14,7 +14,9 @@ OVERLAY, SCENE = "overlay.png", "scene.png"
 
 def command(
     ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Its labels, as `segment` writes them.")],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="Its labels, as `segment` writes them, or a DICOM SEG.")
+    ],
     output: OutputFolder,
     series: SeriesUid = None,
     as_json: Json = False,
@@ -26,20 +28,16 @@ def command(
     """
     from liver_seg_ros.cli.console import print_json, progress_bars
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
-    from liver_seg_ros.errors import InputError
-    from liver_seg_ros.files.volumes import read_labels, read_volume
+    from liver_seg_ros.cli.truth import read_labels_of
+    from liver_seg_ros.files.volumes import read_volume
     from liver_seg_ros.reconstruction.pipeline import reconstruct
     from liver_seg_ros.rendering.overlay import render_overlay
     from liver_seg_ros.rendering.scene import render_scene
 
     check_output_folder(output)
     with progress_bars() as progress:
-        volume, drawn = read_volume(ct, series), read_labels(labels)
-        if not drawn.geometry.is_same_grid(volume.geometry):
-            raise InputError(
-                f"{labels} is on a grid of {drawn.geometry.size} voxels at another place than {ct} with "
-                f"{volume.geometry.size}: give the labels of this CT"
-            )
+        volume = read_volume(ct, series)
+        drawn = read_labels_of(volume, labels)
         with output_folder(output, replaces=(SCENE,)) as folder:
             progress("overlay", 0.0)
             render_overlay(volume, drawn, folder / OVERLAY)

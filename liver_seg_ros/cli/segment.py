@@ -32,7 +32,7 @@ def command(
     """
     from liver_seg_ros.cli.console import Stopwatch, print_report, progress_bars
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
-    from liver_seg_ros.cli.truth import known_synthetic, score
+    from liver_seg_ros.cli.truth import known_synthetic, read_labels_of, score
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.reconstruction.measurements import measure
@@ -43,12 +43,13 @@ def command(
     with progress_bars() as progress:
         with watch.stage("read", progress):
             volume = read_volume(ct, series)
+            true_labels = read_labels_of(volume, truth) if truth else None
         segmenter = load_default_segmenter(models, runtime)
         segmentation = segmenter.segment(volume, progress)
         watch.seconds.update(segmentation.seconds)
         with watch.stage("measure", progress):
             measurements = measure(segmentation.labels)
-            dice = score(segmentation.labels, truth) if truth else None
+            dice = score(segmentation.labels, true_labels) if true_labels else None
         with output_folder(output) as folder:
             with watch.stage("write", progress):
                 write_labels(folder / LABELS, segmentation.labels)

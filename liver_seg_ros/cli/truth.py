@@ -1,4 +1,4 @@
-"""What is known about the input besides the CT itself: a mask to compare with, and whether it is a phantom."""
+"""What is known about a CT besides its voxels: its labels in another file, and whether it is a phantom."""
 
 from __future__ import annotations
 
@@ -6,25 +6,42 @@ import json
 from pathlib import Path
 
 from liver_seg_ros.cli.phantom import VESSELS
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_seg import read_dicom_seg
 from liver_seg_ros.files.volumes import read_labels
 from liver_seg_ros.labels import LIVER, STRUCTURES
 from liver_seg_ros.scores import dice
-from liver_seg_ros.volume import LabelVolume
+from liver_seg_ros.volume import LabelVolume, Volume
 
 
-def score(labels: LabelVolume, truth_path: Path) -> dict[str, float]:
-    """Dice of `labels` against the file at `truth_path`, a DICOM SEG where it is called `*.dcm`.
+def read_labels_of(ct: Volume, path: Path) -> LabelVolume:
+    """The labels in `path`, a DICOM SEG where it is called `*.dcm`, which must be on the grid of `ct`.
+
+    Raises `InputError` where they cannot be read or are labels of another CT.
+    """
+    if path.suffix.lower() == ".dcm":
+        return read_dicom_seg(path, ct.geometry)
+    labels = read_labels(path)
+    if not labels.geometry.is_same_grid(ct.geometry):
+        raise InputError(
+            f"{path}: its grid of {_size(labels)} voxels is not that of the CT with {_size(ct)}, or lies elsewhere. "
+            "Give the labels of this CT."
+        )
+    return labels
+
+
+def score(labels: LabelVolume, truth: LabelVolume) -> dict[str, float]:
+    """Dice of `labels` against `truth`.
 
     A truth with no value but the liver's is a mask of the organ: then only the liver is scored, because such a mask
-    says nothing about tumors and vessels. Raises `InputError` where it cannot be read or is on another grid.
+    says nothing about tumors and vessels.
     """
-    if truth_path.suffix.lower() == ".dcm":
-        truth = read_dicom_seg(truth_path, labels.geometry)
-    else:
-        truth = read_labels(truth_path)
     only_liver = truth.array.max(initial=0) <= LIVER.value
     return dice(labels, truth, (LIVER,) if only_liver else STRUCTURES)
+
+
+def _size(volume: Volume | LabelVolume) -> str:
+    return "x".join(map(str, volume.geometry.size))
 
 
 def known_synthetic(path: Path) -> bool | None:

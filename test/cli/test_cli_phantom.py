@@ -1,0 +1,66 @@
+"""`liver-seg phantom`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from liver_seg_ros.cli import main
+
+SMALL = ["--size", "64,56,40", "--spacing-mm", "5,5,6", "--phase", "portal_venous", "--tumors", "2"]
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("phantom")
+    assert main.run(["phantom", "-o", str(output), "--seed", "11", *SMALL]) == 0
+    return output
+
+
+def test_writes_a_ct_labels_and_the_vessels(phantom: Path) -> None:
+    assert sorted(path.name for path in phantom.iterdir()) == ["ct.nii.gz", "labels.nii.gz", "vessels.json"]
+    ct, labels = (SimpleITK.ReadImage(str(phantom / name)) for name in ("ct.nii.gz", "labels.nii.gz"))
+    assert ct.GetSize() == labels.GetSize() == (64, 56, 40)
+    assert ct.GetSpacing() == pytest.approx((5, 5, 6))
+    liver_hu = np.median(SimpleITK.GetArrayFromImage(ct)[SimpleITK.GetArrayFromImage(labels) == 1])
+    assert 60 < liver_hu < 180  # portal-venous
+
+
+def test_vessels_json_lies_where_the_labels_are(phantom: Path) -> None:
+    truth = json.loads((phantom / "vessels.json").read_text())
+    assert truth["seed"] == 11 and truth["phase"] == "portal_venous" and truth["frame"] == "LPS"
+    labels = SimpleITK.ReadImage(str(phantom / "labels.nii.gz"))
+    organ = SimpleITK.GetArrayFromImage(labels) > 0
+    for tree in ("portal", "hepatic"):
+        points, radius = np.array(truth[tree]["points_mm"]), np.array(truth[tree]["radius_mm"])
+        assert points.shape == (len(radius), 3) and (radius > 0).all()
+        index = [labels.TransformPhysicalPointToIndex(point) for point in points.tolist()]
+        inside = [organ[k, j, i] for i, j, k in index if 0 <= i < 64 and 0 <= j < 56 and 0 <= k < 40]
+        assert np.mean(inside) > 0.7  # the roots lie outside
+    assert len(truth["tumors"]) <= 2
+
+
+def test_the_same_seed_makes_the_same_files_content(phantom: Path, tmp_path: Path) -> None:
+    for seed, same in (("11", True), ("12", False)):
+        assert main.run(["phantom", "-o", str(tmp_path / seed), "--seed", seed, *SMALL]) == 0
+        arrays = [
+            SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(f / "ct.nii.gz"))) for f in (phantom, tmp_path / seed)
+        ]
+        assert np.array_equal(*arrays) is same
+
+
+def test_json_names_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["phantom", "-o", str(tmp_path), *SMALL, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert all(Path(path).is_file() for path in answer["files"].values())
+    assert answer["voxels"]["liver"] > 1000
+
+
+def test_an_impossible_size_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["phantom", "-o", str(tmp_path / "out"), "--size", "2,2,2"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,90 @@
+"""`liver-seg reconstruct` and `liver-seg render` on labels drawn by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from liver_seg_ros.cli import main
+from liver_seg_ros.labels import STRUCTURES
+
+Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
+Write = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def reconstructed(small_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("reconstructed")
+    assert main.run(["reconstruct", str(small_ct / "labels.nii.gz"), "-o", str(output)]) == 0
+    return output
+
+
+def test_writes_two_mesh_files_per_structure_and_a_report(reconstructed: Path) -> None:
+    meshes = {f"{structure.name}{suffix}" for structure in STRUCTURES for suffix in (".ply", ".glb")}
+    assert {path.name for path in reconstructed.iterdir()} == {*meshes, "report.json"}
+
+
+def test_meshes_are_closed_and_where_the_labels_are(reconstructed: Path) -> None:
+    tumor = trimesh.load_mesh(reconstructed / "tumor.ply")
+    assert tumor.is_watertight
+    # Drawn around voxel (22, 34, 22) with spacing 3 mm and origin (-95, -83, -59): see conftest.
+    assert tumor.center_mass == pytest.approx((-29, 19, 7), abs=1.5)
+    assert tumor.volume / 1000 == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.15)
+
+
+def test_the_report_agrees_with_the_files(reconstructed: Path) -> None:
+    report = json.loads((reconstructed / "report.json").read_text())
+    assert report["liver_found"] is True and report["lesions"] == 1
+    for structure in STRUCTURES:
+        mesh = trimesh.load_mesh(reconstructed / f"{structure.name}.ply")
+        said = report["structures"][structure.name]
+        assert said["triangles"] == len(mesh.faces)
+        assert said["watertight"] is mesh.is_watertight is True
+    assert report["models"] == [] and report["runtime"] is None and report["dice"] is None
+
+
+def test_meshes_of_an_earlier_run_do_not_stay(
+    reconstructed: Path, draw_body: Draw, write_nifti: Write, tmp_path: Path
+) -> None:
+    labels = draw_body()[1]
+    for name, array in (("all", labels), ("liver", (labels > 0).astype(np.uint8))):
+        write_nifti(tmp_path / f"{name}.nii.gz", array)
+        assert main.run(["reconstruct", str(tmp_path / f"{name}.nii.gz"), "-o", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"liver.ply", "liver.glb", "report.json"}
+
+
+def test_json_is_the_report(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["reconstruct", str(small_ct / "labels.nii.gz"), "-o", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "report.json").read_text())
+
+
+def test_labels_without_a_voxel_are_refused(
+    draw_body: Draw, write_nifti: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_nifti(tmp_path / "empty.nii.gz", np.zeros_like(draw_body()[1]))
+    assert main.run(["reconstruct", str(tmp_path / "empty.nii.gz"), "-o", str(tmp_path / "out")]) == 2
+    assert "nothing to reconstruct" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_render_writes_two_pictures(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ct, labels = str(small_ct / "ct.nii.gz"), str(small_ct / "labels.nii.gz")
+    assert main.run(["render", ct, labels, "-o", str(tmp_path), "--json"]) == 0
+    assert [Path(path).name for path in json.loads(capsys.readouterr().out)["written"]] == ["overlay.png", "scene.png"]
+    for name in ("overlay.png", "scene.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG") and (tmp_path / name).stat().st_size > 5000
+
+
+def test_render_refuses_labels_of_another_ct(
+    small_ct: Path, draw_body: Draw, write_nifti: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_nifti(tmp_path / "other.nii.gz", draw_body()[1], spacing_mm=2.0)
+    arguments = ["render", str(small_ct / "ct.nii.gz"), str(tmp_path / "other.nii.gz"), "-o", str(tmp_path / "out")]
+    assert main.run(arguments) == 2
+    assert "labels of this CT" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

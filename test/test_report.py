@@ -1,0 +1,95 @@
+"""`report.json`: complete, valid JSON, honest about what was not measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from liver_seg_ros.geometry import IDENTITY, Geometry
+from liver_seg_ros.labels import LIVER, TUMOR, Structure
+from liver_seg_ros.report import ModelReport, build_report, orientation_code, peak_memory_mb, write_report
+
+GEOMETRY = Geometry(size=(4, 5, 6), spacing_mm=(0.7, 0.7, 2.5))
+
+
+@dataclass
+class Measured:
+    structure: Structure
+    volume_ml: float
+    largest_diameter_mm: float = 10.0
+    count: int = 1
+    triangles: int | None = None
+    watertight: bool | None = None
+
+
+def _report(*measurements: Measured, **more: object):  # type: ignore[no-untyped-def]
+    return build_report(
+        source="ct", uid="1.2", geometry=GEOMETRY, measurements=measurements, seconds={"read": 0.5}, **more
+    )
+
+
+def test_round_trip_through_the_file(tmp_path: Path) -> None:
+    model = ModelReport("localizer", "1.0.0", "ab" * 32)
+    report = _report(Measured(LIVER, 1500.0, 210.0, 1, 40_000, True), Measured(TUMOR, 4.2, count=3), models=[model])
+    write_report(tmp_path / "report.json", report)
+    read = json.loads((tmp_path / "report.json").read_text())
+    assert read["structures"]["liver"] == {
+        "volume_ml": 1500.0,
+        "largest_diameter_mm": 210.0,
+        "count": 1,
+        "triangles": 40_000,
+        "watertight": True,
+    }
+    assert read["structures"]["tumor"]["triangles"] is None
+    assert read["lesions"] == 3 and read["liver_found"] is True and read["dice"] is None and read["synthetic"] is None
+    assert read["geometry"] == {
+        "size": [4, 5, 6],
+        "spacing_mm": [0.7, 0.7, 2.5],
+        "origin_mm": [0, 0, 0],
+        "direction": [list(row) for row in IDENTITY],
+        "orientation": "LPS",
+    }
+    assert read["models"] == [{"name": "localizer", "version": "1.0.0", "sha256": "ab" * 32}]
+    assert read["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+@pytest.mark.parametrize("measured", [(), (Measured(LIVER, 0.0, 0.0, 0),)])
+def test_no_liver_is_no_liver(measured: tuple[Measured, ...]) -> None:
+    assert _report(*measured).liver_found is False
+
+
+def test_a_number_that_json_has_not_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_report(tmp_path / "report.json", _report(Measured(LIVER, float("nan"))))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("direction", "code"),
+    [
+        (np.eye(3), "LPS"),
+        (np.diag([-1, -1, 1]), "RAS"),
+        (np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]]), "PSL"),
+    ],
+)
+def test_orientation_code_says_where_the_axes_grow_to(direction: np.ndarray, code: str) -> None:
+    assert orientation_code(Geometry((2, 2, 2), direction=tuple(map(tuple, direction)))) == code
+
+
+def test_peak_memory_is_this_process_own_and_the_highest() -> None:
+    """Measured in a child of a process that held 300 MB: what the parent held must not count, nor what was freed."""
+    code = (
+        "from liver_seg_ros.report import peak_memory_mb; before = peak_memory_mb(); "
+        "block = bytearray(b'x') * 200_000_000; del block; print(before, peak_memory_mb())"
+    )
+    block = bytearray(b"x") * 300_000_000
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert peak_memory_mb() > len(block) / 1e6
+    before, after = map(float, result.stdout.split())
+    assert before < 250 and 190 < after - before < 230
