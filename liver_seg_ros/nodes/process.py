@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from liver_seg_ros.nodes.stage_node import StageNode
 #: From SIGINT or SIGTERM to the end of the process, at the latest.
 SHUTDOWN_DEADLINE_S = 8.0
 
-_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str] | None = None) -> None:
@@ -27,13 +28,10 @@ def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: S
         make_nodes: called with the command line's arguments that are not ROS's own.
         arguments: the command line; that of the process where None.
     """
-    # Blocked in every thread from here on, so that only _end_on_signal gets them: rclpy's own handlers were seen to
-    # miss SIGTERM while a publisher waits inside DDS.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    threading.Thread(target=_end_on_signal, name="signals", daemon=True).start()
+    _end_on_signals()
     executor = SingleThreadedExecutor()
     nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
     for node in nodes:
@@ -49,8 +47,22 @@ def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: S
     rclpy.try_shutdown()
 
 
-def _end_on_signal() -> None:
-    signal.sigwait(_STOP_SIGNALS)
-    # SIGALRM's default action ends the process in the kernel, whatever Python and DDS are stuck in.
-    signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_DEADLINE_S)
-    rclpy.try_shutdown()
+def _end_on_signals() -> None:
+    """Let SIGINT and SIGTERM end spin(), and the process at the deadline whatever else it does.
+
+    The signal is read from a pipe by a thread of its own, because Python's handlers wait for the main thread, and that
+    one may wait inside DDS: with rclpy's handlers a publisher was seen to ignore SIGTERM for minutes.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)  # replaces the default action; the pipe tells
+
+    def wait() -> None:
+        os.read(reading, 1)
+        # SIGALRM's default action ends the process in the kernel, without any thread's help.
+        signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_DEADLINE_S)
+        rclpy.try_shutdown()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Receives everything that liver_seg_ros publishes, knowing nothing but the message types, and checks it.
+
+    python examples/plain_subscriber.py --out arrived/
+
+This file imports no part of liver_seg_ros: it is what a planner or a viewer of your own would do. It waits for one
+volume, its labels, meshes, cloud, markers and frame, writes them to `arrived.npz` and what it found to `arrived.json`,
+and says on the way, line by line: `progress NODE STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`.
+
+Exit code: 0 when all of it came and is right, 2 when a node refused its input, 1 for anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from arrived_checks import check_all
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from liver_seg_interfaces.msg import Progress, SegmentationReport, StructureMeshArray, Volume
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import PointCloud2
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+VOXEL_TYPES = {Volume.ENCODING_HU: "<i2", Volume.ENCODING_LABELS: "u1", Volume.ENCODING_FLOAT: "<f4"}
+
+
+def latched(depth: int) -> QoSProfile:
+    """Reliable and transient-local: also what was published before this program started."""
+    return QoSProfile(depth=depth, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class ReceivedVolume:
+    """Puts the slabs of the newest volume on a topic together."""
+
+    def __init__(self) -> None:
+        self.uid, self.published_s, self.complete_s = "", 0.0, 0.0
+
+    def add(self, slab: Volume) -> bool:
+        """Take in one slab; True when it completed the volume."""
+        columns, rows, slices = (int(n) for n in slab.size)
+        if slab.uid != self.uid:
+            self.uid, self.header, self.first_slab = slab.uid, slab.header, slab
+            self.published_s = seconds(slab.header.stamp)
+            self.array = np.empty((slices, rows, columns), VOXEL_TYPES[slab.encoding])
+            self.missing = np.ones(slices, dtype=bool)
+        first, stop = slab.first_slice, slab.first_slice + slab.slice_count
+        voxels = np.frombuffer(slab.data, VOXEL_TYPES[slab.encoding])
+        self.array[first:stop] = voxels.reshape(-1, rows, columns)
+        was_complete, self.missing[first:stop] = not self.missing.any(), False
+        if self.missing.any() or was_complete:
+            return False
+        self.complete_s = time.time()
+        return True
+
+
+class PlainSubscriber(Node):
+    """Collects the newest of everything."""
+
+    def __init__(self) -> None:
+        super().__init__("plain_subscriber")
+        self.volumes = {"ct": ReceivedVolume(), "labels": ReceivedVolume()}
+        self.messages: dict[str, object] = {}  # the last one per topic
+        self.received_s: dict[str, float] = {}
+        self.error: tuple[str, str] | None = None  # kind, line
+        for topic in self.volumes:
+            self.create_subscription(Volume, topic, lambda m, t=topic: self._on_slab(t, m), latched(1024))
+        for topic, kind, depth in (
+            ("meshes", StructureMeshArray, 1),
+            ("markers", MarkerArray, 1),
+            ("cloud", PointCloud2, 1),
+            ("segmentation/report", SegmentationReport, 1),
+            ("reconstruction/report", SegmentationReport, 1),
+            ("/tf_static", TFMessage, 10),
+        ):
+            self.create_subscription(kind, topic, lambda m, t=topic: self._on_message(t, m), latched(depth))
+        for node in ("segmentation", "reconstruction"):
+            self.create_subscription(Progress, f"{node}/progress", lambda m, n=node: self._on_progress(n, m), 10)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    @property
+    def complete(self) -> bool:
+        """True when everything about one volume is here."""
+        reports = [self.messages.get(f"{node}/report") for node in ("segmentation", "reconstruction")]
+        if None in reports or not {"meshes", "markers", "cloud", "/tf_static"} <= self.messages.keys():
+            return False
+        uids = {volume.uid for volume in self.volumes.values()} | {report.volume_uid for report in reports}
+        uids.add(self.messages["meshes"].volume_uid)
+        all_slabs = all(volume.uid and not volume.missing.any() for volume in self.volumes.values())
+        stamps = {str(self.messages[topic].header.stamp) for topic in ("meshes", "cloud")}
+        return all_slabs and len(uids) == 1 and len(stamps) == 1
+
+    def _on_slab(self, topic: str, slab: Volume) -> None:
+        if self.volumes[topic].add(slab):
+            say("arrived", topic)
+
+    def _on_message(self, topic: str, message: object) -> None:
+        self.messages[topic] = message
+        self.received_s[topic] = time.time()
+        say("arrived", topic)
+
+    def _on_progress(self, node: str, progress: Progress) -> None:
+        say("progress", node, progress.stage, f"{progress.fraction:.3f}")
+
+    def _on_diagnostics(self, diagnostics: DiagnosticArray) -> None:
+        for status in diagnostics.status:
+            if status.level == DiagnosticStatus.ERROR and self.error is None:
+                kind = next((value.value for value in status.values if value.key == "error_kind"), "internal")
+                self.error = (kind, f"{status.name}: {status.message}")
+
+
+def seconds(stamp) -> float:
+    """A stamp of a header as seconds."""
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def say(*words: str) -> None:
+    """One line for whoever reads along."""
+    print(*words, flush=True)
+
+
+def stage_seconds(node: PlainSubscriber) -> dict[str, float]:
+    """Wall time per stage, the journeys over DDS included."""
+    spent = {}
+    for topic, stage in (("ct", "segmentation"), ("labels", "reconstruction")):
+        volume, report = node.volumes[topic], node.messages[f"{stage}/report"]
+        spent[f"{topic} over DDS"] = volume.complete_s - volume.published_s
+        spent |= {f"{stage}: {name}": value for name, value in zip(report.stages, report.stage_seconds, strict=True)}
+    spent["meshes over DDS"] = node.received_s["meshes"] - seconds(node.messages["meshes"].header.stamp)
+    return spent
+
+
+def wait(node: PlainSubscriber, timeout_s: float) -> str:
+    """Spin until everything is here: an empty string; otherwise one line that says why not."""
+    deadline = time.monotonic() + timeout_s
+    while not node.complete:
+        if node.error is not None:
+            return node.error[1]
+        if time.monotonic() > deadline:
+            have = [topic for topic, volume in node.volumes.items() if volume.complete_s] + sorted(node.messages)
+            return f"not everything came within {timeout_s:.0f} s; came: {', '.join(have) or 'nothing'}"
+        rclpy.spin_once(node, timeout_sec=0.2)
+    return ""
+
+
+def main() -> int:
+    """Receive, check, write; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("arrived"), help="folder for arrived.npz and arrived.json")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds to wait for everything")
+    options = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
+    rclpy.init()
+    node = PlainSubscriber()
+    say("ready")
+    failure = wait(node, options.timeout)
+    if failure:
+        kind = node.error[0] if node.error else "timeout"
+        say("error", kind, failure)
+        return 2 if kind == "input" else 1
+    checks, arrays, structures = check_all(node.volumes, node.messages)
+    options.out.mkdir(parents=True, exist_ok=True)
+    np.savez(options.out / "arrived.npz", **arrays)
+    for name, passed, detail in checks:
+        say("check", name, "ok" if passed else "FAILED", detail)
+    segmentation = node.messages["segmentation/report"]
+    report = {
+        "uid": node.volumes["ct"].uid,
+        "liver_found": segmentation.liver_found,
+        "message": segmentation.message,
+        "structures": structures,
+        "seconds": stage_seconds(node),
+        "checks": [{"name": name, "passed": passed, "detail": detail} for name, passed, detail in checks],
+    }
+    (options.out / "arrived.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(passed for _, passed, _ in checks) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (KeyboardInterrupt, ExternalShutdownException):
+        sys.exit(130)
