@@ -19,7 +19,7 @@ from liver_seg_ros import __version__
 from liver_seg_ros.cli import info, phantom, reconstruct, render, segment
 from liver_seg_ros.errors import InputError
 
-OK, FAILED, BAD_INPUT = 0, 1, 2
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="liver-seg",
@@ -49,13 +49,16 @@ def _options(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line (without the program's name); returns the exit code. Errors become one line on stderr."""
     try:
-        return app(args=list(arguments), prog_name="liver-seg", standalone_mode=False) or OK
+        exit_code = app(args=list(arguments), prog_name="liver-seg", standalone_mode=False) or OK
     except typer.TyperException as error:  # a wrong option, argument or command
         return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see liver-seg --help)")
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
     except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
         return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
+    if exit_code == INTERRUPTED:  # Typer's answer to Ctrl-C
+        typer.echo("liver-seg: interrupted", err=True)
+    return exit_code
 
 
 def main() -> None:

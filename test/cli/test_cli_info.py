@@ -19,7 +19,12 @@ def _info(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
 def test_describes_a_ct(small_ct: Path, small_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = _info(capsys, small_ct / "ct.nii.gz", "--models", small_models)["file"]
     assert file["kind"] == "CT" and file["size"] == [64, 56, 40] and file["spacing_mm"] == [3, 3, 3]
-    assert file["orientation"] == "LPS" and file["hu_min"] == -1000 and file["hu_max"] == 230 and file["extent_mm"] == [192, 168, 120]
+    assert (
+        file["orientation"] == "LPS"
+        and file["hu_min"] == -1000
+        and file["hu_max"] == 230
+        and file["extent_mm"] == [192, 168, 120]
+    )
 
 
 def test_describes_labels(small_ct: Path, small_models: Path, capsys: pytest.CaptureFixture[str]) -> None:
