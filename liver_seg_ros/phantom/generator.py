@@ -1,0 +1,189 @@
+"""One seed, one patient: draws a body, grows its vessels and tumors, and scans it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import TUMOR, VESSEL
+from liver_seg_ros.phantom.body import Build, build_trunk
+from liver_seg_ros.phantom.fields import Field, smooth_noise
+from liver_seg_ros.phantom.lattice import Lattice
+from liver_seg_ros.phantom.options import PhantomOptions
+from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, build_organs
+from liver_seg_ros.phantom.rendering import Grid, Inset, Scene, Shape, render, vessel_distance
+from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase
+from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
+from liver_seg_ros.phantom.vessel_graph import VesselGraph
+from liver_seg_ros.phantom.vessel_growth import Obstacles, grow_tree, join_graphs, spread_targets
+from liver_seg_ros.progress import Progress, no_progress
+from liver_seg_ros.volume import LabelVolume, Volume
+
+TERMINAL_RADIUS_MM = 1.0  # vessels are grown down to 2 mm in diameter
+
+
+@dataclass(frozen=True, eq=False)
+class Phantom:
+    """A synthetic CT and everything that is true of it. Synthetic: no patient looks like this in every respect.
+
+    Attributes:
+        ct: HU.
+        labels: liver, tumor and vessel (portal and hepatic veins inside the liver), exact at voxel centers.
+        portal, hepatic: the venous trees as graphs in LPS mm; they begin just outside the liver.
+        tumors: what was drawn; the liver's surface may cut one.
+        phase: contrast phase.
+        seed: with the options, what makes this phantom again.
+    """
+
+    ct: Volume
+    labels: LabelVolume
+    portal: VesselGraph
+    hepatic: VesselGraph
+    tumors: tuple[Tumor, ...]
+    phase: Phase
+    seed: int
+
+
+def generate_phantom(
+    seed: int, options: PhantomOptions | None = None, progress: Progress = no_progress
+) -> Phantom:
+    """The phantom of `seed`: the same seed and options give the same voxels.
+
+    Raises:
+        InputError: an option outside its range (when the options are made).
+    """
+    options = options or PhantomOptions()
+    rng = np.random.default_rng(seed)
+    phase: Phase = options.phase or PHASES[int(rng.choice(3, p=[0.25, 0.15, 0.6]))]
+    build = Build.draw(rng)
+    geometry, grid_center = _place(options, build, rng)
+    grid = Grid.of(geometry)
+
+    progress("anatomy", 0.0)
+    lattice = Lattice.over(geometry, grid_center, options.tilt_deg, rng)
+    points = lattice.patient.scaled(*build.scale)
+    noise = [smooth_noise(rng, points.x.shape, lattice.step_mm, 32.0) for _ in range(4)]
+    trunk = build_trunk(points, build, noise[3], rng)
+    organs = build_organs(points, build, trunk, noise[:3], rng)
+
+    progress("vessels", 0.0)
+    inside, depth = lattice.points_in(organs.liver)
+    if len(inside) < 100:
+        raise InputError(f"phantom {seed}: the grid holds no liver; give a larger field of view or another center_mm")
+    hilum = lattice.find(np.array(HILUM) * build.scale)
+    confluence = lattice.find(np.array(CAVAL_CONFLUENCE) * build.scale)
+    portal, hepatic = _grow_veins(lattice, organs.liver, inside, hilum, confluence, rng)
+    progress("tumors", 0.0)
+    count = int(rng.integers(1, 7)) if options.tumor_count is None else options.tumor_count
+    some = rng.permutation(len(inside))[:20000]
+    clearance = Obstacles([portal, hepatic]).clearance(inside[some])
+    tumors = draw_tumors(count, inside[some], depth[some], clearance, phase, rng)
+
+    fatty = rng.random() < 0.2
+    hu = {name: tissue.draw(phase, rng) for name, tissue in TISSUES.items()}
+    liver_hu = hu["fatty_liver" if fatty else "liver"]
+    insets = [
+        *_vein_inset(grid, portal, hu["portal_vein"]),
+        *_vein_inset(grid, hepatic, hu["hepatic_vein"]),
+        *_tumor_insets(grid, tumors, liver_hu),
+    ]
+    texture = smooth_noise(rng, points.x.shape, lattice.step_mm, rng.uniform(4, 10)) * np.float32(rng.uniform(1, 6))
+    scene = Scene(
+        start=lattice.start,
+        step_mm=lattice.step_mm,
+        shapes=[Shape(field, hu[name]) for name, field in (*trunk.shapes, *organs.shapes)],
+        liver=Shape(organs.liver, liver_hu),
+        insets=insets,
+        texture=texture,
+    )
+    noise_hu = float(rng.uniform(6, 22)) if options.noise_hu is None else options.noise_hu
+    grain_px = float(rng.uniform(0.5, 1.0))
+    ct, labels = render(scene, grid, noise_hu, grain_px, seed, progress)
+    uid = f"phantom-{seed}"
+    return Phantom(
+        Volume(ct, geometry, uid), LabelVolume(labels, geometry, uid), portal, hepatic, tumors, phase, seed
+    )
+
+
+def _place(
+    options: PhantomOptions, build: Build, rng: np.random.Generator
+) -> tuple[Geometry, NDArray[np.float64]]:
+    """The CT's grid in LPS, and where its center lies in the patient's own frame, mm."""
+    extent = np.array(options.size) * options.spacing_mm
+    scale = np.array(build.scale)
+    liver = np.array(LIVER_CENTER) * scale
+    if options.center_mm is not None:
+        center = liver + options.center_mm
+    else:
+        slack = np.maximum(extent / 2 - np.array([105, 110, 105]) * scale, 0)  # liver inside on either side
+        wish = np.array([0.0, 12.0, liver[2]]) - liver  # the body's middle
+        wish += rng.uniform(-1, 1, 3) * (12, 12, min(slack[2], 130))
+        center = liver + np.clip(wish, -slack - 5, slack + 5)
+    middle = rng.uniform(-150, 150, 3) * (0.2, 1, 2)  # where the scanner's table happened to stand
+    origin = np.round(middle - (extent - options.spacing_mm) / 2, 3)
+    geometry = Geometry(options.size, options.spacing_mm, (origin[0], origin[1], origin[2]))
+    return geometry, center
+
+
+def _grow_veins(
+    lattice: Lattice,
+    liver: Field,
+    inside: NDArray[np.float64],
+    hilum: NDArray[np.float64],
+    confluence: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> tuple[VesselGraph, VesselGraph]:
+    """The portal tree from the hilum and the hepatic veins, in three groups, from the cava."""
+
+    def depth(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return lattice.sample(liver, points)
+
+    def tree(root: NDArray[np.float64], region: NDArray[np.float64], radius: float, keep_clear: Obstacles) -> VesselGraph:
+        exponent = float(rng.uniform(2.7, 3.0))
+        targets = spread_targets(region, int((radius / TERMINAL_RADIUS_MM) ** exponent), rng)
+        middle = region.mean(axis=0)
+        ahead = root + (middle - root) * min(1.0, 14 / max(float(np.linalg.norm(middle - root)), 1e-6))
+        stem = inside[np.argmin(np.linalg.norm(inside - ahead, axis=1))]
+        return grow_tree(root, stem, radius, targets, depth, keep_clear, exponent, rng)
+
+    portal = tree(hilum, inside, float(rng.uniform(4.8, 6.5)), Obstacles([]))
+    obstacles = Obstacles([portal])
+    away = inside - confluence
+    angle = np.arctan2(away[:, 0], -away[:, 1])  # right to left, seen from above
+    cuts = np.quantile(angle, [0, 0.38, 0.72, 1])
+    veins = []
+    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+        region = inside[(angle >= low) & (angle <= high)]
+        vein = tree(confluence, region, float(rng.uniform(3.4, 4.8)), obstacles)
+        veins.append(vein)
+        obstacles = Obstacles([portal, *veins])
+    return portal, join_graphs(veins)
+
+
+def _vein_inset(grid: Grid, graph: VesselGraph, hu: float) -> list[Inset]:
+    reach = float(graph.radius_mm.max()) + 3
+    box = grid.box(graph.points_mm.min(axis=0) - reach, graph.points_mm.max(axis=0) + reach)
+    if box is None:
+        return []
+    return [Inset(box, vessel_distance(grid.crop(box), graph), ((0.0, hu),), VESSEL.value)]
+
+
+def _tumor_insets(grid: Grid, tumors: tuple[Tumor, ...], liver_hu: float) -> list[Inset]:
+    insets = []
+    for tumor in tumors:
+        reach = max(tumor.radii_mm) * 1.5 + 4
+        box = grid.box(np.array(tumor.center_mm) - reach, np.array(tumor.center_mm) + reach)
+        if box is None:
+            continue
+        hu = liver_hu + tumor.contrast_hu
+        layers = [(0.0, hu + tumor.rim_hu)]
+        if tumor.rim_hu:
+            layers.append((-max(1.5, 0.15 * tumor.diameter_mm / 2), hu))
+        if tumor.necrosis:
+            layers.append((-(1 - tumor.necrosis) * tumor.diameter_mm / 2, tumor.necrosis_hu))
+        insets.append(Inset(box, tumor.distance(grid.crop(box).points), tuple(layers), TUMOR.value))
+    return insets

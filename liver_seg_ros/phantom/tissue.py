@@ -1,0 +1,66 @@
+"""The HU table of the phantom: one row per tissue, one range per contrast phase.
+
+Ranges are those that abdominal radiology teaches for 100-120 kVp; a phantom draws one value per tissue from its range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+Phase = Literal["none", "arterial", "portal_venous"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """Hounsfield units of one tissue, a range per phase: without contrast, arterial, portal-venous."""
+
+    none: Range
+    arterial: Range
+    portal_venous: Range
+
+    def draw(self, phase: Phase, rng: np.random.Generator) -> float:
+        """One value from the range of `phase`."""
+        return float(rng.uniform(*getattr(self, phase)))
+
+
+def _same(low: float, high: float) -> Tissue:
+    return Tissue((low, high), (low, high), (low, high))
+
+
+TISSUES: dict[str, Tissue] = {
+    "air": _same(-1000, -990),
+    "bed": _same(-700, -200),
+    "fat": _same(-115, -85),
+    "visceral_fat": _same(-110, -75),
+    "muscle": Tissue((40, 60), (45, 65), (50, 72)),
+    "lung": _same(-900, -760),
+    "cortical_bone": _same(350, 900),
+    "marrow": _same(80, 280),
+    "cartilage": _same(80, 140),
+    "canal": _same(10, 40),
+    "liver": Tissue((42, 66), (58, 85), (92, 128)),
+    "fatty_liver": Tissue((5, 42), (30, 60), (50, 92)),
+    "portal_vein": Tissue((30, 44), (60, 120), (145, 200)),
+    "hepatic_vein": Tissue((30, 44), (48, 75), (135, 195)),
+    "spleen": Tissue((40, 56), (90, 150), (100, 140)),
+    "kidney_cortex": Tissue((25, 40), (140, 220), (150, 220)),
+    "kidney_medulla": Tissue((22, 36), (50, 90), (130, 200)),
+    "stomach_wall": Tissue((30, 48), (50, 90), (60, 100)),
+    "stomach_content": _same(-5, 45),
+    "gas": _same(-1000, -900),
+    "bile": _same(-2, 22),
+    "pancreas": Tissue((25, 45), (75, 120), (70, 110)),
+    "bowel_wall": Tissue((25, 45), (60, 110), (60, 105)),
+    "bowel_content": _same(-20, 60),
+    "feces": _same(-250, 60),
+    "aorta": Tissue((32, 48), (230, 380), (135, 190)),
+    "cava": Tissue((30, 46), (60, 110), (115, 175)),
+    "heart": Tissue((32, 48), (120, 240), (110, 160)),
+    "bladder": _same(-2, 18),
+}
