@@ -31,9 +31,7 @@ def find_models_dir(models_dir: Path | None = None) -> Path:
     if asked_for:
         folder = Path(asked_for)
         if not _has_models(folder):
-            raise InputError(
-                f"{folder} must hold the models {LOCALIZER}/ and {SEGMENTER}/, each with model.yaml"
-            )
+            raise InputError(f"{folder} must hold the models {LOCALIZER}/ and {SEGMENTER}/, each with model.yaml")
         return folder
     candidates = _candidates()
     for folder in candidates:

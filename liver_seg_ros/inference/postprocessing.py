@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import cc3d
 import edt
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bundle import Postprocessing
 from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 
@@ -45,10 +47,23 @@ def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postpro
     Returns:
         `(K, J, I)` uint8; all background where the liver is smaller than its least volume.
     """
+    cleaned = np.zeros_like(labels)
     organ = largest_liver(labels)
+    box = Box.around(organ)
     least_liver_mm3 = options.min_volume_mm3.get(LIVER.name, 0.0)
-    if not organ.any() or np.count_nonzero(organ) * geometry.voxel_volume_mm3 < least_liver_mm3:
-        return np.zeros_like(labels)
+    if box is None or np.count_nonzero(organ) * geometry.voxel_volume_mm3 < least_liver_mm3:
+        return cleaned
+    # Nothing beyond the margin is kept, so the costly steps see only the voxels within it.
+    i, j, k = (ceil(options.margin_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
+    box = box.padded((i, j, k), geometry.size)
+    cleaned[box.slices] = _clean_around(organ[box.slices], labels[box.slices], geometry, options)
+    return cleaned
+
+
+def _clean_around(
+    organ: NDArray[np.bool_], labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing
+) -> NDArray[np.uint8]:
+    """The part of `labels` that belongs to `organ`, both `(K, J, I)`."""
     near = _within(organ, geometry, options.margin_mm)
     inside = fill_voids.fill(organ | (near & (labels == VESSEL.value)))
     kept = np.where(inside | near, labels, BACKGROUND)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
@@ -147,7 +146,7 @@ class Segmenter:
         with stages.stage("resample"):
             fine_hu, fine = resample_to_spacing(hu, geometry, spec.input.spacing_mm)
         with stages.stage("segment"):
-            probabilities = softmax(_run(self._segmenter, fine_hu, spec, "segment", stages), axis=0)  # (C, K, J, I)
+            probabilities = _softmax_in_place(_run(self._segmenter, fine_hu, spec, "segment", stages))  # (C, K, J, I)
         with stages.stage("upsample"):
             labels = largest_share([_slices_of(shares) for shares in probabilities], fine, geometry)
         with stages.stage("postprocess"):
@@ -169,6 +168,14 @@ def _run(
 ) -> NDArray[np.float32]:
     values = normalize(hu, spec.input.hu_window)
     return run_windows(runtime, values, spec.input, stage, stages.progress, stages.cancelled)
+
+
+def _softmax_in_place(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`logits` `(C, K, J, I)` turned into probabilities; scipy's softmax holds several more arrays of that size."""
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
 
 
 def _padded_on(box: Box, coarse: Geometry, geometry: Geometry, margin_mm: float) -> Box:
