@@ -10,7 +10,7 @@ colcon=$(PATH="$venv/bin:$PATH"; command -v colcon) || {
     exit 1
 }
 build() { # build OPTION...: by this Python, so that the installed nodes run in .venv wherever they are started from
-    .venv/bin/python "$colcon" --log-base build/log build --build-base build --event-handlers status- console_stderr- "$@" ||
+    .venv/bin/python "$colcon" --log-level error --log-base build/log build --build-base build --event-handlers status- console_stderr- "$@" ||
         {
             cat build/log/latest_build/*/stderr.log >&2
             exit 1
