@@ -1,0 +1,89 @@
+"""What is no CT in HU and mm is refused in one line; CTs of every shape and crop pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.files.volumes import read_labels, read_volume
+from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.volume import Volume
+
+
+def with_values(ct: Volume, array: np.ndarray) -> Volume:
+    return Volume(np.rint(array).astype(np.int16), ct.geometry)
+
+
+def with_spacing(ct: Volume, factor: float) -> Volume:
+    geometry = ct.geometry
+    i, j, k = (s * factor for s in geometry.spacing_mm)
+    return Volume(ct.array, Geometry(geometry.size, (i, j, k), geometry.origin_mm, geometry.direction))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ct: with_values(ct, ct.array * 0), "all voxels are 0 HU"),
+        (lambda ct: with_values(ct, ct.array * 0 - 1000), "all voxels are -1000 HU"),
+        (lambda ct: with_values(ct, (ct.array + 1000) / 2000), "0..1"),
+        (lambda ct: with_values(ct, ct.array > 0), "label file"),
+        (lambda ct: with_values(ct, np.clip((ct.array + 160.0) * 255 / 400, 0, 255)), "8-bit"),
+        (lambda ct: with_values(ct, ct.array + 1000), "intercept was not applied"),
+        (lambda ct: with_values(ct, ct.array + 1024), "intercept was not applied"),
+        (lambda ct: with_values(ct, np.where(ct.array == -1000, -2000, ct.array + 1024)), "intercept was not applied"),
+        (lambda ct: with_values(ct, np.minimum(ct.array, 100) - 1024), "subtracted twice"),
+        (lambda ct: with_values(ct, ct.array * 0 - 1000 + np.arange(20)), "subtracted twice|label file"),
+        (lambda ct: with_values(ct, np.random.default_rng(0).integers(0, 30000, ct.array.shape)), "denser than bone"),
+        (lambda ct: with_spacing(ct, 0.001), "in metres"),
+        (lambda ct: with_spacing(ct, 1000), "not in mm"),
+        (lambda ct: with_spacing(ct, 0.1), "no patient"),
+        (lambda ct: ct.crop(Box((0, 0, 3), (20, 18, 4))), "one slice"),
+        (lambda ct: ct.crop(Box((3, 0, 0), (4, 18, 12))), "one slice"),
+    ],
+)
+def test_no_ct(ct: Volume, change, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        check_ct(change(ct), "somewhere/ct.nii.gz")
+    assert str(caught.value).startswith("somewhere/ct.nii.gz: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_volume_beyond_any_patient(ct: Volume) -> None:
+    array = np.tile(ct.array, (16, 1, 1))
+    with pytest.raises(InputError, match="no patient"):
+        check_ct(Volume(array, Geometry(array.shape[::-1], (1.5, 1.5, 19.0))), "ct")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ct: ct,
+        lambda ct: ct.crop(Box((0, 0, 0), (20, 18, 2))),
+        lambda ct: ct.crop(Box((2, 4, 0), (16, 14, 12))),  # inside soft tissue only
+        lambda ct: with_values(ct, np.where(ct.array == -1000, -3024, ct.array)),  # padding outside the field of view
+        lambda ct: with_values(ct, np.where(ct.array == -1000, -32768, ct.array)),
+        lambda ct: with_values(ct, np.where(ct.array > 395, 30000, ct.array)),  # metal
+        lambda ct: with_values(ct, np.maximum(ct.array, 0)),
+    ],
+)
+def test_ct(ct: Volume, change) -> None:
+    check_ct(change(ct), "ct")
+
+
+def test_real_ct_and_its_crops(shared_data: Path) -> None:
+    ct = read_volume(shared_data / "ct_torso_3mm" / "ct.nii.gz")
+    for organ in ("liver", "spleen", "aorta", "gallbladder", "portal_vein_and_splenic_vein", "stomach"):
+        mask = read_labels(shared_data / "ct_torso_3mm" / f"{organ}.nii.gz").mask(1)
+        box = Box.around(mask)
+        assert box is not None
+        check_ct(ct.crop(box), organ)
+    rng = np.random.default_rng(3)
+    for _ in range(200):  # crops of 24 to 90 mm anywhere in the body's middle
+        size = rng.integers(8, 30, 3)
+        start = [int(rng.integers(n // 4, 3 * n // 4 - s // 2)) for n, s in zip(ct.geometry.size, size, strict=True)]
+        stop = [min(int(a + s), n) for a, s, n in zip(start, size, ct.geometry.size, strict=True)]
+        check_ct(ct.crop(Box(tuple(start), tuple(stop))), f"crop from {start} to {stop}")
