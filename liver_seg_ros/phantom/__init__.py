@@ -1,4 +1,4 @@
-"""Synthetic abdominal CT with exact ground truth. Synthetic: for training, tests and demos, never evidence on patients."""
+"""Synthetic abdominal CT with exact ground truth: for training, tests and demos, never evidence on patients."""
 
 from liver_seg_ros.phantom.generator import Phantom, generate_phantom
 from liver_seg_ros.phantom.options import PhantomOptions

@@ -101,7 +101,7 @@ def build_trunk(points: Points, build: Build, noise: Field, rng: np.random.Gener
         ("muscle", muscle),
         ("muscle", erectors * mm),
         ("visceral_fat", inner),
-        ("bowel_wall", np.maximum(inner + 4, (rng.uniform(0.3, 2.5) - noise) * 12)),
+        ("bowel_wall", np.maximum(inner + 4, (np.float32(rng.uniform(0.3, 2.5)) - noise) * 12)),
         ("muscle", psoas * mm),
         ("muscle", diaphragm),
         ("heart", np.maximum(heart, -below)),

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BSpline
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]  # float32; the looser type spares casts that change nothing
 
 #: Shapes are not evaluated on slices further away than this; the field reads `FAR` there.
 NEAR = 20.0
@@ -84,7 +85,11 @@ def superellipsoid(
     """
     reach = float(np.max(radii)) + NEAR
     z_center = float(np.asarray(center)[2])
-    return _on_slices(points, z_center - reach, z_center + reach, lambda p: _radial(p, center, radii, exponent, rotation))
+
+    def distance(part: Points) -> Field:
+        return _radial(part, center, radii, exponent, rotation)
+
+    return _on_slices(points, z_center - reach, z_center + reach, distance)
 
 
 def _radial(

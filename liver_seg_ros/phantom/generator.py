@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +143,9 @@ def _grow_veins(
     def depth(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return lattice.sample(liver, points)
 
-    def tree(root: NDArray[np.float64], region: NDArray[np.float64], radius: float, keep_clear: Obstacles) -> VesselGraph:
+    def tree(
+        root: NDArray[np.float64], region: NDArray[np.float64], radius: float, keep_clear: Obstacles
+    ) -> VesselGraph:
         exponent = float(rng.uniform(2.7, 3.0))
         targets = spread_targets(region, int((radius / TERMINAL_RADIUS_MM) ** exponent), rng)
         middle = region.mean(axis=0)
@@ -156,7 +159,7 @@ def _grow_veins(
     angle = np.arctan2(away[:, 0], -away[:, 1])  # right to left, seen from above
     cuts = np.quantile(angle, [0, 0.38, 0.72, 1])
     veins = []
-    for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+    for low, high in pairwise(cuts):
         region = inside[(angle >= low) & (angle <= high)]
         vein = tree(confluence, region, float(rng.uniform(3.4, 4.8)), obstacles)
         veins.append(vein)

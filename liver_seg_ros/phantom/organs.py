@@ -77,7 +77,8 @@ def build_organs(points: Points, build: Build, trunk: Trunk, noise: list[Field],
     for neighbor, away in ((kidney_right, gap), (gallbladder, 0.8), (cava, 0.5), (aorta, 4.0), (trunk_vein, 0.8)):
         liver = subtract(liver, neighbor, away)
     stomach = subtract(np.maximum(stomach, room), liver, gap * 0.6)
-    spleen = subtract(subtract(subtract(np.maximum(spleen, room), stomach, gap * 0.6), kidney_left, gap), liver, gap * 0.6)
+    spleen = subtract(subtract(np.maximum(spleen, room), stomach, gap * 0.6), kidney_left, gap)
+    spleen = subtract(spleen, liver, gap * 0.6)
 
     shapes: list[tuple[str, Field]] = []
     for organ in _bowel(points, build, rng):

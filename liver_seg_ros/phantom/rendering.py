@@ -54,7 +54,8 @@ class Grid:
 
     def box(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> Box | None:
         """The voxels whose centers lie between two LPS corners; None where there are none."""
-        inside = [np.flatnonzero((a >= p) & (a <= q)) for a, p, q in zip((self.x, self.y, self.z), low, high)]
+        bounds = zip((self.x, self.y, self.z), low, high, strict=True)
+        inside = [np.flatnonzero((a >= p) & (a <= q)) for a, p, q in bounds]
         if any(n.size == 0 for n in inside):
             return None
         i, j, k = inside
@@ -68,7 +69,7 @@ class Grid:
 
     def crop(self, box: Box) -> Grid:
         """The part of the grid in `box`."""
-        x, y, z = (a[p:q] for a, p, q in zip((self.x, self.y, self.z), box.start, box.stop))
+        x, y, z = (a[p:q] for a, p, q in zip((self.x, self.y, self.z), box.start, box.stop, strict=True))
         return Grid(x, y, z, self.per_slice)
 
 

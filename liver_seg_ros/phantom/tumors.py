@@ -51,7 +51,7 @@ class Tumor:
         return asdict(self)
 
     def distance(self, points: Points) -> Field:
-        """Signed distance in mm at LPS points whose arrays broadcast along one axis each, as `Grid.points` gives them."""
+        """Signed distance in mm at LPS points given as three arrays that broadcast, one along each axis."""
         turn = Rotation.from_rotvec(self.rotation).as_matrix()
         base = superellipsoid(points, self.center_mm, self.radii_mm, 2.0, turn)
         control = np.random.default_rng(self.shape_seed).standard_normal((8, 8, 8)).astype(np.float32)

@@ -56,9 +56,10 @@ def grow_tree(
     exponent: float,
     rng: np.random.Generator,
 ) -> VesselGraph:
-    """A tree from `root` over `stem` (both `(3,)`) that reaches all `targets` `(Q, 3)` it can without leaving the organ.
+    """A tree from `root` over `stem` (both `(3,)`) that reaches the `targets` `(Q, 3)`.
 
-    Returns a graph whose root vessel has `root_radius_mm`; vessels between branchings are bent slightly.
+    A target that cannot be joined without leaving the organ is left out. The graph's root vessel has `root_radius_mm`;
+    vessels between branchings are bent slightly.
     """
     capacity = 2 * len(targets) + 3
     position = np.zeros((capacity, 3))
