@@ -1,0 +1,105 @@
+"""Training cases: phantoms brought to a network's spacing by the very function that inference uses, kept on disk.
+
+A case depends on its seed and the recipe's `stage` and `data` only. It is stored as `<folder>/<seed>.npz`; the folder is
+named after that part of the recipe, so that a changed recipe never meets cases made for another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.atomic import written_beside
+from liver_seg_ros.geometry import Box, Geometry, Vector
+from liver_seg_ros.inference.resampling import resample_labels_to, resample_to_spacing
+from liver_seg_ros.labels import BACKGROUND, LIVER
+from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+from liver_seg_ros.training.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One phantom as the network's input grid has it, axes canonical (left, posterior, superior).
+
+    Attributes:
+        image: `(K, J, I)` int16, HU.
+        labels: `(K, J, I)` uint8; in stage "localize" 1 is the whole organ with all that lies in it.
+    """
+
+    image: NDArray[np.int16]
+    labels: NDArray[np.uint8]
+
+
+def case_folder(cache: Path, recipe: Recipe) -> Path:
+    """Where the cases of `recipe` are kept under `cache`. The seeds chosen make no difference, the rest of it does."""
+    data = {name: value for name, value in asdict(recipe.data).items() if not name.endswith("_seeds")}
+    del data["hu_window"]  # applied later, to the patch
+    digest = hashlib.sha256(json.dumps([recipe.stage, data], sort_keys=True).encode()).hexdigest()
+    return cache / f"{recipe.stage}-{digest[:8]}"
+
+
+def make_case(seed: int, recipe: Recipe) -> Case:
+    """The case of phantom `seed`: the same seed and recipe give the same arrays."""
+    phantom = generate_phantom(seed, _scan(recipe, np.random.default_rng((seed, 1))))
+    box = Box((0, 0, 0), phantom.ct.geometry.size)
+    liver = Box.around(phantom.labels.array)
+    if recipe.data.margin_mm is not None and liver is not None:
+        i, j, k = (round(recipe.data.margin_mm / s) for s in phantom.ct.geometry.spacing_mm)
+        box = liver.padded((i, j, k), box.stop)
+    ct, labels = phantom.ct.crop(box), phantom.labels.crop(box)
+    image, grid = resample_to_spacing(ct.array, ct.geometry, recipe.data.spacing_mm)
+    truth = labels.array
+    if recipe.stage == "localize":
+        truth = np.where(truth != BACKGROUND, np.uint8(LIVER.value), np.uint8(BACKGROUND))
+    return Case(np.rint(image).astype(np.int16), resample_labels_to(truth, labels.geometry, grid))
+
+
+def write_case(path: Path, case: Case) -> None:
+    """Write `case` as .npz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(path) as beside:
+        np.savez_compressed(beside, image=case.image, labels=case.labels)
+
+
+def read_case(path: Path) -> Case:
+    """Read what `write_case` wrote. Raises `InputError` where the file is damaged."""
+    try:
+        with np.load(path) as arrays:
+            return Case(arrays["image"], arrays["labels"])
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read the training case {path}: {error}; delete it and generate it again") from error
+
+
+def case_path(folder: Path, seed: int) -> Path:
+    """Where the case of `seed` is kept in `folder`."""
+    return folder / f"{seed:05d}.npz"
+
+
+def _scan(recipe: Recipe, rng: Generator) -> PhantomOptions:
+    """A random scan: what a hospital might have made, with a field of view that suits the stage."""
+    phases, shares = zip(*recipe.data.phases.items(), strict=True)
+    phase = rng.choice(phases, p=np.array(shares) / sum(shares))
+    if recipe.stage == "segment":
+        # Around the liver only: a whole abdomen costs four times as much and would be cut away.
+        in_plane = rng.uniform(0.7, 1.0)
+        slice_mm = float(np.clip(rng.lognormal(np.log(1.4), 0.45), 0.8, 5.0))
+        extent: Vector = (290.0, 250.0, 250.0)
+        center: Vector | None = (0.0, 0.0, 0.0)
+    else:
+        # Twice the resolution of a coarse network is enough to keep its partial volume realistic.
+        in_plane = rng.uniform(1.8, 2.4)
+        slice_mm = rng.uniform(2.0, 5.0)
+        side = rng.uniform(320, 460)
+        extent = (side, side, rng.uniform(200, 440))
+        center = None
+    spacing = (float(in_plane), float(in_plane), slice_mm)
+    grid = Geometry((1, 1, 1), extent).resampled(spacing)  # as many voxels as fill the extent
+    return PhantomOptions(size=grid.size, spacing_mm=spacing, phase=str(phase), center_mm=center)  # type: ignore[arg-type]

@@ -1,0 +1,66 @@
+"""A training's state on disk: enough to go on after a kill, and all that an export needs."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.atomic import written_beside
+from liver_seg_ros.networks import create_network
+from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
+
+
+@dataclass
+class Checkpoint:
+    """Attributes:
+    recipe: what is trained.
+    weights: the network's state.
+    optimizer: the optimizer's state.
+    step: steps done.
+    seconds: time spent on them.
+    cases: number of phantoms trained on.
+    scores: Dice per structure on the validation cases, as last measured.
+    """
+
+    recipe: Recipe
+    weights: dict[str, Any]
+    optimizer: dict[str, Any]
+    step: int
+    seconds: float
+    cases: int
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def network(self) -> nn.Module:
+        """The trained network, in evaluation mode."""
+        network = build_network(self.recipe)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """The recipe's network, freshly initialized. Raises `InputError` where the recipe names none that can be built."""
+    options = {name: value for name, value in recipe.network.items() if name != "name"}
+    return create_network(recipe.network["name"], classes=len(recipe.labels), **options)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write `checkpoint`; a kill while writing leaves the one before."""
+    with written_beside(path) as beside:
+        torch.save({**vars(checkpoint), "recipe": asdict(checkpoint.recipe)}, beside)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what `save_checkpoint` wrote. Raises `InputError` where there is none or it is damaged."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return Checkpoint(**{**state, "recipe": recipe_from_dict(state["recipe"], str(path))})
+    except FileNotFoundError as error:
+        raise InputError(f"there is no checkpoint {path}; train first: python -m liver_seg_ros.training.train") from error
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,129 @@
+"""Patches for training, drawn from the cases that are on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.preprocessing import normalize
+from liver_seg_ros.labels import structure_by_name
+from liver_seg_ros.training.augmentation import augment, random_field_of_view
+from liver_seg_ros.training.cases import Case, case_path, read_case
+from liver_seg_ros.training.recipe import Recipe
+
+#: Voxels remembered per case and structure as possible patch centers.
+_CENTERS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step sees.
+
+    Attributes:
+        images: `(B, 1, K, J, I)` float32, normalized.
+        labels: `(B, K, J, I)` int64.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+class PhantomDataset:
+    """The cases of some seeds, kept in memory, and random patches of them.
+
+    Cases may still be written while a training runs: `refresh` takes in what has landed.
+
+    Args:
+        folder: see `cases.case_folder`.
+        seeds: those that this data set may use.
+        recipe: what the patches look like.
+    """
+
+    def __init__(self, folder: Path, seeds: Sequence[int], recipe: Recipe) -> None:
+        self._folder, self._seeds, self._recipe = folder, seeds, recipe
+        self._cases: dict[int, Case] = {}
+        self._centers: dict[int, dict[str, NDArray[np.int64]]] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    @property
+    def cases(self) -> Mapping[int, Case]:
+        """Seed -> case, in the order of seeds."""
+        return self._cases
+
+    def refresh(self) -> None:
+        """Read the cases that have been written since. Raises `InputError` where one is damaged or there is none."""
+        for seed in self._seeds:
+            path = case_path(self._folder, seed)
+            if seed not in self._cases and path.is_file():
+                self._cases[seed] = read_case(path)
+                self._centers[seed] = self._possible_centers(seed)
+        self._cases = dict(sorted(self._cases.items()))
+        if not self._cases:
+            raise InputError(
+                f"no training case of the seeds {self._seeds[0]} to {self._seeds[-1]} in {self._folder}; "
+                "make some with: python -m liver_seg_ros.training.generate"
+            )
+
+    def batch(self, rng: Generator) -> Batch:
+        """Random patches of random cases; the same state of `rng` and the same cases give the same batch."""
+        seeds = list(self._cases)
+        patches = [self._patch(seeds[rng.integers(len(seeds))], rng) for _ in range(self._recipe.optimization.batch)]
+        images = np.stack([normalize(image, self._recipe.data.hu_window) for image, _ in patches])
+        return Batch(images[:, None], np.stack([labels for _, labels in patches]).astype(np.int64))
+
+    def _patch(self, seed: int, rng: Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        case, size = self._cases[seed], self._recipe.optimization.patch[::-1]
+        view = random_field_of_view(case.image.shape, self._recipe.augmentation.field_of_view, rng)
+        image, labels = case.image[view], case.labels[view]
+        center = self._center(seed, rng)
+        corner = []
+        for axis, (n, edge) in enumerate(zip(image.shape, size, strict=True)):
+            at = rng.integers(min(0, n - edge), max(0, n - edge) + 1)  # anywhere, padded where the case is smaller
+            if center is not None and n > edge:
+                # The structure's voxel anywhere in the patch but its outer quarters, which see the least around them.
+                at = center[axis] - view[axis].start - rng.integers(edge // 4, edge - edge // 4)
+                at = np.clip(at, 0, n - edge)
+            corner.append(int(at))
+        air = self._recipe.data.hu_window[0]  # what inference pads with
+        return augment(
+            cut(image, corner, size, air).astype(np.float32), cut(labels, corner, size, 0), self._recipe.augmentation, rng
+        )
+
+    def _center(self, seed: int, rng: Generator) -> NDArray[np.int64] | None:
+        """A voxel `(k, j, i)` of a structure that the recipe focuses on, or None for "anywhere"."""
+        draw = rng.random()
+        for name, share in self._recipe.optimization.focus.items():
+            if draw < share:
+                centers = self._centers[seed][name]
+                return centers[rng.integers(len(centers))] if len(centers) else None
+            draw -= share
+        return None
+
+    def _possible_centers(self, seed: int) -> dict[str, NDArray[np.int64]]:
+        """(N, 3) voxels `(k, j, i)` per structure in focus; N is 0 where the case has none."""
+        rng = np.random.default_rng(seed)
+        centers = {}
+        for name in self._recipe.optimization.focus:
+            labels = self._cases[seed].labels
+            voxels = np.flatnonzero(labels.reshape(-1) == structure_by_name(name).value)
+            some = rng.permutation(voxels)[:_CENTERS]
+            centers[name] = np.stack(np.unravel_index(some, labels.shape), axis=1)
+        return centers
+
+
+def cut(array: NDArray[np.generic], corner: Sequence[int], size: Sequence[int], fill: float) -> NDArray[np.generic]:
+    """The part of `array` of `size` whose first voxel is `corner` (may be negative), `fill` where there is nothing."""
+    inside = tuple(slice(max(0, c), max(0, c + n)) for c, n in zip(corner, size, strict=True))
+    part = array[inside]
+    before = [max(0, -c) for c in corner]
+    padding = [(b, n - b - have) for b, n, have in zip(before, size, part.shape, strict=True)]
+    return np.pad(part, padding, constant_values=fill)

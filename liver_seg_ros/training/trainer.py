@@ -1,0 +1,161 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.preprocessing import normalize
+from liver_seg_ros.training.cases import Case
+from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
+from liver_seg_ros.training.losses import dice_and_cross_entropy
+from liver_seg_ros.training.metrics import DiceCounter
+from liver_seg_ros.training.phantom_dataset import Batch, PhantomDataset, cut
+from liver_seg_ros.training.recipe import Recipe
+
+CHECKPOINT = "checkpoint.pt"
+
+_LOG_EVERY = 20
+_REFRESH_EVERY = 100
+_WARM_UP = 0.05  # share of the training in which the learning rate rises
+
+_log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """Trains the network of a recipe and keeps its checkpoint in a folder; goes on where an earlier run ended.
+
+    Args:
+        recipe: what to train.
+        output: the folder of `checkpoint.pt`.
+        training: where the patches come from.
+        validation: cases whose Dice is logged; may be empty.
+        max_minutes: the training ends after this time, earlier runs included, even where the recipe has more steps.
+
+    Raises:
+        InputError: the network of the recipe cannot be built, or `output` holds a training by another recipe.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        output: Path,
+        training: PhantomDataset,
+        validation: Mapping[int, Case],
+        max_minutes: float = math.inf,
+    ) -> None:
+        self._recipe, self._plan = recipe, recipe.optimization
+        self._path = output / CHECKPOINT
+        self._training, self._validation = training, validation
+        self._max_seconds = max_minutes * 60
+        torch.manual_seed(self._plan.seed)
+        self._network = build_network(recipe).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
+        self._step, self._seconds = 0, 0.0
+        self._scores: dict[str, float] = {}
+        if self._path.exists():
+            self._resume(load_checkpoint(self._path))
+
+    def run(self) -> Checkpoint:
+        """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""
+        before, started = self._seconds, time.monotonic()
+        losses: list[float] = []
+        while self._done() < 1:
+            losses.append(self._train_step())
+            self._step += 1
+            self._seconds = before + time.monotonic() - started
+            if self._step % _LOG_EVERY == 0:
+                self._report(float(np.mean(losses)))
+                losses.clear()
+            if self._step % _REFRESH_EVERY == 0:
+                self._training.refresh()
+            if self._step % self._plan.validate_every == 0 and self._done() < 1:
+                self._validate_and_save()
+        return self._validate_and_save()
+
+    def _train_step(self) -> float:
+        # The step's own random state: a resumed training draws what an uninterrupted one would have drawn.
+        batch = self._training.batch(np.random.default_rng((self._plan.seed, self._step)))
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._plan.learning_rate * learning_rate_factor(self._done())
+        self._network.train()
+        loss = self._loss(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), max_norm=5.0)
+        self._optimizer.step()
+        return float(loss.item())
+
+    def _loss(self, batch: Batch) -> Tensor:
+        logits = self._forward(torch.from_numpy(batch.images))
+        return dice_and_cross_entropy(logits, torch.from_numpy(batch.labels))
+
+    def _forward(self, images: Tensor) -> Tensor:
+        """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._plan.precision == "bfloat16"):
+            logits: Tensor = self._network(images.contiguous(memory_format=torch.channels_last_3d))
+        return logits
+
+    def _validate_and_save(self) -> Checkpoint:
+        if self._validation:
+            self._scores = self._validate()
+            _log.info("step %d: Dice %s", self._step, ", ".join(f"{n} {s:.3f}" for n, s in self._scores.items()))
+        checkpoint = Checkpoint(
+            self._recipe,
+            self._network.state_dict(),
+            self._optimizer.state_dict(),
+            self._step,
+            self._seconds,
+            len(self._training),
+            self._scores,
+        )
+        save_checkpoint(self._path, checkpoint)
+        return checkpoint
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Dice per structure over whole cases, run in one window each."""
+        self._network.eval()
+        counter = DiceCounter(self._recipe.labels)
+        multiple = int(getattr(self._network, "size_multiple", 1))
+        for case in self._validation.values():
+            size = [-(-n // multiple) * multiple for n in case.image.shape]
+            image = normalize(cut(case.image, (0, 0, 0), size, self._recipe.data.hu_window[0]), self._recipe.data.hu_window)
+            logits = self._forward(torch.from_numpy(image)[None, None])
+            k, j, i = case.labels.shape
+            counter.add(logits.argmax(dim=1)[0, :k, :j, :i].numpy(), case.labels)
+        return counter.scores()
+
+    def _done(self) -> float:
+        """How much of the training is done, 0.0 to 1.0, by steps or by time, whichever is further."""
+        return max(self._step / self._plan.steps, self._seconds / self._max_seconds)
+
+    def _report(self, loss: float) -> None:
+        _log.info(
+            "step %d: loss %.4f, %.0f %% done, %.0f s, %.2f s per step, %d cases",
+            self._step, loss, 100 * min(1, self._done()), self._seconds, self._seconds / self._step, len(self._training),
+        )  # fmt: skip
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        if asdict(checkpoint.recipe) != asdict(self._recipe):
+            raise InputError(f"{self._path} was trained by another recipe; choose another --output or remove it")
+        self._network.load_state_dict(checkpoint.weights)
+        self._optimizer.load_state_dict(checkpoint.optimizer)
+        self._step, self._seconds, self._scores = checkpoint.step, checkpoint.seconds, checkpoint.scores
+        _log.info("resumed at step %d", self._step)
+
+
+def learning_rate_factor(done: float) -> float:
+    """Share of the peak learning rate when `done` (0 to 1) of the training is: a linear rise, then half a cosine."""
+    if done < _WARM_UP:
+        return (done + 0.001) / (_WARM_UP + 0.001)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - _WARM_UP) / (1 - _WARM_UP))))
