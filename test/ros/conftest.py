@@ -32,7 +32,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from liver_seg_ros.nodes.assembler import Assembled, Assembler  # noqa: E402
-from liver_seg_ros.nodes.qos import latched  # noqa: E402
+from liver_seg_ros.nodes import qos  # noqa: E402
 from liver_seg_ros.nodes.volume_messages import message_to_slab  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,12 +120,18 @@ class Ros:
 
     def publisher(self, topic: str, depth: int = 100):
         """A latched publisher of `Volume`."""
-        return self.node.create_publisher(VolumeMessage, topic, latched(depth))
+        return self.node.create_publisher(VolumeMessage, topic, qos.latched(depth))
 
-    def latest(self, kind: type, topic: str) -> list:
+    def latched(self, kind: type, topic: str) -> list:
         """A list that will hold the messages of a latched topic."""
         messages: list = []
-        self.node.create_subscription(kind, topic, messages.append, latched(10))
+        self.node.create_subscription(kind, topic, messages.append, qos.latched(10))
+        return messages
+
+    def live(self, kind: type, topic: str) -> list:
+        """A list that will hold the messages of a topic that is not latched."""
+        messages: list = []
+        self.node.create_subscription(kind, topic, messages.append, 100)
         return messages
 
     def volumes(self, topic: str, dtype: type[np.generic]) -> list[Assembled]:
@@ -137,7 +143,7 @@ class Ros:
             if volume is not None:
                 complete.append(volume)
 
-        self.node.create_subscription(VolumeMessage, topic, on_slab, latched(1000))
+        self.node.create_subscription(VolumeMessage, topic, on_slab, qos.latched(1000))
         return complete
 
     def close(self) -> None:

@@ -1,0 +1,95 @@
+"""From a CT, on the topic `ct` or from a file, to labels, meshes and clouds: `ros2 launch liver_seg_ros liver_seg.launch.py`.
+
+Every argument is described by `--show-args`; parameters that have none here are in config/*.yaml.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+PACKAGE = "liver_seg_ros"
+SHARED_MEMORY_BYTES = 2_000_000_000
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The nodes of liver_seg_ros, in one process or in three, and RViz where asked for."""
+    share = Path(get_package_share_directory(PACKAGE))
+    arguments = [
+        DeclareLaunchArgument(
+            "path", default_value="", description="CT file or DICOM folder; empty: the CT comes on the topic 'ct'"
+        ),
+        DeclareLaunchArgument(
+            "models", default_value="", description="folder with localizer/ and segmenter/; empty: the models shipped"
+        ),
+        DeclareLaunchArgument("runtime", default_value="auto", description="what runs the networks; 'auto': the fastest"),
+        DeclareLaunchArgument(
+            "parent_frame", default_value="map", description="frame that ct_lps hangs below; empty: published elsewhere"
+        ),
+        DeclareLaunchArgument(
+            "composed",
+            default_value="true",
+            choices=["true", "false"],
+            description="one process that hands volumes on by reference, or one process per node",
+        ),
+        DeclareLaunchArgument(
+            "rviz", default_value="false", choices=["true", "false"], description="start RViz with the view of this package"
+        ),
+        DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
+    ]
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(share / "rviz" / "liver_seg.rviz")],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    nodes = OpaqueFunction(function=_nodes, args=[share])
+    return LaunchDescription([*arguments, *_large_shared_memory(share), nodes, rviz])
+
+
+def _nodes(context: LaunchContext, share: Path) -> list[Node]:
+    """Decided when the arguments' values are known, because a CT's path also decides which nodes there are."""
+    value = {name: context.perform_substitution(LaunchConfiguration(name)) for name in context.launch_configurations}
+    path = value["path"]
+    parameters = {
+        "ct_source": {"path": path},
+        "segmentation": {"models_dir": value["models"], "runtime": value["runtime"]},
+        "reconstruction": {"parent_frame": value["parent_frame"]},
+    }
+
+    def node(executable: str, names: list[str], arguments: list[str]) -> Node:
+        files = [str(share / "config" / f"{name}.yaml") for name in names]
+        # In the composed process every node sees every value and takes those that it declares.
+        values = {key: entry for name in names for key, entry in parameters[name].items()}
+        return Node(
+            package=PACKAGE,
+            executable=executable,
+            namespace=value["namespace"],
+            parameters=[*files, values],
+            arguments=arguments,
+            output="screen",
+        )
+
+    if value["composed"] == "true":
+        return [node("liver_seg", list(parameters), [path] if path else [])]
+    return [node(name, [name], []) for name in parameters if path or name != "ct_source"]
+
+
+def _large_shared_memory(share: Path) -> list[SetEnvironmentVariable]:
+    """Use the profile in config/ where the user has none of their own and shared memory has room for it."""
+    shared_memory = Path("/dev/shm")
+    if any(name in os.environ for name in PROFILE_VARIABLES) or not shared_memory.is_dir():
+        return []
+    if shutil.disk_usage(shared_memory).free < SHARED_MEMORY_BYTES:
+        return []
+    profile = str(share / "config" / "fastdds_shm.xml")
+    return [SetEnvironmentVariable(name, profile) for name in PROFILE_VARIABLES]

@@ -1,0 +1,33 @@
+"""config/*.yaml: every parameter of every node is there, and nothing else; each is described."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+ROS_OWN = {"use_sim_time", "start_type_description_service"}
+
+
+@pytest.mark.parametrize("name", ["ct_source", "segmentation", "reconstruction"])
+def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
+    from liver_seg_ros.nodes.ct_source import CtSource
+    from liver_seg_ros.nodes.reconstruction import ReconstructionNode
+    from liver_seg_ros.nodes.segmentation import SegmentationNode
+
+    kind = {"ct_source": CtSource, "segmentation": SegmentationNode, "reconstruction": ReconstructionNode}[name]
+    node = kind(context=ros.context)
+    try:
+        declared = {key: node.get_parameter(key).value for key in node.get_parameters_by_prefix("")}
+        declared = {key: value for key, value in declared.items() if key not in ROS_OWN and "." not in key}
+        in_file = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())["/**"][name]["ros__parameters"]
+        # The file starts the node, which an unconfigured one leaves to a lifecycle manager.
+        assert in_file.pop("autostart") is True
+        assert declared.pop("autostart") is False
+        assert in_file == {key: list(value) if hasattr(value, "tolist") else value for key, value in declared.items()}
+        assert all(node.describe_parameter(key).description for key in declared)
+    finally:
+        node.stop()
+        node.destroy_node()

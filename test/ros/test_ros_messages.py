@@ -1,0 +1,117 @@
+"""Conversions through the real serialiser, without a network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from liver_seg_interfaces.msg import Volume as VolumeMessage
+from rclpy.serialization import deserialize_message, serialize_message
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import PointCloud2
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.nodes.assembler import Assembler
+from liver_seg_ros.nodes.cloud_messages import cloud_to_message
+from liver_seg_ros.nodes.mesh_messages import mesh_to_shape, meshes_to_markers
+from liver_seg_ros.nodes.volume_messages import message_to_slab, volume_to_slabs
+from liver_seg_ros.volume import LabelVolume, Volume
+
+TETRAHEDRON = Mesh(
+    VESSEL,
+    np.array([[0, 0, 0], [10, 0, 0], [0, 20, 0], [0, 0, 30]], np.float32),
+    np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32),
+    np.full((4, 3), 3**-0.5, np.float32),
+)
+
+
+def through_the_wire(volume, slab_count):
+    dtype = np.int16 if isinstance(volume, Volume) else np.uint8
+    assembler, complete = Assembler(dtype, 1.0, 1 << 30), None
+    for message in volume_to_slabs(volume, slab_count, Time(sec=3, nanosec=4)):
+        message = deserialize_message(serialize_message(message), VolumeMessage)
+        complete = assembler.add(message_to_slab(message), 0.0) or complete
+    return complete
+
+
+lengths = st.floats(0.1, 10.0)
+coordinates = st.floats(-2000.0, 2000.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    array=arrays(np.int16, st.tuples(*[st.integers(1, 6)] * 3)),
+    spacing=st.tuples(lengths, lengths, lengths),
+    origin=st.tuples(coordinates, coordinates, coordinates),
+    euler=st.tuples(*[st.floats(-180, 180)] * 3),
+    slab_count=st.integers(1, 9),
+)
+def test_any_volume_survives_the_journey(array, spacing, origin, euler, slab_count):
+    direction = Rotation.from_euler("xyz", euler, degrees=True).as_matrix()
+    geometry = Geometry(array.shape[::-1], spacing, origin, direction)
+    arrived = through_the_wire(Volume(array, geometry, "a"), slab_count)
+    np.testing.assert_array_equal(arrived.array, array)
+    assert arrived.geometry.is_same_grid(geometry, tolerance_mm=1e-6)
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.703125, 5.0), (0.6835939884185791, 0.9, 1.25)])
+def test_an_axis_aligned_grid_arrives_exactly(spacing):
+    geometry = Geometry((3, 2, 4), spacing, (-180.25, 33.3, -1034.7), ((0, 1, 0), (0, 0, 1), (1, 0, 0)))
+    labels = LabelVolume(np.arange(24, dtype=np.uint8).reshape(4, 2, 3), geometry)
+    arrived = through_the_wire(labels, 2)
+    assert arrived.geometry == geometry
+    np.testing.assert_array_equal(arrived.array, labels.array)
+
+
+def test_slabs_share_the_volumes_memory_and_are_of_nearly_equal_size():
+    volume = Volume(np.zeros((10, 2, 3), np.int16), Geometry((3, 2, 10)))
+    slabs = list(volume_to_slabs(volume, 4, Time()))
+    assert [slab.slice_count for slab in slabs] == [2, 3, 3, 2]
+    assert all(np.shares_memory(np.asarray(slab.data), volume.array) for slab in slabs)
+
+
+def test_a_message_without_a_sensible_geometry_is_refused_with_the_volumes_name():
+    [message] = volume_to_slabs(Volume(np.zeros((2, 2, 2), np.int16), Geometry((2, 2, 2)), "odd"), 1, Time())
+    message.spacing = np.array([0.0, 0.001, 0.001])
+    with pytest.raises(InputError, match="volume odd: spacing"):
+        message_to_slab(message)
+
+
+def test_meshes_are_in_metres_with_the_same_winding():
+    shape = mesh_to_shape(TETRAHEDRON)
+    assert [(p.x, p.y, p.z) for p in shape.vertices][1:] == [(0.01, 0, 0), (0, 0.02, 0), (0, 0, 0.03)]
+    np.testing.assert_array_equal([t.vertex_indices for t in shape.triangles], TETRAHEDRON.triangles)
+    clear, opaque = meshes_to_markers(
+        [Mesh(LIVER, TETRAHEDRON.vertices_mm, TETRAHEDRON.triangles, TETRAHEDRON.normals), TETRAHEDRON], Time()
+    ).markers[:0:-1]
+    assert (clear.ns, opaque.ns) == ("liver", "vessel")
+    assert clear.color.a == pytest.approx(LIVER.opacity)
+    points = [(p.x, p.y, p.z) for p in opaque.points]
+    np.testing.assert_allclose(points, TETRAHEDRON.vertices_mm[TETRAHEDRON.triangles.ravel()] / 1000)
+
+
+def test_a_cloud_carries_positions_normals_labels_and_colors():
+    cloud = PointCloud(
+        points_mm=np.array([[1, 2, 3], [4, 5, 6]], np.float32),
+        normals=np.array([[0, 0, 1], [1, 0, 0]], np.float32),
+        labels=np.array([TUMOR.value, VESSEL.value], np.uint8),
+    )
+    message = deserialize_message(serialize_message(cloud_to_message(cloud, Time())), PointCloud2)
+    assert (message.width, message.height, message.row_step) == (2, 1, 2 * message.point_step)
+    layout = {field.name: field.offset for field in message.fields}
+    data = bytes(message.data)
+
+    def column(name, dtype):
+        return [np.frombuffer(data, dtype, 1, layout[name] + n * message.point_step)[0] for n in range(2)]
+
+    np.testing.assert_allclose(column("y", "<f4"), [0.002, 0.005], rtol=1e-6)
+    assert column("normal_x", "<f4") == [0, 1]
+    assert column("label", "<u4") == [2, 3]
+    red, green, blue = VESSEL.color_rgb
+    assert column("rgb", "<u4")[1] == (red << 16) + (green << 8) + blue

@@ -1,0 +1,85 @@
+"""The node `reconstruction` as a process: what a late subscriber gets, in metres, in one frame; nothing to show; restarts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from liver_seg_interfaces.msg import StructureMeshArray
+from sensor_msgs.msg import PointCloud2
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import Marker, MarkerArray
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.volume_messages import volume_to_slabs
+from liver_seg_ros.volume import LabelVolume
+
+
+@pytest.fixture(scope="module")
+def labels(ct):
+    values = np.select([ct.array == 60, ct.array == 140, ct.array == 220], [1, 2, 3]).astype(np.uint8)
+    return LabelVolume(values, ct.geometry, ct.uid)
+
+
+def publish(ros, publisher, labels):
+    for slab in volume_to_slabs(labels, 4, ros.node.get_clock().now().to_msg()):
+        publisher.publish(slab)
+
+
+def vertices(mesh):
+    return np.array([(p.x, p.y, p.z) for p in mesh.mesh.vertices])
+
+
+def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
+    ros.start("reconstruction", parent_frame="robot_base", translation_m=[0.1, 0.2, 0.3])
+    publish(ros, ros.publisher("labels"), labels)
+    ros.wait_for_line("/reconstruction 0", "surfaces of", timeout_s=30)
+
+    meshes, markers = ros.latched(StructureMeshArray, "meshes"), ros.latched(MarkerArray, "markers")
+    clouds, frames = ros.latched(PointCloud2, "cloud"), ros.latched(TFMessage, "/tf_static")
+    ros.spin_until(lambda: meshes and markers and clouds and frames)
+
+    assert [mesh.measurement.structure for mesh in meshes[0].meshes] == ["liver", "tumor", "vessel"]
+    for mesh in meshes[0].meshes:
+        assert mesh.header.frame_id == "ct_lps"
+        assert mesh.watertight
+        index = labels.geometry.ros_to_index(vertices(mesh))
+        inside = np.argwhere(labels.array > 0)[:, ::-1] if mesh.measurement.label == 1 else None
+        inside = np.argwhere(labels.array == mesh.measurement.label)[:, ::-1] if inside is None else inside
+        np.testing.assert_allclose(index.min(axis=0), inside.min(axis=0), atol=2.0)
+        np.testing.assert_allclose(index.max(axis=0), inside.max(axis=0), atol=2.0)
+
+    first, *drawn = markers[0].markers
+    assert first.action == Marker.DELETEALL
+    assert {marker.ns: len(marker.points) for marker in drawn} == {
+        mesh.measurement.structure: 3 * len(mesh.mesh.triangles) for mesh in meshes[0].meshes
+    }
+    cloud = np.frombuffer(clouds[0].data, "<f4").reshape(clouds[0].width, -1)
+    assert [field.name for field in clouds[0].fields] == [
+        "x", "y", "z", "normal_x", "normal_y", "normal_z", "rgb", "label",
+    ]  # fmt: skip
+    assert set(np.unique(cloud[:, 7].copy().view("<u4")).tolist()) == {1, 2, 3}
+    np.testing.assert_allclose(np.linalg.norm(cloud[:, 3:6], axis=1), 1, atol=1e-3)
+    [transform] = frames[0].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == ("robot_base", "ct_lps")
+    assert transform.transform.translation.z == pytest.approx(0.3)
+
+
+def test_no_liver_removes_the_old_markers_and_bad_labels_are_survived(ros, labels):
+    ros.start("reconstruction")
+    publisher, markers = ros.publisher("labels"), ros.latched(MarkerArray, "markers")
+    ros.wait_for_line("/reconstruction 0", "waiting for labels", timeout_s=30)
+    publish(ros, publisher, labels)
+    ros.spin_until(lambda: len(markers) == 1)
+    unknown = LabelVolume(np.full((4, 5, 6), 77, np.uint8), Geometry((6, 5, 4)), "unknown-value")
+    publish(ros, publisher, unknown)
+    ros.spin_until(lambda: any("unknown-value" in line for line in ros.lines()))
+    empty = LabelVolume(np.zeros_like(labels.array), labels.geometry, "no-liver")
+    publish(ros, publisher, empty)
+    ros.spin_until(lambda: len(markers[-1].markers) == 1)
+    assert markers[-1].markers[0].action == Marker.DELETEALL
+
+
+def test_a_parameter_that_is_no_transform_is_said(ros):
+    ros.start("reconstruction", rotation_xyzw=[1.0, 1.0, 0.0, 0.0])
+    ros.wait_for_line("/reconstruction 2", "unit quaternion", timeout_s=30)
+    assert ros.state("reconstruction") == "unconfigured"

@@ -1,0 +1,156 @@
+"""The node `segmentation` as a process: slabs as they come in life, bad volumes, restarts, and agreement with the library."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import Transition
+from liver_seg_interfaces.msg import Progress, SegmentationReport
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.inference.segmenter import load_default_segmenter
+from liver_seg_ros.nodes.volume_messages import volume_to_slabs
+from liver_seg_ros.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def expected(models, ct):
+    return load_default_segmenter(models).segment(ct).labels.array
+
+
+def slabs(volume, count=8, stamp_s=1):
+    return list(volume_to_slabs(volume, count, Time(sec=stamp_s)))
+
+
+def test_slabs_out_of_order_and_doubled_give_the_labels_of_the_library(ros, models, ct, expected):
+    ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    volumes, reports = ros.volumes("labels", np.uint8), ros.latched(SegmentationReport, "/segmentation/report")
+    publisher = ros.publisher("ct")
+    sent = slabs(ct)
+    sent = sent[::-1] + sent[3:5]
+    for slab in sent[:4] + sent[2:]:
+        publisher.publish(slab)
+    ros.spin_until(lambda: volumes and reports)
+    assert set(np.unique(expected)) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(volumes[0].array, expected)
+    assert volumes[0].uid == ct.uid
+    assert volumes[0].geometry.is_same_grid(ct.geometry, tolerance_mm=1e-6)
+    [report] = reports
+    assert report.liver_found
+    voxel_ml = ct.geometry.voxel_volume_mm3 / 1000
+    measured = {entry.structure: entry.volume_ml for entry in report.structures}
+    assert measured["tumor"] == pytest.approx((expected == 2).sum() * voxel_ml, rel=1e-6)
+    assert len(report.stages) == len(report.stage_seconds) > 0
+
+
+def test_missing_slices_are_named_and_completing_them_later_works(ros, models, ct, expected):
+    ros.start("segmentation", models_dir=str(models), slab_timeout_s=0.5)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    volumes, publisher = ros.volumes("labels", np.uint8), ros.publisher("ct")
+    sent = slabs(ct)
+    for slab in sent[:2] + sent[3:]:
+        publisher.publish(slab)
+    ros.wait_for_line("/segmentation 1", "slices 10 to 14 of 40 are missing")
+    publisher.publish(sent[2])
+    ros.spin_until(lambda: len(volumes) == 1)
+    np.testing.assert_array_equal(volumes[0].array, expected)
+
+
+def test_a_killed_node_that_comes_back_gets_the_latched_ct_and_late_subscribers_get_labels(ros, models, ct, expected):
+    publisher = ros.publisher("ct")
+    for slab in slabs(ct):
+        publisher.publish(slab)
+    first = ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "liver found", timeout_s=30)
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "liver found", timeout_s=30)
+    volumes = ros.volumes("labels", np.uint8)
+    ros.spin_until(lambda: len(volumes) == 1)
+    np.testing.assert_array_equal(volumes[0].array, expected)
+
+
+def test_every_bad_volume_is_said_and_the_next_good_one_is_segmented(ros, models, ct, expected):
+    ros.start("segmentation", models_dir=str(models), slab_timeout_s=600.0)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    publisher = ros.publisher("ct")
+
+    def send(volume, change=lambda slab: None, says=""):
+        for slab in slabs(volume, count=1):
+            change(slab)
+            publisher.publish(slab)
+        ros.wait_for_line("/segmentation 2", volume.uid, says)
+
+    def as_float(slab):
+        voxels = ct.array.astype("<f4")
+        voxels[3, 4, 5] = np.nan
+        slab.encoding, slab.data = "32FC1", voxels.tobytes()
+
+    def cut(slab):
+        slab.data = bytes(slab.data)[:-2]
+
+    def in_mm(slab):
+        slab.spacing *= 1000
+
+    def no_rotation(slab):
+        slab.pose.orientation.w = 7.0
+
+    def other_frame(slab):
+        slab.header.frame_id = "base_link"
+
+    def endless(slab):
+        slab.size = np.array([60000, 60000, 60000], np.uint32)
+        slab.data = bytes(8)
+
+    send(Volume(np.zeros_like(ct.array), ct.geometry, "all-zero"), says="all voxels are 0")
+    send(Volume(ct.array[:1], Geometry((60, 52, 1)), "one-slice"), says="one slice")
+    send(Volume(ct.array, ct.geometry, "nan"), as_float, "NaN")
+    send(Volume(ct.array, ct.geometry, "cut"), cut, "bytes")
+    send(Volume(ct.array, ct.geometry, "in-mm"), in_mm, "spacing")
+    send(Volume(ct.array, ct.geometry, "no-rotation"), no_rotation, "quaternion")
+    send(Volume(ct.array, ct.geometry, "other-frame"), other_frame, "base_link")
+    send(Volume(ct.array, ct.geometry, "endless"), endless, "bytes")
+
+    volumes = ros.volumes("labels", np.uint8)
+    for slab in slabs(ct):
+        publisher.publish(slab)
+    ros.spin_until(lambda: len(volumes) == 1)
+    np.testing.assert_array_equal(volumes[0].array, expected)
+
+
+def test_models_that_are_missing_are_said_and_configuring_again_works(ros, models, tmp_path):
+    process = ros.start("segmentation", models_dir=str(tmp_path / "nothing"))
+    ros.wait_for_line("/segmentation 2", "nothing", timeout_s=30)
+    assert ros.state("segmentation") == "unconfigured"
+    assert process.poll() is None
+    (tmp_path / "nothing").symlink_to(models)
+    assert ros.change_state("segmentation", Transition.TRANSITION_CONFIGURE)
+    assert ros.change_state("segmentation", Transition.TRANSITION_ACTIVATE)
+    assert ros.state("segmentation") == "active"
+
+
+def test_the_node_answers_while_it_works_and_deactivating_cancels(ros, models, ct):
+    """A large CT keeps the networks busy for seconds; requests in between are answered at once."""
+    large = Volume(np.tile(ct.array, (4, 4, 4)), Geometry((240, 208, 160), (2.0, 2.0, 2.0)), "large")
+    ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    labels, progress = ros.volumes("labels", np.uint8), ros.live(Progress, "/segmentation/progress")
+    publisher = ros.publisher("ct")
+    for slab in slabs(large):
+        publisher.publish(slab)
+    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    began = time.monotonic()
+    assert ros.change_state("segmentation", Transition.TRANSITION_DEACTIVATE)
+    assert time.monotonic() - began < 2.0
+    ros.spin_for(0.5)  # what was on its way
+    progress.clear()
+    ros.spin_for(1.5)
+    assert progress == []
+    assert labels == []
+    assert ros.state("segmentation") == "inactive"
