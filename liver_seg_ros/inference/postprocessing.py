@@ -65,10 +65,12 @@ def _clean_around(
 ) -> NDArray[np.uint8]:
     """The part of `labels` that belongs to `organ`, both `(K, J, I)`."""
     near = _within(organ, geometry, options.margin_mm)
-    inside = fill_voids.fill(organ | (near & (labels == VESSEL.value)))
-    kept = np.where(inside | near, labels, BACKGROUND)
+    inside = fill_voids.fill(organ)
+    kept = np.where(near | inside, labels, BACKGROUND)
     kept[(labels == LIVER.value) & ~inside] = BACKGROUND  # another, smaller liver nearby
-    kept[inside & (labels == BACKGROUND)] = LIVER.value
+    # Vessels that leave the liver open tunnels into it; filled along with the liver, they close over holes beside them.
+    filled = fill_voids.fill(organ | (kept == VESSEL.value))
+    kept[filled & (kept == BACKGROUND)] = LIVER.value
     for structure in (TUMOR, VESSEL):
         mask = kept == structure.value
         least_voxels = options.min_volume_mm3.get(structure.name, 0.0) / geometry.voxel_volume_mm3

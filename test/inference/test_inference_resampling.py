@@ -13,6 +13,7 @@ from liver_seg_ros.inference.resampling import (
     resample_labels_to,
     resample_to,
     resample_to_spacing,
+    resampled_slices,
 )
 
 spacings = st.tuples(*[st.floats(0.4, 6.0)] * 3)
@@ -94,6 +95,26 @@ def test_labels_take_the_value_with_the_largest_share() -> None:
     labels[:, :, 1] = 3
     result = resample_labels_to(labels, geometry, geometry.resampled((3.0, 1.0, 1.0)))
     np.testing.assert_array_equal(result, np.broadcast_to(np.array([7, 0]), (2, 2, 2)))
+
+
+def test_where_shares_are_equal_the_first_class_wins() -> None:
+    geometry = Geometry((3, 2, 2))
+    equal = np.full(geometry.shape, 0.5, np.float32)
+    assert not largest_share([lambda k: equal[k], lambda k: equal[k]], geometry, geometry).any()
+
+
+@pytest.mark.parametrize("spacing_k_mm", [0.7, 2.0, 5.3])
+def test_every_source_slice_is_read_once_and_in_order(spacing_k_mm: float) -> None:
+    source = Geometry((3, 2, 40))
+    target = source.resampled((1.0, 1.0, spacing_k_mm))
+    read: list[int] = []
+
+    def slice_of(k: int) -> np.ndarray:
+        read.append(k)
+        return np.zeros((2, 3), np.int16)
+
+    assert sum(1 for _ in resampled_slices(slice_of, source, target)) == target.size[2]
+    assert read == sorted(set(read))
 
 
 def test_refuses_grids_of_another_direction() -> None:

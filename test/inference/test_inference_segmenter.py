@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import CancelledError, InputError
-from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bundle import ModelBundle, Postprocessing
 from liver_seg_ros.inference.orientation import Reorientation
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
@@ -39,6 +39,10 @@ def test_finds_every_structure_on_the_grid_of_the_ct(segmenter: Segmenter, liver
     assert result.liver_box is not None
     for value, least in ((1, 0.95), (2, 0.9), (3, 0.85)):
         assert dice(result.labels.array == value, truth == value) > least
+    liver_box = Box.around(truth > 0)
+    assert liver_box is not None
+    margin_mm = (np.array(liver_box.start) - result.liver_box.start) * volume.geometry.spacing_mm
+    assert np.all(np.abs(margin_mm - 12) <= 6)  # the localizer's margin, give or take one of its voxels
     outside = np.ones(truth.shape, bool)
     outside[result.liver_box.slices] = False
     assert not result.labels.array[outside].any()

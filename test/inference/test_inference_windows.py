@@ -70,6 +70,16 @@ def test_window_borders_leave_no_trace_of_a_network_that_looks_around(
     assert np.ptp(inner, axis=(1, 2, 3)).max() < 0.05
 
 
+def test_a_padded_volume_lies_in_the_middle_of_its_window(
+    make_segmenter_bundle: Callable[..., ModelBundle], asymmetric_kernel: np.ndarray
+) -> None:
+    """6 voxels in a window of 8: one repeated voxel on either side keeps the zeros of a 3x3x3 filter away."""
+    runtime = create_runtime("auto", make_segmenter_bundle(asymmetric_kernel))
+    constant = np.full((6, 6, 6), 0.5, np.float32)
+    logits = run_windows(runtime, constant, InputSpec((1, 1, 1), WINDOW_HU, (16, 16, 16), 0.5, 4), "segment")
+    np.testing.assert_allclose(logits, logits[:, :1, :1, :1] + np.zeros((1, 6, 6, 6)), atol=1e-5)
+
+
 def test_asks_before_each_window_whether_to_go_on(make_segmenter_bundle: Callable[..., ModelBundle]) -> None:
     values = np.zeros((32, 32, 32), np.float32)
     fractions: list[float] = []
