@@ -10,7 +10,9 @@ colcon=$(PATH="$venv/bin:$PATH"; command -v colcon) || {
     exit 1
 }
 build() { # build OPTION...: by this Python, so that the installed nodes run in .venv wherever they are started from
-    .venv/bin/python "$colcon" --log-level error --log-base build/log build --build-base build --event-handlers status- console_stderr- "$@" ||
+    .venv/bin/python "$colcon" --log-level error --log-base build/log build --build-base build \
+        --event-handlers status- console_stderr- "$@" \
+        --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python" "-DPYTHON_EXECUTABLE=$venv/bin/python" ||
         {
             cat build/log/latest_build/*/stderr.log >&2
             exit 1
@@ -27,8 +29,7 @@ unset PYTHONPATH COLCON_PREFIX_PATH
 interfaces=$(find liver_seg_interfaces tools/tf2_msgs -type f -exec cksum {} + | sort | cksum)
 if [ "$interfaces" != "$(cat .venv/stamps/interfaces 2>/dev/null)" ]; then
     echo "building the messages into .venv (less than a minute)"
-    build --base-paths liver_seg_interfaces tools/tf2_msgs --merge-install --install-base "$venv" \
-        --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python" "-DPYTHON_EXECUTABLE=$venv/bin/python"
+    build --base-paths liver_seg_interfaces tools/tf2_msgs --merge-install --install-base "$venv"
     echo "$interfaces" >.venv/stamps/interfaces
 fi
 build --base-paths . --install-base install

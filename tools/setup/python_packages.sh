@@ -27,7 +27,7 @@ case " $extras " in
     ;;
 esac
 list=$(echo "$extras" | tr -s ' ' ',' | sed 's/^,//; s/,$//')
-echo "installing liver_seg_ros[$list] into .venv"
-$pip --editable ".[$list]"
+echo "installing liver_seg_ros${list:+[$list]} into .venv"
+$pip --editable ".${list:+[$list]}"
 
 [ "$origin" = system ] || .venv/bin/python tools/setup/relocate_wheels.py

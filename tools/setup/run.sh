@@ -3,14 +3,12 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
-PATH="$root/.venv/bin:$PATH"
 if [ "$(cat "$root/.venv/stamps/ros_origin")" = wheels ]; then
-    AMENT_PREFIX_PATH="$root/install/liver_seg_ros:$root/.venv"
-    export AMENT_PREFIX_PATH
+    export AMENT_PREFIX_PATH="$root/install/liver_seg_ros:$root/.venv"
 else
     set +u
     # shellcheck disable=SC1091  # made by colcon
     . "$root/install/setup.sh"
     set -u
 fi
-exec "$@"
+PATH="$root/.venv/bin:$PATH" exec "$@"
