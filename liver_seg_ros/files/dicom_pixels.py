@@ -13,6 +13,7 @@ from pydicom.uid import RLELossless
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_scan import UNREADABLE
+from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.files.values import to_hu
 
 # Rescale types that mean HU or leave it open; others are maps of iodine, electron density and the like.
@@ -64,7 +65,8 @@ def _rescaled(dataset: Dataset, path: Path) -> NDArray[np.int16]:
 def _decode_with_gdcm(path: Path) -> NDArray[np.int16]:
     """JPEG, JPEG-LS and JPEG 2000, which pydicom decodes with further packages only; GDCM applies the rescale."""
     try:
-        image = SimpleITK.ReadImage(str(path))
+        with quiet_on_failure():
+            image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{path}: its compression cannot be decoded. Export the series uncompressed.") from error
     return to_hu(SimpleITK.GetArrayFromImage(image)[0], str(path))

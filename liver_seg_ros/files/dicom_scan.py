@@ -25,13 +25,20 @@ UNREADABLE = (
 
 
 def read_header(path: Path) -> Dataset:
-    """The attributes of a DICOM file without its pixels; `.filename` is its path. Raises `InputError`."""
+    """The attributes of a DICOM file without its pixels; `.filename` is its path.
+
+    Raises `InputError` for a file that is no DICOM or cut off before its attributes end.
+    """
     try:
         with warnings.catch_warnings():  # pydicom remarks on values that break a rule and do no harm here
             warnings.simplefilter("ignore")
-            return dcmread(path, stop_before_pixels=True)
+            header = dcmread(path, stop_before_pixels=True)
     except UNREADABLE as error:
         raise InputError(f"{path}: is damaged or no DICOM file. Copy or export it again.") from error
+    # pydicom takes a file that ends early as one with fewer attributes; a slice must not get lost that way.
+    if header.file_meta.get("MediaStorageSOPClassUID") == CTImageStorage and "SeriesInstanceUID" not in header:
+        raise InputError(f"{path}: is cut off. Copy or export it again.")
+    return header
 
 
 def scan(files: Iterable[Path]) -> list[Dataset]:

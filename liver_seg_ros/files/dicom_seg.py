@@ -37,35 +37,39 @@ def read_dicom_seg(path: str | Path, geometry: Geometry) -> LabelVolume:
             CT's grid.
     """
     path = Path(path)
-    frames, dataset = _read(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Check the path.")
+    try:
+        with warnings.catch_warnings():  # pydicom remarks on values that break a rule and do no harm here
+            warnings.simplefilter("ignore")
+            return LabelVolume(_read(path, geometry), geometry)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        raise InputError(f"{path}: is no readable DICOM Segmentation object. Copy or export it again.") from error
+
+
+def _read(path: Path, geometry: Geometry) -> NDArray[np.uint8]:
+    dataset = dcmread(path)
+    if dataset.get("SOPClassUID") != SegmentationStorage:
+        raise InputError(f"{path}: is {dataset.get('Modality', 'unknown')}, no DICOM Segmentation object.")
     structures = _structures(dataset, path)
+    frames = _frames(dataset)
     labels = np.zeros(geometry.shape, np.uint8)
     for structure in STRUCTURES:
         for index, frame in enumerate(frames):
             if structures.get(_segment_number(dataset, index)) == structure:
                 k, j, i = _voxels(frame, dataset, index, geometry, path)
                 labels[k, j, i] = structure.value
-    return LabelVolume(labels, geometry)
+    return labels
 
 
-def _read(path: Path) -> tuple[NDArray[np.bool_], Dataset]:
-    """The frames `(N, J, I)` as masks and the object's attributes."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = dcmread(path)
-            if dataset.get("SOPClassUID") != SegmentationStorage:
-                raise InputError(f"{path}: is {dataset.get('Modality', 'unknown')}, no DICOM Segmentation object.")
-            pixels = dataset.pixel_array
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        raise InputError(f"{path}: is no readable DICOM file. Copy or export it again.") from error
+def _frames(dataset: Dataset) -> NDArray[np.bool_]:
+    """All frames as masks, `(N, J, I)`."""
+    pixels = dataset.pixel_array
     pixels = pixels if pixels.ndim == 3 else pixels[None]
     full = float(dataset.get("MaximumFractionalValue", 1) or 1)
-    return pixels >= full / 2 if full > 1 else pixels > 0, dataset
+    return pixels >= full / 2 if full > 1 else pixels > 0
 
 
 def _structures(dataset: Dataset, path: Path) -> dict[int, Structure]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.atomic import written_beside
 from liver_seg_ros.files.metaimage import check_whole_metaimage
+from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.geometry import Geometry
 
 # A CT of 512x512x300 takes 3 s to gzip at level 1 and 20 s at ITK's own level, for a file a tenth smaller.
@@ -31,7 +32,8 @@ def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]
     if path.suffix.lower() in (".mha", ".mhd"):
         check_whole_metaimage(path)
     try:
-        image = SimpleITK.ReadImage(str(path))
+        with quiet_on_failure():
+            image = SimpleITK.ReadImage(str(path))
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
     if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():

@@ -42,5 +42,5 @@ def straighten(
     for index, (target, part) in enumerate(zip(straight, array, strict=True)):
         shift_j, shift_i = (per_slice * index)[::-1]
         framed = np.pad(part.astype(np.float32), padding, constant_values=AIR_HU)
-        target[...] = np.rint(ndimage.shift(framed, (shift_j, shift_i), order=1, mode="nearest"))
+        target[...] = np.rint(ndimage.shift(framed, (shift_j, shift_i), order=1, mode="constant", cval=AIR_HU))
     return straight, grown

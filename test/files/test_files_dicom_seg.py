@@ -1,0 +1,156 @@
+"""DICOM Segmentation objects on the grid of their CT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.pixels import pack_bits
+from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage, generate_uid
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.dicom_seg import read_dicom_seg
+from liver_seg_ros.files.volumes import read_labels, read_volume
+from liver_seg_ros.geometry import Geometry
+
+GEOMETRY = Geometry((16, 12, 5), (1.5, 1.25, 2.5), (-20.0, -30.0, 100.0), ((0.8, -0.6, 0), (0.6, 0.8, 0), (0, 0, 1)))
+
+
+def code(value: str, scheme: str, meaning: str) -> Dataset:
+    dataset = Dataset()
+    dataset.CodeValue, dataset.CodingSchemeDesignator, dataset.CodeMeaning = value, scheme, meaning
+    return dataset
+
+
+def item(**attributes: object) -> Dataset:
+    dataset = Dataset()
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+def save_seg(path: Path, segments: dict[int, tuple[str, Dataset]], frames: list[tuple], geometry: Geometry) -> Path:
+    """Write a segmentation: `frames` are (segment number, k, mask `(J, I)`) on slices of `geometry`, in any order."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, SegmentationStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    seg = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    seg.SOPClassUID, seg.SOPInstanceUID, seg.Modality = SegmentationStorage, meta.MediaStorageSOPInstanceUID, "SEG"
+    seg.SegmentationType, seg.NumberOfFrames = "BINARY", len(frames)
+    seg.Columns, seg.Rows = geometry.size[:2]
+    seg.SamplesPerPixel, seg.PhotometricInterpretation = 1, "MONOCHROME2"
+    seg.BitsAllocated = seg.BitsStored = 1
+    seg.HighBit = seg.PixelRepresentation = 0
+    seg.SegmentSequence = [
+        item(SegmentNumber=number, SegmentLabel=label, SegmentedPropertyTypeCodeSequence=[coded])
+        for number, (label, coded) in segments.items()
+    ]
+    axes = geometry.direction_matrix
+    spacing = geometry.spacing_mm
+    seg.SharedFunctionalGroupsSequence = [
+        item(
+            PlaneOrientationSequence=[item(ImageOrientationPatient=[*axes[:, 0].tolist(), *axes[:, 1].tolist()])],
+            PixelMeasuresSequence=[item(PixelSpacing=[spacing[1], spacing[0]])],
+        )
+    ]
+    seg.PerFrameFunctionalGroupsSequence = [
+        item(
+            PlanePositionSequence=[
+                item(ImagePositionPatient=[round(v, 6) for v in geometry.index_to_lps((0, 0, k)).tolist()])
+            ],
+            SegmentIdentificationSequence=[item(ReferencedSegmentNumber=number)],
+        )
+        for number, k, _ in frames
+    ]
+    seg.PixelData = pack_bits(np.concatenate([mask.reshape(-1) for _, _, mask in frames]).astype(np.uint8))
+    seg["PixelData"].VR = "OB"
+    seg.save_as(path)
+    return path
+
+
+LIVER_SCT, MASS_SCT = code("10200004", "SCT", "Liver"), code("4147007", "SCT", "Mass")
+SPLEEN_SCT, LIVER_SRT = code("78961009", "SCT", "Spleen"), code("T-62000", "SRT", "Liver")
+
+
+@pytest.fixture
+def masks() -> np.ndarray:
+    """`(2, K, J, I)`: a liver and a tumor that overlaps it."""
+    masks = np.zeros((2, *GEOMETRY.shape), bool)
+    masks[0, 1:4, 2:9, 3:12] = True
+    masks[1, 2:4, 4:6, 5:14] = True
+    return masks
+
+
+def test_frames_are_placed_by_position_in_any_order(tmp_path: Path, masks: np.ndarray) -> None:
+    frames = [(s + 3, k, masks[s, k]) for s, k in [(1, 3), (0, 1), (1, 2), (0, 3), (0, 2)]]
+    segments = {3: ("segment A", LIVER_SCT), 4: ("segment B", MASS_SCT)}
+    labels = read_dicom_seg(save_seg(tmp_path / "seg.dcm", segments, frames, GEOMETRY), GEOMETRY)
+    assert (labels.mask(2) == masks[1]).all()
+    assert (labels.mask(1) == masks[0] & ~masks[1]).all()
+
+
+@pytest.mark.parametrize("coded", [LIVER_SRT, SPLEEN_SCT])
+def test_old_codes_and_labels_count_and_others_are_left_out(tmp_path: Path, masks: np.ndarray, coded: Dataset) -> None:
+    segments = {1: ("spleen", SPLEEN_SCT), 2: ("x" if coded is LIVER_SRT else "Liver", coded)}
+    frames = [(1, 2, masks[1, 2]), (2, 1, masks[0, 1])]
+    labels = read_dicom_seg(save_seg(tmp_path / "seg.dcm", segments, frames, GEOMETRY), GEOMETRY)
+    assert labels.counts() == {"liver": int(masks[0, 1].sum()), "tumor": 0, "vessel": 0}
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_mirrored_export_lies_at_the_same_place(tmp_path: Path, masks: np.ndarray, axis: int) -> None:
+    mirrored = np.flip(masks[0], 2 - axis)
+    frames = [(1, k, mirrored[k]) for k in range(5)]
+    path = save_seg(tmp_path / "seg.dcm", {1: ("Liver", LIVER_SCT)}, frames, GEOMETRY.flip(axis))
+    assert (read_dicom_seg(path, GEOMETRY).mask(1) == masks[0]).all()
+
+
+def refused(path: Path, geometry: Geometry, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        read_dicom_seg(path, geometry)
+    assert "\n" not in str(caught.value)
+    assert path.name in str(caught.value)
+
+
+def test_another_ct(tmp_path: Path, masks: np.ndarray) -> None:
+    path = save_seg(tmp_path / "seg.dcm", {1: ("Liver", LIVER_SCT)}, [(1, k, masks[0, k]) for k in (1, 2)], GEOMETRY)
+    refused(path, GEOMETRY.resampled((1.5, 1.25, 4.0)), "between the voxels")
+    far = Geometry(GEOMETRY.size, GEOMETRY.spacing_mm, (-20.0, -30.0, 150.0), GEOMETRY.direction)
+    refused(path, far, "outside the CT")
+
+
+def test_no_structure_of_the_table(tmp_path: Path, masks: np.ndarray) -> None:
+    path = save_seg(tmp_path / "seg.dcm", {1: ("spleen", SPLEEN_SCT)}, [(1, 1, masks[0, 1])], GEOMETRY)
+    refused(path, GEOMETRY, "'spleen'")
+
+
+def test_no_segmentation_object(tmp_path: Path, make_series: Callable) -> None:
+    make_series().save(tmp_path)
+    refused(next(tmp_path.iterdir()), GEOMETRY, "is CT, no DICOM Segmentation")
+    refused(tmp_path / "none.dcm", GEOMETRY, "no such file")
+    (tmp_path / "text.dcm").write_text("text")
+    refused(tmp_path / "text.dcm", GEOMETRY, "no readable DICOM Seg")
+
+
+@pytest.mark.parametrize("name", ["SegmentSequence", "PerFrameFunctionalGroupsSequence", "PixelData"])
+def test_damaged_object(tmp_path: Path, masks: np.ndarray, name: str) -> None:
+    path = save_seg(tmp_path / "seg.dcm", {1: ("Liver", LIVER_SCT)}, [(1, 1, masks[0, 1])], GEOMETRY)
+    dataset = dcmread(path)
+    delattr(dataset, name)
+    dataset.save_as(path)
+    refused(path, GEOMETRY, "seg.dcm")
+
+
+def test_real_segmentation_is_the_same_as_the_nrrd_beside_it(shared_data: Path) -> None:
+    folder = shared_data / "ct_dicom_3slice"
+    ct = read_volume(folder)
+    labels = read_dicom_seg(folder / "liver.dcm", ct.geometry)
+    nrrd = read_labels(folder / "liver_seg.nrrd")
+    assert nrrd.geometry.is_same_grid(ct.geometry)
+    assert (labels.array == nrrd.array).all()
+    assert 35 < np.median(ct.array[labels.mask(1)]) < 60  # liver without contrast
+    assert np.median(ct.array[labels.mask(1)[:, ::-1]]) < 35  # mirrored, the mask would lie elsewhere
