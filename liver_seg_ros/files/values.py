@@ -65,7 +65,8 @@ def to_labels(array: NDArray[np.generic], where: str, lookup: NDArray[np.uint8] 
         if np.issubdtype(array.dtype, np.floating) and not np.array_equal(target, part):
             raise InputError(f"{where}: holds fractions, not labels ({_table()}). Threshold it first.")
     labels = labels if lookup is None else lookup[labels]
-    found = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256))
+    # Slice by slice: bincount widens to 8 bytes per voxel.
+    found = np.flatnonzero(sum(np.bincount(part.reshape(-1), minlength=256) for part in labels))
     unknown = sorted(set(found.tolist()) - {0} - {structure.value for structure in STRUCTURES})
     if unknown:
         values = ", ".join(str(value) for value in unknown[:8])
