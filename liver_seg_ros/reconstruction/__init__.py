@@ -1,0 +1,1 @@
+"""From a `LabelVolume` to meshes, a labelled cloud and measurements: pure geometry on numpy arrays."""

@@ -1,0 +1,79 @@
+"""Evenly spread, labelled points with normals on the surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.reconstruction.triangles import area_vectors
+
+#: Random points per disk of one spacing's diameter; out of them an even subset is chosen, with gaps below 1.5 spacings.
+CANDIDATES_PER_DISK = 8.0
+
+
+def sample_surfaces(meshes: Iterable[Mesh], spacing_mm: float, seed: int = 0) -> PointCloud:
+    """Points on all meshes, at least `spacing_mm` apart within a structure and hardly ever 1.5 times that.
+
+    The same meshes, spacing and seed give the same cloud. Every part of a mesh has a point, however small it is.
+
+    Raises:
+        ValueError: the spacing is not positive.
+    """
+    if not spacing_mm > 0:
+        raise ValueError(f"a spacing of {spacing_mm} mm between points is not positive")
+    random = np.random.default_rng(seed)
+    points, normals, labels = [np.empty((0, 3))], [np.empty((0, 3))], [np.empty(0, np.uint8)]
+    for mesh in meshes:
+        on_mesh, normal = _candidates(mesh, spacing_mm, random)
+        chosen = _spread(on_mesh, spacing_mm)
+        points.append(on_mesh[chosen])
+        normals.append(normal[chosen])
+        labels.append(np.full(len(chosen), mesh.structure.value, np.uint8))
+    return PointCloud(
+        np.concatenate(points).astype(np.float32), np.concatenate(normals).astype(np.float32), np.concatenate(labels)
+    )
+
+
+def _candidates(
+    mesh: Mesh, spacing_mm: float, random: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`(N, 3)` points in random order, as many per area everywhere but at least one per triangle, and their normals."""
+    vectors = area_vectors(mesh.vertices_mm, mesh.triangles)
+    per_mm2 = CANDIDATES_PER_DISK / (np.pi / 4 * spacing_mm**2)
+    copies = np.ceil(np.linalg.norm(vectors, axis=1) * per_mm2).astype(np.intp).clip(min=1)
+    triangle = random.permutation(np.repeat(np.arange(len(copies)), copies))
+    # Uniform in a triangle: the square root evens out that it narrows towards its first corner.
+    to_edge, along = np.sqrt(random.random(len(triangle))), random.random(len(triangle))
+    weights = np.stack([1 - to_edge, to_edge * (1 - along), to_edge * along], axis=1)  # (N, 3 corners)
+    corners = mesh.triangles[triangle]
+    points = np.einsum("nc,ncx->nx", weights, mesh.vertices_mm[corners].astype(np.float64))
+    normals = np.einsum("nc,ncx->nx", weights, mesh.normals[corners].astype(np.float64))
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    face = vectors[triangle] / np.linalg.norm(vectors[triangle], axis=1, keepdims=True).clip(min=1e-30)
+    return points, np.where(length > 1e-6, normals / length.clip(min=1e-30), face)
+
+
+def _spread(points: NDArray[np.float64], spacing_mm: float) -> NDArray[np.intp]:
+    """Indices of a subset in which no two points are closer than the spacing and to which none can be added.
+
+    A point is taken when no earlier one within the spacing is still in question (Poisson-disk sampling by dart
+    throwing, all independent darts at once).
+    """
+    pairs = cKDTree(points).query_pairs(spacing_mm, output_type="ndarray")
+    earlier, later = pairs.min(axis=1), pairs.max(axis=1)
+    undecided = np.ones(len(points), bool)
+    taken = np.zeros(len(points), bool)
+    while undecided.any():
+        waits = np.zeros(len(points), bool)
+        waits[later] = True
+        now = undecided & ~waits
+        taken |= now
+        undecided &= ~now
+        undecided[later[now[earlier]]] = False
+        open_pairs = undecided[earlier] & undecided[later]
+        earlier, later = earlier[open_pairs], later[open_pairs]
+    return np.flatnonzero(taken)

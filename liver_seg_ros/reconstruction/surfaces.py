@@ -1,0 +1,141 @@
+"""The smooth closed surface of a structure: fill, isosurface, smooth, give the volume back.
+
+Two ways to smooth, because what is right for an organ is wrong for a vessel:
+- the liver as in the papers, y = G * argmax(o) (TransFusionNet, section on reconstruction): a Gaussian on the mask,
+  then the isosurface at 0.5;
+- tumors and vessels by a windowed sinc on the mesh (Taubin, Zhang and Golub 1996). A Gaussian of 1 mm on the mask takes
+  a third of a vessel tree away and breaks its branches apart.
+
+No part is dropped, however small: a display may hide a speck, but a tumor must never be lost on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import fill_voids
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtkmodules.vtkCommonCore import VTK_ID_TYPE, vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
+from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkWindowedSincPolyDataFilter
+
+from liver_seg_ros.geometry import Vector
+from liver_seg_ros.labels import LIVER
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.reconstruction.masks import StructureMask
+from liver_seg_ros.reconstruction.triangles import parts_of_vertices, restore_volume, signed_volumes, vertex_normals
+
+#: Gaussian of the organ's mask. On coarse axes it is at least `GAUSSIAN_VOXELS`, or thick slices would stay as steps.
+GAUSSIAN_MM = 1.0
+GAUSSIAN_VOXELS = 0.7
+
+#: Windowed sinc of tumors and vessels: takes the voxel steps off a tube and leaves its course.
+SINC_ITERATIONS = 20
+SINC_PASS_BAND = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A closed surface in mm along the axes of its mask's grid, with the center of voxel `(0, 0, 0)` at zero.
+
+    Attributes:
+        vertices_mm: `(V, 3)` float64.
+        triangles: `(T, 3)` int32, counter-clockwise seen from outside.
+    """
+
+    vertices_mm: NDArray[np.float64]
+    triangles: NDArray[np.int32]
+
+
+def extract_surface(mask: StructureMask) -> Surface:
+    """The smoothed surface of a mask: closed, outward, and of the mask's volume with enclosed holes filled."""
+    spacing_mm = mask.geometry.spacing_mm
+    filled = fill_voids.fill(mask.array)
+    field = _smoothed_field(filled, spacing_mm) if mask.structure == LIVER else filled.view(np.uint8)
+    vertices, triangles = _isosurface(field, spacing_mm)
+    parts = cc3d.connected_components(field > 0.5, connectivity=26)
+    group = _part_at(vertices, triangles, parts, spacing_mm)
+    voxels = np.bincount(parts[filled], minlength=int(parts.max()) + 1).astype(np.float64)
+    volume_mm3 = voxels * mask.geometry.voxel_volume_mm3
+    if mask.structure != LIVER:
+        smoothed = _windowed_sinc(vertices, triangles)
+        # Specks of a few voxels collapse under the filter; they stay as they are.
+        enclosed = np.bincount(group[triangles[:, 0]], signed_volumes(smoothed, triangles), minlength=len(volume_mm3))
+        vertices = np.where((enclosed > volume_mm3 / 2)[group, None], smoothed, vertices)
+    return Surface(restore_volume(vertices, triangles, group, volume_mm3), triangles.astype(np.int32))
+
+
+def surface_to_mesh(surface: Surface, mask: StructureMask) -> Mesh:
+    """The surface at its place in the patient, LPS mm, with outward normals."""
+    geometry = mask.geometry
+    rotation = geometry.direction_matrix
+    normals = vertex_normals(surface.vertices_mm, surface.triangles) @ rotation.T
+    vertices_mm = surface.vertices_mm @ rotation.T + geometry.origin_mm
+    return Mesh(mask.structure, vertices_mm.astype(np.float32), surface.triangles, normals.astype(np.float32))
+
+
+def _smoothed_field(mask: NDArray[np.bool_], spacing_mm: Vector) -> NDArray[np.float32]:
+    """`(K, J, I)` float32: the mask under a Gaussian, above 0.5 inside."""
+    sigma = [max(GAUSSIAN_MM / s, GAUSSIAN_VOXELS) for s in reversed(spacing_mm)]
+    field = gaussian_filter(mask.astype(np.float32), sigma, mode="constant", truncate=3.0)
+    # Islands of a few voxels stay below 0.5 everywhere; they are kept as they are.
+    islands, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
+    lost = np.setdiff1d(np.arange(1, count + 1), islands[field > 0.5])
+    field[np.isin(islands, lost)] = 1.0
+    return field
+
+
+def _isosurface(field: NDArray[np.generic], spacing_mm: Vector) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Vertices in mm and triangles where `field` `[k, j, i]` crosses 0.5; closed, as its border is background."""
+    scalars = np.ascontiguousarray(field).reshape(-1)
+    image = vtkImageData()
+    image.SetDimensions(*field.shape[::-1])
+    image.SetSpacing(*spacing_mm)
+    image.GetPointData().SetScalars(numpy_to_vtk(scalars))
+    contour = vtkFlyingEdges3D()
+    contour.SetInputData(image)
+    contour.SetValue(0, 0.5)
+    contour.ComputeNormalsOff()
+    contour.ComputeScalarsOff()
+    contour.Update()
+    output = contour.GetOutput()
+    triangles = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    return vtk_to_numpy(output.GetPoints().GetData()), triangles
+
+
+def _part_at(
+    vertices: NDArray[np.float32], triangles: NDArray[np.int64], parts: NDArray[np.unsignedinteger], spacing_mm: Vector
+) -> NDArray[np.int64]:
+    """`(V,)` the part of the mask that each vertex of its isosurface belongs to.
+
+    A vertex lies on a grid edge between a voxel inside and one outside. Rounding can put it on either end, so the
+    whole connected surface around it decides.
+    """
+    index = vertices / np.array(spacing_mm, np.float32)
+    lower, upper = np.floor(index + 1e-3).astype(np.intp), np.ceil(index - 1e-3).astype(np.intp)
+    found = np.maximum(*(parts[corner[:, 2], corner[:, 1], corner[:, 0]] for corner in (lower, upper)))
+    count, surface_part = parts_of_vertices(triangles, len(vertices))
+    largest = np.zeros(count, np.int64)
+    np.maximum.at(largest, surface_part, found)
+    return largest[surface_part]
+
+
+def _windowed_sinc(vertices: NDArray[np.float32], triangles: NDArray[np.int64]) -> NDArray[np.float32]:
+    points, cells, mesh = vtkPoints(), vtkCellArray(), vtkPolyData()
+    points.SetData(numpy_to_vtk(vertices))
+    cells.SetData(3, numpy_to_vtk(triangles.reshape(-1), array_type=VTK_ID_TYPE))
+    mesh.SetPoints(points)
+    mesh.SetPolys(cells)
+    smoother = vtkWindowedSincPolyDataFilter()
+    smoother.SetInputData(mesh)
+    smoother.SetNumberOfIterations(SINC_ITERATIONS)
+    smoother.SetPassBand(SINC_PASS_BAND)
+    smoother.NormalizeCoordinatesOn()
+    smoother.FeatureEdgeSmoothingOff()
+    smoother.BoundarySmoothingOff()
+    smoother.Update()
+    return vtk_to_numpy(smoother.GetOutput().GetPoints().GetData())

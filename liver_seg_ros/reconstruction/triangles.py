@@ -1,0 +1,92 @@
+"""What holds for any triangle mesh: is it closed, what does it enclose, where does it face, which parts has it.
+
+Vertices are `(V, 3)`, triangles `(T, 3)` vertex indices, counter-clockwise seen from outside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+Vertices = NDArray[np.floating]
+Triangles = NDArray[np.integer]
+
+
+def defect_vertices(triangles: Triangles, vertex_count: int) -> NDArray[np.int64]:
+    """Vertices on edges that a closed oriented surface cannot have: open, or shared by more than two triangles.
+
+    On a closed oriented 2-manifold every directed edge occurs once, and so does its opposite.
+    """
+    start = triangles.reshape(-1).astype(np.int64)
+    end = triangles[:, [1, 2, 0]].reshape(-1).astype(np.int64)
+    edges = np.sort(start * vertex_count + end)
+    opposite = np.sort(end * vertex_count + start)
+    doubled = edges[1:] == edges[:-1]
+    if not doubled.any() and np.array_equal(edges, opposite):
+        return np.empty(0, np.int64)
+    bad = np.concatenate([edges[1:][doubled], np.setxor1d(edges, opposite)])
+    return np.unique(np.concatenate([bad // vertex_count, bad % vertex_count]))
+
+
+def is_watertight(triangles: Triangles, vertex_count: int) -> bool:
+    """True where the mesh has triangles and every edge is shared by exactly two of them, in opposite directions."""
+    return len(triangles) > 0 and defect_vertices(triangles, vertex_count).size == 0
+
+
+def parts_of_vertices(triangles: Triangles, vertex_count: int) -> tuple[int, NDArray[np.int32]]:
+    """The number of connected parts, and `(V,)` the part of each vertex. A vertex of no triangle is its own part."""
+    start = triangles[:, :2].reshape(-1)
+    end = triangles[:, 1:].reshape(-1)
+    graph = coo_matrix((np.ones(len(start), np.int8), (start, end)), shape=(vertex_count, vertex_count))
+    return connected_components(graph, directed=False)
+
+
+def area_vectors(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
+    """`(T, 3)` outward normals as long as the triangles' areas."""
+    a, b, c = (vertices[triangles[:, corner]].astype(np.float64) for corner in range(3))
+    return np.cross(b - a, c - a) / 2
+
+
+def signed_volumes(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
+    """`(T,)` volumes between the triangles and the origin; their sum is that of a closed mesh, positive if outward."""
+    a, b, c = (vertices[triangles[:, corner]].astype(np.float64) for corner in range(3))
+    return np.einsum("ti,ti->t", a, np.cross(b, c)) / 6
+
+
+def vertex_normals(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
+    """`(V, 3)` outward unit normals: the area-weighted mean of the triangles around; zero where they cancel out."""
+    vectors = area_vectors(vertices, triangles)
+    corners = triangles.reshape(-1)
+    normals = np.stack(
+        [np.bincount(corners, np.repeat(vectors[:, axis], 3), minlength=len(vertices)) for axis in range(3)], axis=1
+    )
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
+
+
+def restore_volume(
+    vertices: Vertices, triangles: Triangles, group: NDArray[np.integer], volume_mm3: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The mesh moved along its normals so that each group of its vertices encloses the volume it should.
+
+    Smoothing and decimation both shrink what is convex, thin tubes most. One offset per group, the missing volume over
+    the area, gives it back without bringing the steps back (three Newton iterations; the rest is below 0.1 %).
+
+    Args:
+        group: `(V,)` index into `volume_mm3`; the vertices of one triangle share it.
+        volume_mm3: `(G,)` volume that each group is to enclose.
+
+    Returns:
+        `(V, 3)` float64 vertices.
+    """
+    moved = vertices.astype(np.float64)
+    group_of_triangle = group[triangles[:, 0]]
+    for _ in range(3):
+        area = np.linalg.norm(area_vectors(moved, triangles), axis=1)
+        areas = np.bincount(group_of_triangle, area, minlength=len(volume_mm3))
+        volumes = np.bincount(group_of_triangle, signed_volumes(moved, triangles), minlength=len(volume_mm3))
+        offset_mm = np.divide(volume_mm3 - volumes, areas, out=np.zeros(len(volume_mm3)), where=areas > 0)
+        moved += offset_mm[group, None] * vertex_normals(moved, triangles)
+    return moved
