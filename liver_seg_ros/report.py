@@ -14,11 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from liver_seg_ros.files.atomic import written_beside
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR
+
+if TYPE_CHECKING:
+    from liver_seg_ros.reconstruction.measurements import StructureMeasurement
 
 #: Raised when a key of `report.json` changes its meaning or goes away.
 FORMAT = 1
@@ -26,33 +29,26 @@ FORMAT = 1
 _REPORTED_PACKAGES = ("liver_seg_ros", "numpy", "SimpleITK", "onnxruntime", "vtk")
 
 
-class Measurement(Protocol):
-    """What a report takes over of a structure (`reconstruction.measurements.StructureMeasurement` has it all)."""
+@dataclass(frozen=True)
+class PartReport:
+    """One connected part of a structure: of the tumor, one lesion, `center_mm` in LPS."""
 
-    @property
-    def structure(self) -> Any: ...  # a `labels.Structure`
-    @property
-    def volume_ml(self) -> float: ...
-    @property
-    def largest_diameter_mm(self) -> float: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def triangles(self) -> int | None: ...
-    @property
-    def watertight(self) -> bool | None: ...
+    volume_ml: float
+    largest_diameter_mm: float
+    center_mm: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class StructureReport:
-    """One structure.
+    """One structure, as `reconstruction.measurements.StructureMeasurement` describes it.
 
     Attributes:
-        volume_ml: volume of its own voxels (of the liver: without the tumors and vessels inside it).
-        largest_diameter_mm: the largest distance between two of its points, of its largest part.
+        volume_ml: of the liver that of the organ, tumors and vessels inside it included.
+        largest_diameter_mm: of the part where it is largest.
         count: connected parts; of the tumor: lesions.
         triangles: of its mesh; None where no mesh was made.
         watertight: whether the mesh is closed; None where no mesh was made.
+        parts: of the tumor one per lesion, largest volume first; empty for other structures.
     """
 
     volume_ml: float
@@ -60,6 +56,7 @@ class StructureReport:
     count: int
     triangles: int | None = None
     watertight: bool | None = None
+    parts: tuple[PartReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def build_report(
     source: str,
     uid: str,
     geometry: Geometry,
-    measurements: Iterable[Measurement],
+    measurements: Iterable[StructureMeasurement],
     seconds: Mapping[str, float],
     message: str = "",
     synthetic: bool | None = None,
@@ -138,12 +135,7 @@ def build_report(
     models: Iterable[ModelReport] = (),
 ) -> Report:
     """A `Report` with what can be looked up filled in: counts, versions, and the peak memory of this process so far."""
-    structures = {
-        m.structure.name: StructureReport(
-            round(m.volume_ml, 3), round(m.largest_diameter_mm, 2), m.count, m.triangles, m.watertight
-        )
-        for m in measurements
-    }
+    structures = {measured.structure.name: _structure(measured) for measured in measurements}
     liver, tumor = structures.get(LIVER.name), structures.get(TUMOR.name)
     return Report(
         input=source,
@@ -160,6 +152,24 @@ def build_report(
         runtime=runtime,
         models=tuple(models),
         versions=versions(),
+    )
+
+
+def _structure(measured: StructureMeasurement) -> StructureReport:
+    return StructureReport(
+        volume_ml=round(measured.volume_ml, 3),
+        largest_diameter_mm=round(measured.largest_diameter_mm, 2),
+        count=measured.count,
+        triangles=measured.triangles,
+        watertight=measured.watertight,
+        parts=tuple(
+            PartReport(
+                round(part.volume_ml, 3),
+                round(part.largest_diameter_mm, 2),
+                tuple(round(coordinate, 2) for coordinate in part.center_mm),
+            )
+            for part in measured.parts
+        ),
     )
 
 

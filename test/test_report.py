@@ -5,30 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from liver_seg_ros.geometry import IDENTITY, Geometry
-from liver_seg_ros.labels import LIVER, TUMOR, Structure
+from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.reconstruction.measurements import PartMeasurement, StructureMeasurement
 from liver_seg_ros.report import ModelReport, build_report, orientation_code, peak_memory_mb, write_report
 
 GEOMETRY = Geometry(size=(4, 5, 6), spacing_mm=(0.7, 0.7, 2.5))
 
 
-@dataclass
-class Measured:
-    structure: Structure
-    volume_ml: float
-    largest_diameter_mm: float = 10.0
-    count: int = 1
-    triangles: int | None = None
-    watertight: bool | None = None
-
-
-def _report(*measurements: Measured, **more: object):  # type: ignore[no-untyped-def]
+def _report(*measurements: StructureMeasurement, **more: object):  # type: ignore[no-untyped-def]
     return build_report(
         source="ct", uid="1.2", geometry=GEOMETRY, measurements=measurements, seconds={"read": 0.5}, **more
     )
@@ -36,7 +26,12 @@ def _report(*measurements: Measured, **more: object):  # type: ignore[no-untyped
 
 def test_round_trip_through_the_file(tmp_path: Path) -> None:
     model = ModelReport("localizer", "1.0.0", "ab" * 32)
-    report = _report(Measured(LIVER, 1500.0, 210.0, 1, 40_000, True), Measured(TUMOR, 4.2, count=3), models=[model])
+    large, small = PartMeasurement(4.0, 11.0, (1.0, 2.0, 3.0)), PartMeasurement(0.2, 5.0, (4.0, 5.0, 6.0))
+    report = _report(
+        StructureMeasurement(LIVER, 1500.0, 210.0, 1, 40_000, True),
+        StructureMeasurement(TUMOR, 4.2, 11.0, 2, parts=(large, small)),
+        models=[model],
+    )
     write_report(tmp_path / "report.json", report)
     read = json.loads((tmp_path / "report.json").read_text())
     assert read["structures"]["liver"] == {
@@ -45,9 +40,12 @@ def test_round_trip_through_the_file(tmp_path: Path) -> None:
         "count": 1,
         "triangles": 40_000,
         "watertight": True,
+        "parts": [],
     }
-    assert read["structures"]["tumor"]["triangles"] is None
-    assert read["lesions"] == 3 and read["liver_found"] is True and read["dice"] is None and read["synthetic"] is None
+    tumor = read["structures"]["tumor"]
+    assert tumor["triangles"] is None
+    assert tumor["parts"][1] == {"volume_ml": 0.2, "largest_diameter_mm": 5.0, "center_mm": [4.0, 5.0, 6.0]}
+    assert read["lesions"] == 2 and read["liver_found"] is True and read["dice"] is None and read["synthetic"] is None
     assert read["geometry"] == {
         "size": [4, 5, 6],
         "spacing_mm": [0.7, 0.7, 2.5],
@@ -59,14 +57,14 @@ def test_round_trip_through_the_file(tmp_path: Path) -> None:
     assert read["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
 
 
-@pytest.mark.parametrize("measured", [(), (Measured(LIVER, 0.0, 0.0, 0),)])
-def test_no_liver_is_no_liver(measured: tuple[Measured, ...]) -> None:
+@pytest.mark.parametrize("measured", [(), (StructureMeasurement(LIVER, 0.0, 0.0, 0),)])
+def test_no_liver_is_no_liver(measured: tuple[StructureMeasurement, ...]) -> None:
     assert _report(*measured).liver_found is False
 
 
 def test_a_number_that_json_has_not_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        write_report(tmp_path / "report.json", _report(Measured(LIVER, float("nan"))))
+        write_report(tmp_path / "report.json", _report(StructureMeasurement(LIVER, float("nan"), 1.0, 1)))
     assert list(tmp_path.iterdir()) == []
 
 
