@@ -8,6 +8,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 
 FRAME = "ct_lps"
 LARGEST_LABEL = 3
+LIVER = 1
 LARGEST_ORGAN_M = 1.0
 
 #: Name, whether it holds, what was found.
@@ -75,11 +76,18 @@ def check_cloud(message: PointCloud2, cloud: NDArray, labels: set[int]) -> list[
     """Points, unit normals, and labels of the structures that have a mesh."""
     lengths = np.linalg.norm(columns(cloud, "normal_x", "normal_y", "normal_z"), axis=1)
     return [
-        ("the cloud has its fields", {"x", "y", "z", "normal_x", "normal_y", "normal_z", "label"} <= set(cloud.dtype.names),
-         ", ".join(cloud.dtype.names)),
+        (
+            "the cloud has its fields",
+            {"x", "y", "z", "normal_x", "normal_y", "normal_z", "label"} <= set(cloud.dtype.names),
+            ", ".join(cloud.dtype.names),
+        ),
         ("the cloud's size is its data's", message.width * message.height == len(cloud), f"{len(cloud)} points"),
         ("the cloud's normals are unit vectors", bool(np.allclose(lengths, 1, atol=1e-2)), f"{len(lengths)} normals"),
-        ("the cloud shows the structures of the meshes", set(np.unique(cloud["label"]).tolist()) == labels, f"{labels}"),
+        (
+            "the cloud shows the structures of the meshes",
+            set(np.unique(cloud["label"]).tolist()) == labels,
+            f"{labels}",
+        ),
     ]
 
 
@@ -91,17 +99,32 @@ def check_mesh(mesh, vertices_m: NDArray, triangles: NDArray, closed: bool, labe
     inside = index.min() >= -1.0 and (index.max(axis=0) <= np.array(labels.array.shape[::-1])).all()
     size_m = float(np.ptp(vertices_m, axis=0).max())
     enclosed_ml = enclosed_volume_m3(vertices_m, triangles) * 1e6
-    # The surface of an organ encloses what lies in it; its own label is only the tissue around that.
-    voxels = labels.array > 0 if measurement.label == 1 else labels.array == measurement.label
-    labelled_ml = np.count_nonzero(voxels) * float(np.prod(grid["spacing_m"])) * 1e6
     # Smoothing and decimation take a share of what is thin, and of what is a few voxels large.
-    allowed_ml = max(0.05 if measurement.label == 1 else 0.25, 0.0) * labelled_ml + 1.0
+    allowed_ml = (0.05 if measurement.label == LIVER else 0.25) * measurement.volume_ml + 1.0
+    own_ml, all_ml = (
+        np.count_nonzero(voxels) * float(np.prod(grid["spacing_m"])) * 1e6
+        for voxels in (labels.array == measurement.label, labels.array > 0)
+    )
+    # The organ holds its tumors and vessels; of the others only their own voxels count.
+    largest_ml = all_ml if measurement.label == LIVER else own_ml
     return [
         (f"{name}: every edge joins two triangles", closed and mesh.watertight, f"{len(triangles)} triangles"),
-        (f"{name}: lies inside the volume", bool(inside), f"{index.min(axis=0).round()} to {index.max(axis=0).round()}"),
+        (
+            f"{name}: lies inside the volume",
+            bool(inside),
+            f"{index.min(axis=0).round()} to {index.max(axis=0).round()}",
+        ),
         (f"{name}: is in metres", 0.001 < size_m < LARGEST_ORGAN_M, f"{size_m:.3f} m"),
-        (f"{name}: surface and labels enclose the same", abs(enclosed_ml - labelled_ml) < allowed_ml,
-         f"{enclosed_ml:.1f} and {labelled_ml:.1f} ml"),
+        (
+            f"{name}: was measured as it is labelled",
+            own_ml * 0.999 <= measurement.volume_ml <= largest_ml * 1.001,
+            f"{measurement.volume_ml:.1f} ml, own voxels {own_ml:.1f} ml",
+        ),
+        (
+            f"{name}: the surface encloses what was measured",
+            abs(enclosed_ml - measurement.volume_ml) < allowed_ml,
+            f"{enclosed_ml:.1f} and {measurement.volume_ml:.1f} ml",
+        ),
     ]
 
 

@@ -5,7 +5,7 @@
 
 This file imports no part of liver_seg_ros: it is what a planner or a viewer of your own would do. It waits for one
 volume, its labels, meshes, cloud, markers and frame, writes them to `arrived.npz` and what it found to `arrived.json`,
-and says on the way, line by line: `progress NODE STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`.
+and says on the way, line by line: `progress NODE: STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`.
 
 Exit code: 0 when all of it came and is right, 2 when a node refused its input, 1 for anything else.
 """
@@ -22,13 +22,14 @@ import numpy as np
 import rclpy
 from arrived_checks import check_all
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from liver_seg_interfaces.msg import Progress, SegmentationReport, StructureMeshArray, Volume
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
+
+from liver_seg_interfaces.msg import Progress, SegmentationReport, StructureMeshArray, Volume
 
 VOXEL_TYPES = {Volume.ENCODING_HU: "<i2", Volume.ENCODING_LABELS: "u1", Volume.ENCODING_FLOAT: "<f4"}
 
@@ -108,7 +109,7 @@ class PlainSubscriber(Node):
         say("arrived", topic)
 
     def _on_progress(self, node: str, progress: Progress) -> None:
-        say("progress", node, progress.stage, f"{progress.fraction:.3f}")
+        say("progress", f"{node}: {progress.stage}", f"{progress.fraction:.3f}")
 
     def _on_diagnostics(self, diagnostics: DiagnosticArray) -> None:
         for status in diagnostics.status:
@@ -177,7 +178,7 @@ def main() -> int:
         "message": segmentation.message,
         "structures": structures,
         "seconds": stage_seconds(node),
-        "checks": [{"name": name, "passed": passed, "detail": detail} for name, passed, detail in checks],
+        "checks": [{"name": name, "passed": bool(passed), "detail": detail} for name, passed, detail in checks],
     }
     (options.out / "arrived.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0 if all(passed for _, passed, _ in checks) else 1

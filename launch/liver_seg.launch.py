@@ -1,4 +1,6 @@
-"""From a CT, on the topic `ct` or from a file, to labels, meshes and clouds: `ros2 launch liver_seg_ros liver_seg.launch.py`.
+"""From a CT, on the topic `ct` or from a file, to labels, meshes and clouds.
+
+    ros2 launch liver_seg_ros liver_seg.launch.py [path:=CT] [rviz:=true]
 
 Every argument is described by `--show-args`; parameters that have none here are in config/*.yaml.
 """
@@ -10,11 +12,12 @@ import shutil
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "liver_seg_ros"
 SHARED_MEMORY_BYTES = 2_000_000_000
@@ -31,7 +34,9 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "models", default_value="", description="folder with localizer/ and segmenter/; empty: the models shipped"
         ),
-        DeclareLaunchArgument("runtime", default_value="auto", description="what runs the networks; 'auto': the fastest"),
+        DeclareLaunchArgument(
+            "runtime", default_value="auto", description="what runs the networks; 'auto': the fastest"
+        ),
         DeclareLaunchArgument(
             "parent_frame", default_value="map", description="frame that ct_lps hangs below; empty: published elsewhere"
         ),
@@ -42,7 +47,7 @@ def generate_launch_description() -> LaunchDescription:
             description="one process that hands volumes on by reference, or one process per node",
         ),
         DeclareLaunchArgument(
-            "rviz", default_value="false", choices=["true", "false"], description="start RViz with the view of this package"
+            "rviz", default_value="false", choices=["true", "false"], description="start RViz with this package's view"
         ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
     ]

@@ -1,7 +1,8 @@
 """From a CT to meshes over real DDS, in three processes: `make demo`, or `make demo CT=path`.
 
-`ct_source` publishes the CT as slabs, `liver_seg` (segmentation and reconstruction in one process) receives it, segments,
-reconstructs and publishes, and `examples/plain_subscriber.py`, which knows only the message types, checks what arrives.
+`ct_source` publishes the CT as slabs, `liver_seg` (segmentation and reconstruction in one process) receives it,
+segments, reconstructs and publishes, and `examples/plain_subscriber.py`, which knows only the message types, checks
+what arrives.
 All files under out/<name>/ are made from what that subscriber received.
 
 Exit code: 0 done and every check passed, 2 bad input or usage, 1 anything else.
@@ -116,8 +117,8 @@ def follow(subscriber: subprocess.Popen[str], processes: Processes, progress: Pr
     for line in _lines(subscriber, processes, logs):
         kind, _, rest = line.partition(" ")
         if kind == "progress":
-            node, stage, fraction = rest.rsplit(" ", 1)[0].split(" ", 1) + [rest.rsplit(" ", 1)[1]]
-            progress(f"{node}: {stage}", float(fraction))
+            stage, _, fraction = rest.rpartition(" ")
+            progress(stage, float(fraction))
         elif kind == "arrived":
             progress(f"{rest} arrived", 1.0)
         elif kind == "error":

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from liver_seg_ros.rendering.overlay import render_overlay
+from liver_seg_ros.rendering.scene import render_scene
 from numpy.typing import NDArray
 
 from liver_seg_ros.files.meshes import write_mesh
@@ -17,8 +19,6 @@ from liver_seg_ros.geometry import MM_PER_M, Geometry
 from liver_seg_ros.labels import STRUCTURES, structure_by_name
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.measurements import StructureMeasurement
-from liver_seg_ros.rendering.overlay import render_overlay
-from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import Report, build_report, write_report
 from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -61,7 +61,12 @@ class Arrived:
 
 
 def write_outputs(
-    folder: Path, arrived: Arrived, source: str, truth: LabelVolume | None, synthetic: bool | None, peak_memory_mb: float
+    folder: Path,
+    arrived: Arrived,
+    source: str,
+    truth: LabelVolume | None,
+    synthetic: bool | None,
+    peak_memory_mb: float,
 ) -> Report:
     """Write every file of the demo into `folder`; the report.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Assembled:
 
     uid: str
     geometry: Geometry
-    array: NDArray[np.generic]
+    array: NDArray[Any]
 
 
 @dataclass(eq=False)
@@ -40,7 +41,7 @@ class _Open:
 
     encoding: str
     geometry: Geometry
-    array: NDArray[np.generic]  # (K, J, I)
+    array: NDArray[Any]  # (K, J, I)
     has_slice: NDArray[np.bool_]  # (K,)
     last_fed_s: float
     latest_stamp_ns: int

@@ -13,8 +13,10 @@ from liver_seg_ros.mesh import PointCloud
 from liver_seg_ros.nodes.mesh_messages import header
 
 #: Names as in PCL: PointXYZ, Normal, the packed color that RViz shows, and the label of PointXYZL.
-_FIELDS = ("x", "y", "z", "normal_x", "normal_y", "normal_z", "rgb")
-_POINT = np.dtype([(name, "<f4") for name in _FIELDS] + [("label", "<u4")])
+_FLOATS = ("x", "y", "z", "normal_x", "normal_y", "normal_z", "rgb")
+_LAYOUT = [*((name, "<f4") for name in _FLOATS), ("label", "<u4")]
+_POINT = np.dtype(_LAYOUT)
+_DATATYPES = {"<f4": PointField.FLOAT32, "<u4": PointField.UINT32}
 
 
 def cloud_to_message(cloud: PointCloud, stamp: Time) -> PointCloud2:
@@ -27,15 +29,15 @@ def cloud_to_message(cloud: PointCloud, stamp: Time) -> PointCloud2:
     points["rgb"] = _packed_colors()[cloud.labels]
     points["label"] = cloud.labels
     fields = [
-        PointField(name=name, offset=offset, datatype=_datatype(dtype), count=1)
-        for name, (dtype, offset) in _POINT.fields.items()  # type: ignore[union-attr]
+        PointField(name=name, offset=4 * position, datatype=_DATATYPES[kind], count=1)
+        for position, (name, kind) in enumerate(_LAYOUT)
     ]
     message = PointCloud2(header=header(stamp), height=1, width=len(points), fields=fields)
     message.is_bigendian = False
     message.is_dense = True
     message.point_step = _POINT.itemsize
     message.row_step = points.nbytes
-    message._data = memoryview(points.view(np.uint8))  # the setter would copy and check byte by byte
+    message._data = points.view(np.uint8).data  # the setter would copy and check byte by byte
     return message
 
 
@@ -46,7 +48,3 @@ def _packed_colors() -> NDArray[np.float32]:
         red, green, blue = structure.color_rgb
         packed[structure.value] = red << 16 | green << 8 | blue
     return packed.view(np.float32)
-
-
-def _datatype(dtype: np.dtype) -> int:
-    return int(PointField.FLOAT32 if dtype == np.float32 else PointField.UINT32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from geometry_msgs.msg import TransformStamped
+from rclpy.publisher import Publisher
 from tf2_msgs.msg import TFMessage
 
 from liver_seg_ros.errors import InputError
@@ -22,7 +23,7 @@ class StaticFrame:
 
     def __init__(self, node: StageNode) -> None:
         self._node = node
-        self._publisher = None
+        self._publisher: Publisher | None = None
         node.declare_parameter(
             "parent_frame", "map", text(f"Frame that {FRAME_ID} hangs below; empty where something else publishes it.")
         )
@@ -48,8 +49,9 @@ class StaticFrame:
         target = transform.transform
         target.translation.x, target.translation.y, target.translation.z = translation
         target.rotation.x, target.rotation.y, target.rotation.z, target.rotation.w = rotation
-        self._publisher = self._node.create_publisher(TFMessage, "/tf_static", latched(1))
-        self._publisher.publish(TFMessage(transforms=[transform]))
+        publisher = self._node.create_publisher(TFMessage, "/tf_static", latched(1))
+        publisher.publish(TFMessage(transforms=[transform]))
+        self._publisher = publisher
 
     def close(self) -> None:
         """Withdraw the transform."""

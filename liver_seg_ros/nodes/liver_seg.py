@@ -1,7 +1,7 @@
 """All nodes in one process: volumes go from one to the next by reference, and every topic is published for others.
 
-    liver_seg [--ros-args ...]       segments what comes on the topic `ct`
-    liver_seg CT [--ros-args ...]    reads the CT itself: no volume crosses DDS on its way to the meshes
+liver_seg [--ros-args ...]       segments what comes on the topic `ct`
+liver_seg CT [--ros-args ...]    reads the CT itself: no volume crosses DDS on its way to the meshes
 """
 
 from __future__ import annotations

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
-from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
-from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
 from numpy.typing import NDArray
 from shape_msgs.msg import Mesh as ShapeMesh
 from shape_msgs.msg import MeshTriangle
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
+from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
 from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -37,10 +38,8 @@ def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: S
     for node in nodes:
         executor.add_node(node)
         node.start_if_asked()
-    try:
+    with suppress(ExternalShutdownException):
         executor.spin()
-    except ExternalShutdownException:
-        pass
     for node in nodes:
         node.stop()
         node.destroy_node()

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
+from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import MM_PER_M
+from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.nodes.assembler import Assembled
 from liver_seg_ros.nodes.cloud_messages import cloud_to_message
 from liver_seg_ros.nodes.frames import StaticFrame
 from liver_seg_ros.nodes.mesh_messages import meshes_to_array, meshes_to_markers
+from liver_seg_ros.nodes.parameters import real, whole
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
-from liver_seg_ros.reconstruction.pipeline import reconstruct
+from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 from liver_seg_ros.volume import LabelVolume
 
 _TOPICS = {"meshes": StructureMeshArray, "markers": MarkerArray, "cloud": PointCloud2}
@@ -37,9 +41,15 @@ class ReconstructionNode(StageNode):
     def __init__(self, subscribe: bool = True, **kwargs: object) -> None:
         super().__init__("reconstruction", **kwargs)
         self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled) if subscribe else None
+        self.declare_parameter(
+            "triangle_budget", 30_000, whole("Triangles per structure; MoveIt stalls above 30000.", 100, 1_000_000)
+        )
+        self.declare_parameter(
+            "point_spacing_m", 0.002, real("Smallest distance between two points of the cloud.", 1e-4, 0.1)
+        )
         self._reporting = Reporting(self)
         self._frame = StaticFrame(self)
-        self._outputs: dict[str, object] = {}
+        self._outputs: dict[str, Publisher] = {}
 
     def configure(self) -> None:
         self._frame.open()
@@ -73,12 +83,13 @@ class ReconstructionNode(StageNode):
         self.accept(LabelVolume(assembled.array, assembled.geometry, assembled.uid))
 
     def _reconstruct(self, labels: LabelVolume, cancelled: Cancelled) -> None:
-        uid = labels.uid
-        if not self._outputs:
+        uid, outputs = labels.uid, self._outputs
+        if not outputs:
             return
         self.diagnostics.say(f"reconstructing volume {uid}", last_volume=uid)
         try:
-            result = reconstruct(labels, progress=self._reporting.progress(uid), cancelled=cancelled)
+            _check_values(labels)
+            result = reconstruct(labels, self._options(), self._reporting.progress(uid), cancelled)
         except InputError as error:
             self._reporting.publish(SegmentationReport(volume_uid=uid, message=str(error)))
             raise
@@ -90,11 +101,23 @@ class ReconstructionNode(StageNode):
         }
         raise_if_cancelled(cancelled, "publishing")
         for topic, message in messages.items():
-            self._outputs[topic].publish(message)  # type: ignore[attr-defined]
+            outputs[topic].publish(message)
         names = ", ".join(mesh.structure.name for mesh in result.meshes) or "nothing"
         summary = f"surfaces of {names} in volume {uid}"
         self._reporting.publish_measured(uid, bool(result.meshes), summary, result.measurements, result.seconds)
         self.diagnostics.say(summary)
+
+    def _options(self) -> ReconstructionOptions:
+        spacing_mm = self.get_parameter("point_spacing_m").value * MM_PER_M
+        return ReconstructionOptions(self.get_parameter("triangle_budget").value, spacing_mm)
+
+
+def _check_values(labels: LabelVolume) -> None:
+    largest, known = int(labels.array.max()), max(structure.value for structure in STRUCTURES)
+    if largest > known:
+        raise InputError(
+            f"volume {labels.uid} holds the value {largest}; labels go up to {known} (liver_seg_ros/labels.py)"
+        )
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

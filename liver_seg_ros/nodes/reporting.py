@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
+from rclpy.publisher import Publisher
+
 from liver_seg_interfaces.msg import Progress as ProgressMessage
 from liver_seg_interfaces.msg import SegmentationReport
-
 from liver_seg_ros.nodes.mesh_messages import header, measurement_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -22,20 +23,21 @@ class Reporting:
 
     def __init__(self, node: StageNode) -> None:
         self._node = node
-        self._progress_publisher = None
-        self._report_publisher = None
+        self._publishers: dict[type, Publisher] = {}  # by message type; empty while closed
 
     def open(self) -> None:
         """Advertise both topics."""
-        self._progress_publisher = self._node.create_lifecycle_publisher(ProgressMessage, "~/progress", live())
-        self._report_publisher = self._node.create_lifecycle_publisher(SegmentationReport, "~/report", latched(1))
+        create = self._node.create_lifecycle_publisher
+        self._publishers = {
+            ProgressMessage: create(ProgressMessage, "~/progress", live()),
+            SegmentationReport: create(SegmentationReport, "~/report", latched(1)),
+        }
 
     def close(self) -> None:
         """Withdraw both topics."""
-        if self._progress_publisher is not None:
-            self._node.destroy_lifecycle_publisher(self._progress_publisher)
-            self._node.destroy_lifecycle_publisher(self._report_publisher)
-        self._progress_publisher = self._report_publisher = None
+        publishers, self._publishers = self._publishers, {}
+        for publisher in publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
 
     def progress(self, volume_uid: str) -> Progress:
         """A `Progress` that publishes for this volume, at most 20 times a second besides each stage's begin and end."""
@@ -47,9 +49,7 @@ class Reporting:
             if 0.0 < fraction < 1.0 and now - said_at < _SHORTEST_INTERVAL_S:
                 return
             said_at = now
-            stamp = self._node.get_clock().now().to_msg()
-            message = ProgressMessage(header=header(stamp), volume_uid=volume_uid, stage=stage, fraction=fraction)
-            self._progress_publisher.publish(message)
+            self._publish(ProgressMessage(volume_uid=volume_uid, stage=stage, fraction=float(fraction)))
 
         return publish
 
@@ -75,5 +75,10 @@ class Reporting:
 
     def publish(self, report: SegmentationReport) -> None:
         """Publish a report, stamped now."""
-        report.header = header(self._node.get_clock().now().to_msg())
-        self._report_publisher.publish(report)
+        self._publish(report)
+
+    def _publish(self, message: ProgressMessage | SegmentationReport) -> None:
+        message.header = header(self._node.get_clock().now().to_msg())
+        publisher = self._publishers.get(type(message))
+        if publisher is not None:  # None: withdrawn while the work was being cancelled
+            publisher.publish(message)

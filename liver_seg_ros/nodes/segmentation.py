@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from liver_seg_interfaces.msg import SegmentationReport
 
+from liver_seg_interfaces.msg import SegmentationReport
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_ct
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter

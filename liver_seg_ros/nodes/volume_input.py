@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from liver_seg_interfaces.msg import Volume as VolumeMessage
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
 
+from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes.assembler import Assembled, Assembler
 from liver_seg_ros.nodes.parameters import real, whole
@@ -38,8 +40,8 @@ class VolumeInput:
         self._dtype = dtype
         self._deliver = deliver
         self._assembler: Assembler | None = None
-        self._subscription = None
-        self._timer = None
+        self._subscription: Subscription | None = None
+        self._timer: Timer | None = None
         node.declare_parameter(
             "slab_timeout_s", 5.0, real("Without a further slab for so long, missing slices are reported.", 0.1, 600.0)
         )
@@ -68,7 +70,7 @@ class VolumeInput:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._node.destroy_timer(self._timer)
-        self._assembler = self._subscription = self._timer = None
+        self._assembler, self._subscription, self._timer = None, None, None
 
     def _on_slab(self, message: VolumeMessage) -> None:
         if self._assembler is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose
-from liver_seg_interfaces.msg import Volume as VolumeMessage
 from scipy.spatial.transform import Rotation
 
+from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
 from liver_seg_ros.nodes.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab, decode_voxels
@@ -28,7 +29,7 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
     encoding = ENCODING_HU if isinstance(volume, Volume) else ENCODING_LABELS
     slices = array.shape[0]
     borders = np.linspace(0, slices, min(slab_count, slices) + 1).round().astype(int)
-    for first, stop in zip(borders[:-1], borders[1:], strict=True):
+    for first, stop in pairwise(borders):
         message = VolumeMessage()
         message.header.frame_id = FRAME_ID
         message.header.stamp = stamp
@@ -41,7 +42,7 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
         message.slice_count = int(stop - first)
         message.compression = COMPRESSION_NONE
         # The setter would copy and check byte by byte; the serialiser takes any buffer.
-        message._data = memoryview(array[first:stop]).cast("B")
+        message._data = array[first:stop].data.cast("B")
         yield message
 
 
@@ -86,5 +87,5 @@ def _geometry(message: VolumeMessage) -> Geometry:
         size=tuple(message.size),
         spacing_mm=tuple(np.asarray(message.spacing) * MM_PER_M),
         origin_mm=tuple(ros_to_lps([position.x, position.y, position.z])),
-        direction=direction,  # type: ignore[arg-type]
+        direction=direction,
     )

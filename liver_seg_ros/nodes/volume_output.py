@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from liver_seg_interfaces.msg import Volume as VolumeMessage
+from rclpy.publisher import Publisher
 
+from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.nodes.parameters import whole
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -21,7 +22,8 @@ class VolumeOutput:
     def __init__(self, node: StageNode, topic: str) -> None:
         self._node = node
         self._topic = topic
-        self._publisher = None
+        self._publisher: Publisher | None = None
+        self._slabs = 1
         node.declare_parameter(
             "slabs",
             32,
@@ -44,4 +46,7 @@ class VolumeOutput:
         stamp = self._node.get_clock().now().to_msg()
         for message in volume_to_slabs(volume, self._slabs, stamp):
             raise_if_cancelled(cancelled, f"publishing on {self._topic}")
-            self._publisher.publish(message)
+            publisher = self._publisher
+            if publisher is None:  # withdrawn meanwhile
+                return
+            publisher.publish(message)

@@ -9,11 +9,12 @@ import pytest
 pytest.importorskip("launch.actions", reason="launch is not on PyPI; this runs where ROS 2 is installed")
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI; this runs where ROS 2 is installed")
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory  # noqa: E402
-from launch import LaunchContext  # noqa: E402
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable  # noqa: E402
-from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
-from launch.utilities import perform_substitutions  # noqa: E402
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.utilities import perform_substitutions
+
+from launch import LaunchContext
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "liver_seg.launch.py"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -31,7 +33,7 @@ def assembler(dtype=np.int16, timeout_s=1.0, max_bytes=10_000):
 )
 def test_any_partition_in_any_order_with_doubles_gives_the_volume_once(borders, order, doubled):
     edges = [0, *sorted(borders), 7]
-    pieces = [slab(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [slab(a, b) for a, b in pairwise(edges)]
     sent = pieces + [pieces[n % len(pieces)] for n in doubled]
     order.shuffle(sent)
     under_test = assembler()

@@ -26,13 +26,13 @@ pytest.importorskip("liver_seg_interfaces.msg", reason="liver_seg_interfaces is 
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402  after the skips
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
-from liver_seg_interfaces.msg import Volume as VolumeMessage  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
-from liver_seg_ros.nodes.assembler import Assembled, Assembler  # noqa: E402
+from liver_seg_interfaces.msg import Volume as VolumeMessage  # noqa: E402
 from liver_seg_ros.nodes import qos  # noqa: E402
+from liver_seg_ros.nodes.assembler import Assembled, Assembler  # noqa: E402
 from liver_seg_ros.nodes.volume_messages import message_to_slab  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""The node `segmentation` as a process: slabs as they come in life, bad volumes, restarts, and agreement with the library."""
+"""The node `segmentation` as a process: slabs as they come in life, bad volumes, restarts, and the library's labels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
-from liver_seg_interfaces.msg import Progress, SegmentationReport
 
+from liver_seg_interfaces.msg import Progress, SegmentationReport
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.nodes.volume_messages import volume_to_slabs
