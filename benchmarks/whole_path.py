@@ -67,13 +67,12 @@ def _phantom(options: argparse.Namespace, folder: Path) -> Path:
 
 def _measure(ct: Path, output: Path) -> dict[str, Any]:
     """From the file at `ct` to meshes under `output`; imports stand here because they are part of the memory."""
-    from liver_seg_ros.files.meshes import write_mesh
-    from liver_seg_ros.reconstruction.pipeline import reconstruct
-
     from liver_seg_ros.cli.console import Stopwatch
+    from liver_seg_ros.files.meshes import write_mesh
     from liver_seg_ros.files.volumes import read_volume
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.progress import no_progress
+    from liver_seg_ros.reconstruction.pipeline import reconstruct
     from liver_seg_ros.report import build_report
 
     watch = Stopwatch()
