@@ -1,4 +1,4 @@
-"""From one voxel grid to another with the same axes: CT to network spacing, and class probabilities back to labels.
+"""From one voxel grid to another with the same axes: CT to network spacing, and class scores back to labels.
 
 Values are interpolated linearly. Where the new voxels are wider, they are averaged too: a voxel of the source already
 is an average over its own width, and a box of width sqrt(r^2 - 1) source voxels adds what a voxel r times as wide
@@ -7,7 +7,7 @@ piecewise linear interpolant, so linear functions are reproduced exactly, whatev
 voxel centers their value continues.
 
 The filter is separable and works slice by slice: the source is converted to float one slice at a time, so that neither
-a CT nor the probabilities of several classes ever exist in float at full size.
+a CT nor the scores of several classes ever exist in float at full size.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import permutations, product
 from pathlib import Path
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.inference import model_folders
 from liver_seg_ros.inference.bundle import ModelBundle, Postprocessing
+from liver_seg_ros.inference.model_folders import find_models_dir
 from liver_seg_ros.inference.orientation import Reorientation
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
 from liver_seg_ros.volume import Volume, make_right_handed
@@ -145,14 +148,35 @@ def test_refuses_a_bundle_of_the_wrong_stage(localizer: ModelBundle, make_segmen
         Segmenter(make_segmenter_bundle(), localizer)
 
 
-def test_default_models_are_looked_for_and_their_absence_is_named(
+@pytest.fixture
+def installed_models(
     tmp_path: Path, localizer: ModelBundle, make_segmenter_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Both models as a colcon workspace installs them, with no variable set and the package outside a checkout."""
+    models = tmp_path / "install/share/liver_seg_ros/models"
+    models.mkdir(parents=True)
+    (models / "localizer").symlink_to(localizer.folder)
+    (models / "segmenter").symlink_to(make_segmenter_bundle().folder)
+    monkeypatch.setattr(model_folders, "__file__", str(tmp_path / "lib/liver_seg_ros/inference/model_folders.py"))
+    monkeypatch.delenv("LIVER_SEG_MODELS", raising=False)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "/opt/ros/none")
+    return models
+
+
+def test_default_models_are_found(
+    installed_models: Path, localizer: ModelBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert load_default_segmenter(installed_models).localizer_bundle.sha256 == localizer.sha256
+    monkeypatch.setenv("LIVER_SEG_MODELS", str(installed_models))
+    assert find_models_dir() == installed_models
+    monkeypatch.delenv("LIVER_SEG_MODELS")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/opt/ros/none{os.pathsep}{installed_models.parents[2]}")
+    assert find_models_dir() == installed_models
+
+
+def test_missing_models_are_named(installed_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="must hold the models localizer/ and segmenter/"):
         load_default_segmenter(tmp_path)
-    share = tmp_path / "install/share/liver_seg_ros/models"
-    share.mkdir(parents=True)
-    (share / "localizer").symlink_to(localizer.folder)
-    (share / "segmenter").symlink_to(make_segmenter_bundle().folder)
-    monkeypatch.setenv("LIVER_SEG_MODELS", str(share))
-    assert load_default_segmenter().localizer_bundle.sha256 == localizer.sha256
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    with pytest.raises(InputError, match="no models found in .*none/share/liver_seg_ros/models.* set LIVER_SEG_MODELS"):
+        load_default_segmenter()
