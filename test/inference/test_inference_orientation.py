@@ -35,7 +35,7 @@ def test_voxels_stay_where_they_are_and_the_way_back_is_exact(rotation: Rotation
     assert back.apply_to_geometry(moved_geometry).is_same_grid(geometry, 1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(rotation=rotations)
 def test_canonical_axes_are_the_closest_there_are_and_right_handed(rotation: Rotation) -> None:
     geometry = Geometry((5, 4, 3), direction=rotation.as_matrix())  # type: ignore[arg-type]

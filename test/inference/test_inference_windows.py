@@ -17,7 +17,7 @@ from liver_seg_ros.inference.windows import axis_windows, run_windows
 WINDOW_HU = (-200.0, 300.0)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     length=st.integers(1, 400),
     patch_units=st.integers(1, 20),
