@@ -107,11 +107,13 @@ def build_organs(points: Points, build: Build, trunk: Trunk, noise: list[Field],
 def _liver(points: Points, build: Build, room: Field, noise: list[Field], rng: np.random.Generator) -> Field:
     mm = np.float32(build.mean_scale)
     z = points.z - rng.uniform(-8, 8)
-    right = superellipsoid(
-        points, (-68 + rng.uniform(-5, 5), 2, 4), np.array([76, 92, 90]) * rng.uniform(0.92, 1.1, 3), 2.3
-    )
+    # A wide trunk does not hold a liver as much wider: it is smaller there relative to the cavity, but stays under the
+    # right dome and against the chest wall.
+    small = 0.88 * float(np.clip(mm ** np.float32(-0.75), 0.7, 1.1))
+    center = (-68 + rng.uniform(-5, 5) - 55 * (1 - small), 2.0, 4 + 75 * (1 - small))
+    right = superellipsoid(points, center, np.array([76, 92, 90]) * small * rng.uniform(0.92, 1.08, 3), 2.3)
     reach = rng.uniform(0.6, 1.15)  # the left lobe varies more than anything else in the abdomen
-    left = superellipsoid(points, (0, -46, 42), (95 * reach, 48, 40 * rng.uniform(0.8, 1.15)), 2.2)
+    left = superellipsoid(points, (0, -46, 42), (95 * reach * small, 48 * small, 40 * rng.uniform(0.8, 1.15)), 2.2)
     lobes = smooth_union(right, left, 25) * mm
     slope = rng.uniform(0.85, 1.3)
     visceral = points.x + rng.uniform(0.4, 0.7) * points.y - slope * z + rng.uniform(8, 26)
