@@ -11,7 +11,9 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.phantom import Phantom, PhantomOptions, VesselGraph, generate_phantom
 from liver_seg_ros.phantom.tissue import TISSUES
 
-SCAN = PhantomOptions(size=(220, 190, 170), spacing_mm=(1.3, 1.3, 1.5), phase="portal_venous", noise_hu=12, tumor_count=5)
+SCAN = PhantomOptions(
+    size=(220, 190, 170), spacing_mm=(1.3, 1.3, 1.5), phase="portal_venous", noise_hu=12, tumor_count=5
+)
 
 
 @pytest.fixture(scope="module", params=[3, 4])
@@ -104,7 +106,7 @@ def test_tumors_are_where_they_are_said_to_be(phantom: Phantom) -> None:
 
 def test_thick_slices_are_means_of_thin_ones() -> None:
     """Partial volume: at the dome the liver's edge is blurred over a thick slice, not stepped."""
-    common = {"phase": "portal_venous", "noise_hu": 0.0, "tumor_count": 0, "tilt_deg": 0.0, "center_mm": (0.0, 0.0, 0.0)}
+    common = {"phase": "portal_venous", "noise_hu": 0.0, "tumor_count": 0, "tilt_deg": 0.0, "center_mm": (0, 0, 0)}
     thin = generate_phantom(8, PhantomOptions(size=(70, 60, 100), spacing_mm=(4, 4, 2.0), **common))
     thick = generate_phantom(8, PhantomOptions(size=(70, 60, 20), spacing_mm=(4, 4, 10.0), **common))
     averaged = thin.ct.array.astype(float).reshape(20, 5, 60, 70).mean(axis=1)
