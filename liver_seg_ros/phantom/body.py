@@ -166,5 +166,3 @@ def _table(points: Points, skin: Field) -> Field:
     back = float(points.y[inside].max()) if inside.any() else 130.0
     height = points.y - (back + 6 - 0.0009 * points.x**2)
     return np.maximum(np.abs(height) - 3.0, np.abs(points.x) - 210.0).astype(np.float32)
-
-

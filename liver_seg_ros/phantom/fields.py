@@ -65,9 +65,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int, int], step_mm:
     """Unit-variance noise on a lattice of `shape` and `step_mm`, smooth at `scale_mm`."""
     counts = [max(4, int(np.ceil(n * step_mm / scale_mm)) + 3) for n in shape]
     control = rng.standard_normal(counts).astype(np.float32)
-    matrices = [
-        spline_matrix(np.arange(n) * step_mm / scale_mm + 1, c) for n, c in zip(shape, counts, strict=True)
-    ]
+    matrices = [spline_matrix(np.arange(n) * step_mm / scale_mm + 1, c) for n, c in zip(shape, counts, strict=True)]
     noise = sample_lattice(control, *matrices)
     return np.asarray(noise / max(float(noise.std()), 1e-6), dtype=np.float32)
 

@@ -49,9 +49,7 @@ class Phantom:
     seed: int
 
 
-def generate_phantom(
-    seed: int, options: PhantomOptions | None = None, progress: Progress = no_progress
-) -> Phantom:
+def generate_phantom(seed: int, options: PhantomOptions | None = None, progress: Progress = no_progress) -> Phantom:
     """The phantom of `seed`: the same seed and options give the same voxels.
 
     Raises:
@@ -105,14 +103,10 @@ def generate_phantom(
     grain_px = float(rng.uniform(0.5, 1.0))
     ct, labels = render(scene, grid, noise_hu, grain_px, seed, progress)
     uid = f"phantom-{seed}"
-    return Phantom(
-        Volume(ct, geometry, uid), LabelVolume(labels, geometry, uid), portal, hepatic, tumors, phase, seed
-    )
+    return Phantom(Volume(ct, geometry, uid), LabelVolume(labels, geometry, uid), portal, hepatic, tumors, phase, seed)
 
 
-def _place(
-    options: PhantomOptions, build: Build, rng: np.random.Generator
-) -> tuple[Geometry, NDArray[np.float64]]:
+def _place(options: PhantomOptions, build: Build, rng: np.random.Generator) -> tuple[Geometry, NDArray[np.float64]]:
     """The CT's grid in LPS, and where its center lies in the patient's own frame, mm."""
     extent = np.array(options.size) * options.spacing_mm
     scale = np.array(build.scale)

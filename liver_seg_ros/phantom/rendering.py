@@ -29,7 +29,6 @@ THINNEST_MM = 1.5
 MARGIN_MM = 6.0
 
 
-
 @dataclass(frozen=True, eq=False)
 class Grid:
     """The grid that is painted: that of the result with each slice divided into `per_slice` thin ones.
