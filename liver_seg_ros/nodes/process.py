@@ -6,18 +6,21 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from liver_seg_ros.nodes.memory import keep_freed_memory
 from liver_seg_ros.nodes.stage_node import StageNode
 
-#: From SIGINT or SIGTERM to the end of the process, at the latest.
-SHUTDOWN_DEADLINE_S = 8.0
+#: From SIGINT or SIGTERM to the end of the process, at the latest; launch would send the next signal after 5 s.
+SHUTDOWN_DEADLINE_S = 4.5
+
+_WORK_TIMEOUT_S = 2.0
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,26 +35,37 @@ def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: S
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    _end_on_signals()
-    executor = SingleThreadedExecutor()
+    stop = _future_of_signals()
     nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
+    executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
         node.start_if_asked()
-    with suppress(ExternalShutdownException):
-        executor.spin()
+    executor.spin_until_future_complete(stop)
+    _end(nodes)
+
+
+def _end(nodes: Sequence[StageNode]) -> None:
     for node in nodes:
-        node.stop()
+        node.worker.cancel()
+    deadline = time.monotonic() + _WORK_TIMEOUT_S
+    if not all(node.worker.stop(deadline - time.monotonic()) for node in nodes):
+        # Work is still inside a library call; leaving in the ordinary way would take Python from under it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    for node in nodes:
         node.destroy_node()
     rclpy.try_shutdown()
 
 
-def _end_on_signals() -> None:
-    """Let SIGINT and SIGTERM end spin(), and the process at the deadline whatever else it does.
+def _future_of_signals() -> Future:
+    """Done once SIGINT or SIGTERM came; from then on the process ends at the deadline, whatever it does.
 
     The signal is read from a pipe by a thread of its own, because Python's handlers wait for the main thread, and that
     one may wait inside DDS: with rclpy's handlers a publisher was seen to ignore SIGTERM for minutes.
     """
+    stop = Future()
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
@@ -62,6 +76,7 @@ def _end_on_signals() -> None:
         os.read(reading, 1)
         # SIGALRM's default action ends the process in the kernel, without any thread's help.
         signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_DEADLINE_S)
-        rclpy.try_shutdown()
+        stop.set_result(None)
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+    return stop

@@ -17,8 +17,6 @@ from liver_seg_ros.nodes.worker import Worker
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
-_STOP_TIMEOUT_S = 3.0
-
 
 class StageNode(LifecycleNode):
     """A lifecycle node that does one stage of the work.
@@ -52,11 +50,6 @@ class StageNode(LifecycleNode):
         """Configure and activate where the parameter `autostart` is set."""
         if self.get_parameter("autostart").value and self.trigger_configure() == SUCCESS:
             self.trigger_activate()
-
-    def stop(self) -> None:
-        """Cancel the work and wait a little for its end; the node is of no use afterwards."""
-        if not self.worker.stop(_STOP_TIMEOUT_S):
-            self.get_logger().warning("work did not stop in time and is left behind")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._transition("inactive", self.configure, lambda: super(StageNode, self).on_configure(state))

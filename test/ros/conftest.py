@@ -72,6 +72,10 @@ class Ros:
         self._processes.append(process)
         return process
 
+    def log(self, module: str) -> str:
+        """What the processes of this module wrote."""
+        return "".join(path.read_text() for path in sorted(self._log_folder.glob(f"*_{module}.log")))
+
     def spin_until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
         """Fail the test where `condition` does not come true in time."""
         deadline = time.monotonic() + timeout_s

@@ -29,5 +29,5 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         assert in_file == {key: list(value) if hasattr(value, "tolist") else value for key, value in declared.items()}
         assert all(node.describe_parameter(key).description for key in declared)
     finally:
-        node.stop()
+        assert node.worker.stop(5.0)
         node.destroy_node()

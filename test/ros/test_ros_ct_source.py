@@ -81,3 +81,4 @@ def test_a_signal_ends_the_process(ros, number):
     process.send_signal(number)
     assert process.wait(15) == 0
     assert time.monotonic() - began < 5
+    assert "Traceback" not in ros.log("ct_source")

@@ -135,10 +135,12 @@ def test_models_that_are_missing_are_said_and_configuring_again_works(ros, model
     assert ros.state("segmentation") == "active"
 
 
-def test_the_node_answers_while_it_works_and_deactivating_cancels(ros, models, ct):
-    """A large CT keeps the networks busy for seconds; requests in between are answered at once."""
-    large = Volume(np.tile(ct.array, (4, 4, 4)), Geometry((240, 208, 160), (2.0, 2.0, 2.0)), "large")
-    ros.start("segmentation", models_dir=str(models))
+def test_the_node_answers_while_it_works_and_deactivating_or_a_signal_cancels(ros, models):
+    """A liver that fills a large CT keeps the networks busy for seconds; requests in between are answered at once."""
+    array = np.full((200, 300, 300), -100, np.int16)
+    array[10:-10, 10:-10, 10:-10] = 60
+    large = Volume(array, Geometry((300, 300, 200), (2.0, 2.0, 2.0)), "large")
+    process = ros.start("segmentation", models_dir=str(models))
     ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
     labels, progress = ros.volumes("labels", np.uint8), ros.live(Progress, "/segmentation/progress")
     publisher = ros.publisher("ct")
@@ -154,3 +156,9 @@ def test_the_node_answers_while_it_works_and_deactivating_cancels(ros, models, c
     assert progress == []
     assert labels == []
     assert ros.state("segmentation") == "inactive"
+
+    assert ros.change_state("segmentation", Transition.TRANSITION_ACTIVATE)  # takes in the latched CT again
+    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    process.terminate()
+    assert process.wait(6.0) == 0
+    assert "Traceback" not in ros.log("segmentation")
