@@ -10,6 +10,9 @@ from scipy.ndimage import gaussian_filter
 from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.training.recipe import AugmentationRecipe
 
+#: Random sizes are multiples of it, which suits networks of up to five levels.
+SIZE_STEP = 16
+
 #: Noise and blur cost the most time and are absent from most real CTs: each is applied to this share of the patches.
 _SHARE = 0.3
 
@@ -44,17 +47,17 @@ def augment(
     return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(labels)
 
 
-def random_field_of_view(shape: tuple[int, int, int], smallest: float, rng: Generator) -> tuple[slice, slice, slice]:
-    """A random part of an array of `shape`: each axis is kept whole half of the time, else at least `smallest` of it.
+def random_size(largest: tuple[int, int, int], smallest: float, rng: Generator) -> tuple[int, int, int]:
+    """A patch's size: each axis is `largest` half of the time, else any fraction of it from `smallest` on.
 
-    This is where cases without a liver, or with half of one, come from.
+    Short scans, scans of one side and scans without a liver come from here. Sizes are rounded to a multiple of
+    `SIZE_STEP`, as networks need them; an axis that is to be kept whole is not touched.
     """
-    cut = []
-    for n in shape:
-        kept = n if rng.random() < 0.5 else max(1, round(n * rng.uniform(smallest, 1)))
-        start = int(rng.integers(0, n - kept + 1))
-        cut.append(slice(start, start + kept))
-    return cut[0], cut[1], cut[2]
+    sizes = []
+    for n in largest:
+        cut = n if rng.random() < 0.5 else n * rng.uniform(smallest, 1)
+        sizes.append(n if smallest == 1 else max(1, round(cut / SIZE_STEP)) * SIZE_STEP)
+    return sizes[0], sizes[1], sizes[2]
 
 
 def _around_zero(rng: Generator, largest: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.labels import structure_by_name
-from liver_seg_ros.training.augmentation import augment, random_field_of_view
+from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.cases import Case, case_path, read_case
 from liver_seg_ros.training.recipe import Recipe
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 #: Voxels remembered per case and structure as possible patch centers.
 _CENTERS = 2000
@@ -75,28 +78,24 @@ class PhantomDataset:
 
     def batch(self, rng: Generator) -> Batch:
         """Random patches of random cases; the same state of `rng` and the same cases give the same batch."""
-        seeds = list(self._cases)
-        patches = [self._patch(seeds[rng.integers(len(seeds))], rng) for _ in range(self._recipe.optimization.batch)]
-        images = np.stack([normalize(image, self._recipe.data.hu_window) for image, _ in patches])
+        recipe, seeds = self._recipe, list(self._cases)
+        size = random_size(recipe.optimization.patch, recipe.augmentation.field_of_view, rng)[::-1]
+        patches = [self._patch(seeds[rng.integers(len(seeds))], size, rng) for _ in range(recipe.optimization.batch)]
+        images = np.stack([normalize(image, recipe.data.hu_window) for image, _ in patches])
         return Batch(images[:, None], np.stack([labels for _, labels in patches]).astype(np.int64))
 
-    def _patch(self, seed: int, rng: Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        case, size = self._cases[seed], self._recipe.optimization.patch[::-1]
-        view = random_field_of_view(case.image.shape, self._recipe.augmentation.field_of_view, rng)
-        image, labels = case.image[view], case.labels[view]
-        center = self._center(seed, rng)
+    def _patch(self, seed: int, size: tuple[int, int, int], rng: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Image in HU and labels of one case, `(K, J, I)` = `size`, augmented."""
+        case, center = self._cases[seed], self._center(seed, rng)
         corner = []
-        for axis, (n, edge) in enumerate(zip(image.shape, size, strict=True)):
-            at = rng.integers(min(0, n - edge), max(0, n - edge) + 1)  # anywhere, padded where the case is smaller
+        for axis, (n, edge) in enumerate(zip(case.image.shape, size, strict=True)):
+            at = int(rng.integers(min(0, n - edge), max(0, n - edge) + 1))  # anywhere, padded where the case is smaller
             if center is not None and n > edge:
                 # The structure's voxel anywhere in the patch but its outer quarters, which see the least around them.
-                at = center[axis] - view[axis].start - rng.integers(edge // 4, edge - edge // 4)
-                at = np.clip(at, 0, n - edge)
-            corner.append(int(at))
-        air = self._recipe.data.hu_window[0]  # what inference pads with
-        return augment(
-            cut(image, corner, size, air).astype(np.float32), cut(labels, corner, size, 0), self._recipe.augmentation, rng
-        )
+                at = int(np.clip(center[axis] - rng.integers(edge // 4, edge - edge // 4), 0, n - edge))
+            corner.append(at)
+        image, labels = cut(case.image, corner, size), cut(case.labels, corner, size)
+        return augment(image.astype(np.float32), labels, self._recipe.augmentation, rng)
 
     def _center(self, seed: int, rng: Generator) -> NDArray[np.int64] | None:
         """A voxel `(k, j, i)` of a structure that the recipe focuses on, or None for "anywhere"."""
@@ -120,10 +119,13 @@ class PhantomDataset:
         return centers
 
 
-def cut(array: NDArray[np.generic], corner: Sequence[int], size: Sequence[int], fill: float) -> NDArray[np.generic]:
-    """The part of `array` of `size` whose first voxel is `corner` (may be negative), `fill` where there is nothing."""
+def cut(array: NDArray[Scalar], corner: Sequence[int], size: Sequence[int]) -> NDArray[Scalar]:
+    """The part of `array` of `size` whose first voxel is `corner` (may be negative).
+
+    What lies outside repeats the outermost voxels, image and labels alike: that is how inference fills its windows.
+    """
     inside = tuple(slice(max(0, c), max(0, c + n)) for c, n in zip(corner, size, strict=True))
     part = array[inside]
     before = [max(0, -c) for c in corner]
     padding = [(b, n - b - have) for b, n, have in zip(before, size, part.shape, strict=True)]
-    return np.pad(part, padding, constant_values=fill)
+    return np.pad(part, padding, mode="edge")

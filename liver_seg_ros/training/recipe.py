@@ -62,7 +62,7 @@ class AugmentationRecipe:
     """How strongly a patch is changed before the network sees it; see `augmentation.augment`.
 
     Attributes:
-        field_of_view: smallest fraction of each axis that a random field of view keeps; 1 keeps all.
+        field_of_view: smallest fraction of each axis of `patch` that a batch may have; 1 keeps all.
         flip: probability of mirroring each axis.
         shift_hu: largest shift of all intensities.
         scale: largest relative change of contrast about 0 HU.

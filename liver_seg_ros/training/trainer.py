@@ -129,7 +129,7 @@ class Trainer:
         multiple = int(getattr(self._network, "size_multiple", 1))
         for case in self._validation.values():
             size = [-(-n // multiple) * multiple for n in case.image.shape]
-            image = normalize(cut(case.image, (0, 0, 0), size, self._recipe.data.hu_window[0]), self._recipe.data.hu_window)
+            image = normalize(cut(case.image, (0, 0, 0), size), self._recipe.data.hu_window)
             logits = self._forward(torch.from_numpy(image)[None, None])
             k, j, i = case.labels.shape
             counter.add(logits.argmax(dim=1)[0, :k, :j, :i].numpy(), case.labels)

@@ -1,0 +1,1 @@
+"""From a checkpoint to a model bundle that `inference` runs. Needs the extras `[train]` and `[deploy]`."""

@@ -1,0 +1,110 @@
+"""Checkpoint to model bundle: `python -m liver_seg_ros.deploy.export --checkpoint .../checkpoint.pt --bundle models/...`.
+
+Scores measured elsewhere (`benchmarks/phantom_accuracy.py --json`) are put into the bundle with `--scores`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from liver_seg_ros.deploy.onnx_export import export_onnx
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing, write_bundle
+from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
+from liver_seg_ros.training.command import run_command
+
+DEFAULT_SETTINGS = Path("config/training/bundles.yaml")
+
+
+def export_bundle(
+    checkpoint: Checkpoint, folder: Path, settings: dict[str, Any], scores: dict[str, Any] | None = None
+) -> ModelBundle:
+    """Write the bundle of a trained network.
+
+    Args:
+        checkpoint: what was trained.
+        folder: where, e.g. `models/segmenter`.
+        settings: `name`, `version`, `patch`, `overlap`, `min_volume_mm3`, `margin_mm` (see `BundleSpec`).
+        scores: measured on held-out cases; the checkpoint's validation scores are added.
+
+    Raises:
+        InputError: a setting is missing or invalid.
+        ExportError: the ONNX model does not compute what the network computes.
+    """
+    recipe, network = checkpoint.recipe, checkpoint.network()
+    divisor = int(network.size_multiple)  # type: ignore[arg-type]
+    try:
+        spec = BundleSpec(
+            name=settings["name"],
+            version=settings["version"],
+            stage=recipe.stage,
+            input=InputSpec(
+                spacing_mm=recipe.data.spacing_mm,
+                hu_window=recipe.data.hu_window,
+                patch=settings["patch"],
+                overlap=settings["overlap"],
+                divisor=divisor,
+            ),
+            labels=recipe.labels,
+            postprocessing=Postprocessing(settings["min_volume_mm3"], settings["margin_mm"]),
+            trained_on=_trained_on(checkpoint),
+            scores={
+                "validation_dice": {name: round(score, 3) for name, score in checkpoint.scores.items()},
+                **(scores or {}),
+            },
+            license="Apache-2.0",
+            intended_use=(
+                "Research and demonstration. Trained on synthetic data only; not a medical device, "
+                "not for clinical use, not validated on patients."
+            ),
+        )
+    except KeyError as error:
+        raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
+    return write_bundle(folder, export_onnx(network, divisor), spec)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command. Raises `InputError` where a file is missing or damaged or a setting invalid."""
+    parser = argparse.ArgumentParser(prog="python -m liver_seg_ros.deploy.export", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a training's checkpoint.pt")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder to write, e.g. models/segmenter")
+    parser.add_argument("--settings", type=Path, default=DEFAULT_SETTINGS, help="bundle settings per stage (%(default)s)")
+    parser.add_argument("--scores", type=Path, default=None, help="JSON with scores measured on held-out cases")
+    options = parser.parse_args(arguments)
+    checkpoint = load_checkpoint(options.checkpoint)
+    settings = _read(options.settings).get(checkpoint.recipe.stage)
+    if not isinstance(settings, dict):
+        raise InputError(f"{options.settings} has no settings for stage '{checkpoint.recipe.stage}'")
+    scores = _read(options.scores) if options.scores else None
+    bundle = export_bundle(checkpoint, options.bundle, settings, scores)
+    sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")
+
+
+def _trained_on(checkpoint: Checkpoint) -> str:
+    data, seeds = checkpoint.recipe.data, checkpoint.recipe.data.training_seeds
+    phases = ", ".join(f"{phase} {share:.0%}" for phase, share in data.phases.items())
+    return (
+        f"Synthetic data only: {checkpoint.cases} phantoms of this package (seeds {seeds[0]} to {seeds[1] - 1}; contrast "
+        f"phases {phases}), {checkpoint.step} steps of {checkpoint.recipe.optimization.batch} patches. No patient's image."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML or JSON file (JSON is YAML)."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold a mapping, not {json.dumps(values, default=str)[:40]}")
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
