@@ -8,6 +8,7 @@ Command modules import what is heavy inside their function, so that `--help` and
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script's entry point."""
+    logging.basicConfig(format="liver-seg: %(message)s")  # warnings of the rooms below
     sys.exit(run(sys.argv[1:]))
 
 

@@ -11,7 +11,7 @@ _UNKNOWN = "-"
 
 
 def report_tables(report: Report) -> RenderableType:
-    """A table of the structures, one of the seconds per stage, and a line about memory, as one thing to print."""
+    """A table of the structures, one of the seconds per stage, and what else a person wants to know; 80 columns."""
     lines = [f"Lesions: {report.lesions}. Peak memory: {report.peak_memory_mb:.0f} MB."]
     if report.message:
         lines.append(report.message)
@@ -25,7 +25,7 @@ def report_tables(report: Report) -> RenderableType:
 def _structures(report: Report) -> Table:
     table = Table(title=report.input)
     table.add_column("structure")
-    for column in ("volume (ml)", "largest diameter (mm)", "parts", "triangles", "watertight", "Dice"):
+    for column in ("volume ml", "diameter mm", "parts", "triangles", "watertight", "Dice"):
         table.add_column(column, justify="right")
     dice = report.dice or {}
     for name, structure in report.structures.items():

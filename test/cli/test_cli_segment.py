@@ -81,7 +81,7 @@ def test_without_json_a_table_for_people(
 ) -> None:
     assert main.run(["segment", str(small_ct / "ct.nii.gz"), "-o", str(tmp_path), "--models", str(small_models)]) == 0
     out = capsys.readouterr().out
-    assert "volume (ml)" in out and all(structure.name in out for structure in STRUCTURES) and "localize" in out
+    assert "volume ml" in out and all(structure.name in out for structure in STRUCTURES) and "localize" in out
 
 
 def test_no_liver_is_said_in_every_way(
