@@ -1,4 +1,4 @@
-"""Checkpoint to model bundle: `python -m liver_seg_ros.deploy.export --checkpoint .../checkpoint.pt --bundle models/...`.
+"""Checkpoint to model bundle: `python -m liver_seg_ros.deploy.export --checkpoint FILE --bundle models/<name>`.
 
 Scores measured elsewhere (`benchmarks/phantom_accuracy.py --json`) are put into the bundle with `--scores`.
 """
@@ -74,7 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m liver_seg_ros.deploy.export", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="a training's checkpoint.pt")
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write, e.g. models/segmenter")
-    parser.add_argument("--settings", type=Path, default=DEFAULT_SETTINGS, help="bundle settings per stage (%(default)s)")
+    parser.add_argument(
+        "--settings", type=Path, default=DEFAULT_SETTINGS, help="bundle settings per stage (%(default)s)"
+    )
     parser.add_argument("--scores", type=Path, default=None, help="JSON with scores measured on held-out cases")
     options = parser.parse_args(arguments)
     checkpoint = load_checkpoint(options.checkpoint)
@@ -90,8 +92,9 @@ def _trained_on(checkpoint: Checkpoint) -> str:
     data, seeds = checkpoint.recipe.data, checkpoint.recipe.data.training_seeds
     phases = ", ".join(f"{phase} {share:.0%}" for phase, share in data.phases.items())
     return (
-        f"Synthetic data only: {checkpoint.cases} phantoms of this package (seeds {seeds[0]} to {seeds[1] - 1}; contrast "
-        f"phases {phases}), {checkpoint.step} steps of {checkpoint.recipe.optimization.batch} patches. No patient's image."
+        f"Synthetic data only, no patient's image: {checkpoint.cases} phantoms of this package (seeds {seeds[0]} to "
+        f"{seeds[1] - 1}; contrast phases {phases}), {checkpoint.step} steps of {checkpoint.recipe.optimization.batch} "
+        "patches."
     )
 
 

@@ -9,6 +9,7 @@ it, so that a voxel's result does not depend on what else is in its window.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -61,10 +62,12 @@ class UNet3D(nn.Module):
         if len(widths) < 2 or min(widths) < 1:
             raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         if min(channels_in, classes, convolutions) < 1:
-            raise ValueError(f"channels_in, classes, convolutions must be positive: {channels_in, classes, convolutions}")
+            raise ValueError(
+                f"channels_in, classes, convolutions must be positive: {channels_in, classes, convolutions}"
+            )
         self.stem = _level(channels_in, widths[0], convolutions, stride=1)
-        self.down = nn.ModuleList(_level(a, b, convolutions, stride=2) for a, b in zip(widths, widths[1:], strict=False))
-        self.up = nn.ModuleList(UpBlock(b, a) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(_level(a, b, convolutions, stride=2) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(UpBlock(b, a) for a, b in pairwise(widths))
         self.head = nn.Conv3d(widths[0], classes, kernel_size=1)
 
     @property
@@ -74,8 +77,8 @@ class UNet3D(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
-        # While tracing for export the sizes are symbols, and the exported graph checks nothing.
-        if not torch.compiler.is_exporting() and not torch.jit.is_tracing():
+        # While exporting, sizes are symbols, and the exported graph checks nothing.
+        if not torch.compiler.is_exporting():
             check_size(image.shape[2:], self.size_multiple)
         maps = [self.stem(image)]  # (B, widths[0], D, H, W)
         for down in self.down:

@@ -1,1 +1,1 @@
-"""From phantoms to a checkpoint: recipes, cases, augmentation, loss and the training loop. Needs the extra `[train]`."""
+"""From phantoms to a checkpoint: recipes, cases, augmentation, loss, training loop. Needs the extra `[train]`."""

@@ -31,7 +31,7 @@ def augment(
     Returns:
         Image and labels of the same shapes, C-contiguous.
     """
-    axes = [axis for axis in range(3) if rng.random() < recipe.flip]
+    axes = tuple(axis for axis in range(3) if rng.random() < recipe.flip)
     image, labels = np.flip(image, axes), np.flip(labels, axes)
     image = image * np.float32(1 + _around_zero(rng, recipe.scale)) + np.float32(_around_zero(rng, recipe.shift_hu))
     if recipe.structure_shift_hu > 0:

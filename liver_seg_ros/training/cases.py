@@ -1,7 +1,8 @@
 """Training cases: phantoms brought to a network's spacing by the very function that inference uses, kept on disk.
 
-A case depends on its seed and the recipe's `stage` and `data` only. It is stored as `<folder>/<seed>.npz`; the folder is
-named after that part of the recipe, so that a changed recipe never meets cases made for another one.
+A case depends on its seed and on the recipe's `stage` and `data`. It is stored as `<folder>/<seed>.npz`; the folder is
+named after that part of the recipe, so that a changed recipe never meets cases made for another one. (It cannot know of
+a changed phantom: delete the cache then.)
 """
 
 from __future__ import annotations

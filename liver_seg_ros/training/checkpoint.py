@@ -61,6 +61,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return Checkpoint(**{**state, "recipe": recipe_from_dict(state["recipe"], str(path))})
     except FileNotFoundError as error:
-        raise InputError(f"there is no checkpoint {path}; train first: python -m liver_seg_ros.training.train") from error
+        raise InputError(
+            f"there is no checkpoint {path}; train first: python -m liver_seg_ros.training.train"
+        ) from error
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error

@@ -46,7 +46,7 @@ class DataRecipe:
     def __post_init__(self) -> None:
         _require(_numbers(self.spacing_mm, 3) and min(self.spacing_mm) > 0, "spacing_mm must be three lengths in mm")
         _require(_numbers(self.hu_window, 2) and self.hu_window[0] < self.hu_window[1], "hu_window must be [low, high]")
-        margin_ok = self.margin_mm is None or _numbers((self.margin_mm,), 1) and self.margin_mm >= 0
+        margin_ok = self.margin_mm is None or (_numbers((self.margin_mm,), 1) and self.margin_mm >= 0)
         _require(margin_ok, "margin_mm must be a length in mm or null")
         _require(_shares(self.phases, PHASES), f"phases must give a positive share to some of {', '.join(PHASES)}")
         for name in ("training_seeds", "validation_seeds"):
@@ -120,7 +120,7 @@ class OptimizationRecipe:
             _require(_numbers((getattr(self, name),), 1) and getattr(self, name) >= 0, f"{name} must be 0 or more")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}")
         names = tuple(structure.name for structure in STRUCTURES)
-        focus_ok = not self.focus or _shares(self.focus, names) and sum(self.focus.values()) <= 1
+        focus_ok = not self.focus or (_shares(self.focus, names) and sum(self.focus.values()) <= 1)
         _require(focus_ok, f"focus must give shares, together at most 1, to some of {', '.join(names)}")
         _require(_integers((self.seed,), 1) and self.seed >= 0, "seed must be 0 or more")
 

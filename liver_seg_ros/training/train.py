@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> None:
     """The command. Raises `InputError` where the recipe is at fault or cases are missing."""
     parser = argparse.ArgumentParser(prog="python -m liver_seg_ros.training.train", description=__doc__)
     parser.add_argument("--recipe", type=Path, required=True, help="config/training/<name>.yaml")
-    parser.add_argument("--output", type=Path, required=True, help="folder of checkpoint.pt, e.g. build/training/segmenter")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of checkpoint.pt, e.g. build/training/segmenter"
+    )
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="where cases are kept (%(default)s)")
     parser.add_argument("--max-minutes", type=float, default=math.inf, help="end after this time, schedule included")
     parser.add_argument("--threads", type=int, default=None, help="CPU threads (default: all cores)")

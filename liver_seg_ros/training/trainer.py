@@ -90,7 +90,7 @@ class Trainer:
         self._network.train()
         loss = self._loss(batch)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), max_norm=5.0)
         self._optimizer.step()
         return float(loss.item())
@@ -140,10 +140,11 @@ class Trainer:
         return max(self._step / self._plan.steps, self._seconds / self._max_seconds)
 
     def _report(self, loss: float) -> None:
+        per_step, done = self._seconds / self._step, 100 * min(1.0, self._done())
         _log.info(
             "step %d: loss %.4f, %.0f %% done, %.0f s, %.2f s per step, %d cases",
-            self._step, loss, 100 * min(1, self._done()), self._seconds, self._seconds / self._step, len(self._training),
-        )  # fmt: skip
+            *(self._step, loss, done, self._seconds, per_step, len(self._training)),
+        )
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         if asdict(checkpoint.recipe) != asdict(self._recipe):
