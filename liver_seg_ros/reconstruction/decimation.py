@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from liver_seg_ros.reconstruction.surfaces import Surface
 from liver_seg_ros.reconstruction.triangles import (
+    area_vectors,
     defect_vertices,
     parts_of_vertices,
     restore_volume,
@@ -83,7 +84,10 @@ def _decimate_part(part: Surface, target: int) -> Surface:
         return part
     volume_mm3 = signed_volumes(part.vertices_mm, part.triangles).sum(keepdims=True)
     one_group = np.zeros(len(current.vertices_mm), np.intp)
-    return Surface(restore_volume(current.vertices_mm, current.triangles, one_group, volume_mm3), current.triangles)
+    area_mm2 = np.linalg.norm(area_vectors(current.vertices_mm, current.triangles), axis=1).sum()
+    quarter_radius_mm = float(volume_mm3[0] / area_mm2) / 2  # of a tube
+    restored = restore_volume(current.vertices_mm, current.triangles, one_group, volume_mm3, quarter_radius_mm)
+    return Surface(restored, current.triangles)
 
 
 def _collapse(part: Surface, goal: int) -> Surface | None:

@@ -26,7 +26,8 @@ def defect_vertices(triangles: Triangles, vertex_count: int) -> NDArray[np.int64
     doubled = edges[1:] == edges[:-1]
     if not doubled.any() and np.array_equal(edges, opposite):
         return np.empty(0, np.int64)
-    bad = np.concatenate([edges[1:][doubled], np.setxor1d(edges, opposite)])
+    found = opposite[np.searchsorted(opposite, edges).clip(max=len(edges) - 1)]
+    bad = np.concatenate([edges[1:][doubled], edges[found != edges]])
     return np.unique(np.concatenate([bad // vertex_count, bad % vertex_count]))
 
 
@@ -67,7 +68,11 @@ def vertex_normals(vertices: Vertices, triangles: Triangles) -> NDArray[np.float
 
 
 def restore_volume(
-    vertices: Vertices, triangles: Triangles, group: NDArray[np.integer], volume_mm3: NDArray[np.float64]
+    vertices: Vertices,
+    triangles: Triangles,
+    group: NDArray[np.integer],
+    volume_mm3: NDArray[np.float64],
+    limit_mm: float,
 ) -> NDArray[np.float64]:
     """The mesh moved along its normals so that each group of its vertices encloses the volume it should.
 
@@ -77,16 +82,20 @@ def restore_volume(
     Args:
         group: `(V,)` index into `volume_mm3`; the vertices of one triangle share it.
         volume_mm3: `(G,)` volume that each group is to enclose.
+        limit_mm: no vertex is moved further; a surface that has all but vanished cannot be blown up again.
 
     Returns:
         `(V, 3)` float64 vertices.
     """
     moved = vertices.astype(np.float64)
     group_of_triangle = group[triangles[:, 0]]
+    offset_mm = np.zeros(len(volume_mm3))
     for _ in range(3):
         area = np.linalg.norm(area_vectors(moved, triangles), axis=1)
         areas = np.bincount(group_of_triangle, area, minlength=len(volume_mm3))
         volumes = np.bincount(group_of_triangle, signed_volumes(moved, triangles), minlength=len(volume_mm3))
-        offset_mm = np.divide(volume_mm3 - volumes, areas, out=np.zeros(len(volume_mm3)), where=areas > 0)
-        moved += offset_mm[group, None] * vertex_normals(moved, triangles)
+        missing_mm = np.divide(volume_mm3 - volumes, areas, out=np.zeros(len(volume_mm3)), where=areas > 0)
+        step_mm = (offset_mm + missing_mm).clip(-limit_mm, limit_mm) - offset_mm
+        offset_mm += step_mm
+        moved += step_mm[group, None] * vertex_normals(moved, triangles)
     return moved

@@ -1,0 +1,1 @@
+"""Pictures for reports and documents: surfaces in 3D, labels over slices. Needs no display."""
