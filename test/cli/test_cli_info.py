@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from liver_seg_ros import __version__
@@ -57,3 +59,12 @@ def test_for_people_one_fact_per_line(small_ct: Path, small_models: Path, capsys
     assert main.run(["info", str(small_ct / "ct.nii.gz"), "--models", str(small_models)]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "size: 64 x 56 x 40" in lines and "hu_min: -1000" in lines and "orientation: LPS" in lines
+
+
+def test_zeros_are_no_labels(
+    write_nifti: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file of zeros could be an empty label file; who asks about it wants to hear that it is empty."""
+    write_nifti(tmp_path / "zeros.nii.gz", np.zeros((40, 56, 64), np.int16))
+    assert main.run(["info", str(tmp_path / "zeros.nii.gz")]) == 2
+    assert "all voxels are 0" in capsys.readouterr().err
