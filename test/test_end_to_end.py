@@ -17,6 +17,8 @@ from liver_seg_ros.inference.model_folders import find_models_dir
 
 HELD_OUT_SEED = 9_002
 
+pytestmark = pytest.mark.timeout(900)  # several processes each, on a machine that may be busy
+
 
 @pytest.fixture(scope="module")
 def shipped_models() -> None:
@@ -30,7 +32,7 @@ def shipped_models() -> None:
 def _liver_seg(*arguments: object, exit_code: int = 0) -> dict:
     """Run the command in a process of its own; its JSON answer."""
     command = [sys.executable, "-m", "liver_seg_ros.cli.main", *map(str, arguments), "--json"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert result.returncode == exit_code, result.stderr
     return json.loads(result.stdout)
 
