@@ -24,7 +24,9 @@ def contact_sheet(
     columns: int = 4,
     view: View = "axial",
 ) -> None:
-    """Write a PNG with one slice per volume, all at one scale, through its largest tumor or else its liver.
+    """Write a PNG with one slice per volume, through its largest tumor or else its liver.
+
+    Slices are at one scale; those too large for their tile are shrunk to fit.
 
     Args:
         volumes_and_labels: taken one at a time, so that a generator keeps only one volume in memory; without labels

@@ -40,9 +40,10 @@ def save_png(picture: Image.Image, path: str | Path) -> None:
     beside = path.with_name(f".partial-{uuid4().hex[:8]}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(beside, "PNG", optimize=True)
+        picture.save(beside, "PNG")
         beside.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot write here ({error.strerror}). Give another folder.") from error
+        raise InputError(f"{path}: cannot write here ({error.strerror or error}). Give another folder.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        if beside.parent.is_dir():
+            beside.unlink(missing_ok=True)

@@ -1,0 +1,99 @@
+"""Decimation: within the budget, closed, nothing lost."""
+
+from __future__ import annotations
+
+import logging
+
+import fast_simplification
+import numpy as np
+import pytest
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import LIVER, VESSEL
+from liver_seg_ros.reconstruction.decimation import decimate
+from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.reconstruction.surfaces import Surface, extract_surface
+from liver_seg_ros.reconstruction.triangles import is_watertight, parts_of_vertices, signed_volumes
+from liver_seg_ros.volume import LabelVolume
+
+
+def volume_mm3(surface: Surface) -> float:
+    return float(signed_volumes(surface.vertices_mm, surface.triangles).sum())
+
+
+def is_closed(surface: Surface) -> bool:
+    return is_watertight(surface.triangles, len(surface.vertices_mm))
+
+
+def part_count(surface: Surface) -> int:
+    return parts_of_vertices(surface.triangles, len(surface.vertices_mm))[0]
+
+
+def surface_of(array, structure, spacing_mm=(1.0, 1.0, 1.0)) -> Surface:
+    labels = LabelVolume(array * np.uint8(structure.value), Geometry(array.shape[::-1], spacing_mm))
+    return extract_surface(structure_mask(labels, structure))
+
+
+@pytest.fixture(scope="module")
+def thin_net() -> Surface:
+    """60 straight vessels two voxels wide, crossing each other at random: hard to decimate without pinching."""
+    random = np.random.default_rng(5)
+    array = np.zeros((90, 100, 110), np.uint8)
+    for _ in range(60):
+        a, b = random.uniform(4, 86, (2, 3))
+        steps = np.round(np.linspace(a, b, 400)).astype(int)
+        for dk, dj, di in np.ndindex(2, 2, 2):
+            array[steps[:, 0] + dk, steps[:, 1] + dj, steps[:, 2] + di] = 1
+    return surface_of(array, VESSEL, (0.8, 0.8, 1.0))
+
+
+@pytest.mark.parametrize("budget", [20_000, 2_000, 300])
+def test_a_ball_keeps_budget_volume_and_shape(budget):
+    k, j, i = np.indices((64, 64, 64))
+    surface = surface_of(((k - 32) ** 2 + (j - 32) ** 2 + (i - 32) ** 2 <= 28**2).astype(np.uint8), LIVER)
+    smaller = decimate(surface, budget)
+    assert 0.9 * min(budget, len(surface.triangles)) <= len(smaller.triangles) <= budget
+    assert is_closed(smaller)
+    assert volume_mm3(smaller) == pytest.approx(volume_mm3(surface), rel=0.002)
+    center = surface.vertices_mm.mean(axis=0)
+    radii = np.linalg.norm(smaller.vertices_mm - center, axis=1)
+    assert abs(radii - 28).max() < 1.0
+
+
+def test_thin_vessels_stay_closed_where_fast_simplification_alone_breaks_them(thin_net):
+    budget = len(thin_net.triangles) // 5
+    points, triangles = fast_simplification.simplify(thin_net.vertices_mm, thin_net.triangles, target_count=budget)
+    assert not is_watertight(triangles, len(points)), "the case is too easy to show anything"
+
+    smaller = decimate(thin_net, budget)
+    assert len(smaller.triangles) <= budget
+    assert is_closed(smaller)
+    assert part_count(smaller) == part_count(thin_net)
+    assert volume_mm3(smaller) == pytest.approx(volume_mm3(thin_net), rel=0.01)
+
+
+def test_specks_beside_a_large_part_survive():
+    k, j, i = np.indices((60, 60, 60))
+    array = ((k - 28) ** 2 + (j - 28) ** 2 + (i - 28) ** 2 <= 22**2).astype(np.uint8)
+    array[1:58:8, 57, 57] = 1
+    surface = surface_of(array, VESSEL)
+    smaller = decimate(surface, 600)
+    assert len(smaller.triangles) <= 600
+    assert is_closed(smaller)
+    assert part_count(smaller) == part_count(surface) == 9
+
+
+def test_a_budget_that_closed_surfaces_cannot_meet_is_exceeded_with_a_warning(caplog):
+    array = np.zeros((40, 40, 40), np.uint8)
+    array[::4, ::4, ::4] = 1  # 1000 single voxels, 8 triangles each
+    surface = surface_of(array, VESSEL)
+    with caplog.at_level(logging.WARNING):
+        smaller = decimate(surface, 500)
+    assert part_count(smaller) == 1000
+    assert is_closed(smaller)
+    assert "instead of 500" in caplog.text
+
+
+def test_a_surface_within_the_budget_is_left_alone():
+    surface = surface_of(np.ones((5, 5, 5), np.uint8), LIVER)
+    assert decimate(surface, len(surface.triangles)) is surface

@@ -1,0 +1,153 @@
+"""Surfaces: closed, outward, where the voxels are, and of their volume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR, VESSEL
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.triangles import area_vectors, is_watertight, parts_of_vertices, signed_volumes
+from liver_seg_ros.volume import LabelVolume
+
+GRID = Geometry((64, 64, 64))
+
+
+def ball(center, radius):
+    return lambda points: np.linalg.norm(points - center, axis=-1) <= radius
+
+
+def mesh_of(labels, structure) -> Mesh:
+    mask = structure_mask(labels, structure)
+    return surface_to_mesh(extract_surface(mask), mask)
+
+
+def volume_mm3(mesh) -> float:
+    # About its own center, because float32 coordinates far from zero would cost digits.
+    return float(signed_volumes(mesh.vertices_mm - mesh.vertices_mm.mean(axis=0), mesh.triangles).sum())
+
+
+def part_count(mesh) -> int:
+    return parts_of_vertices(mesh.triangles, len(mesh.vertices_mm))[0]
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.name)
+def test_a_ball_has_its_volume_place_and_roundness_on_an_oblique_anisotropic_grid(painted, oblique, structure):
+    center = oblique.index_to_lps((31.3, 32.4, 19.8))
+    mesh = mesh_of(painted(oblique, (structure.value, ball(center, 18.0))), structure)
+
+    assert is_watertight(mesh.triangles, len(mesh.vertices_mm))
+    assert volume_mm3(mesh) == pytest.approx(4 / 3 * np.pi * 18.0**3, rel=0.01)
+    radii = np.linalg.norm(mesh.vertices_mm - center, axis=1)
+    assert abs(radii - 18.0).max() < 0.7  # under half of the largest spacing
+    assert np.sqrt(((radii - 18.0) ** 2).mean()) < 0.2
+    outward = (mesh.vertices_mm - center) / radii[:, None]
+    assert np.einsum("vi,vi->v", outward, mesh.normals).min() > 0.85
+    assert np.linalg.norm(mesh.normals, axis=1) == pytest.approx(1.0, abs=1e-5)
+    centroids = mesh.vertices_mm[mesh.triangles].mean(axis=1) - center
+    assert (np.einsum("ti,ti->t", area_vectors(mesh.vertices_mm, mesh.triangles), centroids) > 0).mean() > 0.999
+
+
+def test_a_box_has_its_volume_and_faces(painted):
+    def inside(points):
+        return np.all((points > [9.5, 14.5, 19.5]) & (points < [39.5, 44.5, 34.5]), axis=-1)
+
+    mesh = mesh_of(painted(GRID, (LIVER.value, inside)), LIVER)
+    assert volume_mm3(mesh) == pytest.approx(30 * 30 * 15, rel=0.01)
+    assert mesh.vertices_mm.min(axis=0) == pytest.approx([9.5, 14.5, 19.5], abs=0.25)
+    assert mesh.vertices_mm.max(axis=0) == pytest.approx([39.5, 44.5, 34.5], abs=0.25)
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.0, 0.0), (0.3, 0.2, 1.0), (1.0, -1.0, 0.5)])
+def test_a_tube_two_voxels_wide_stays_one_piece_and_keeps_its_volume(painted, direction):
+    axis = np.array(direction) / np.linalg.norm(direction)
+    middle = np.array([32.2, 31.7, 32.4])
+
+    def inside(points):
+        along = (points - middle) @ axis
+        return (np.linalg.norm(points - middle - along[..., None] * axis, axis=-1) <= 1.0) & (abs(along) < 22)
+
+    labels = painted(GRID, (VESSEL.value, inside))
+    mesh = mesh_of(labels, VESSEL)
+    assert part_count(mesh) == 1
+    assert is_watertight(mesh.triangles, len(mesh.vertices_mm))
+    assert volume_mm3(mesh) == pytest.approx(np.count_nonzero(labels.array), rel=0.02)
+    ends = mesh.vertices_mm @ axis
+    assert np.ptp(ends) > 42  # it did not shrink from its ends
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.name)
+def test_what_touches_every_border_is_closed_there(structure):
+    labels = LabelVolume(np.full((12, 10, 14), structure.value, np.uint8), Geometry((14, 10, 12), (1.0, 1.0, 2.0)))
+    mesh = mesh_of(labels, structure)
+    assert is_watertight(mesh.triangles, len(mesh.vertices_mm))
+    assert volume_mm3(mesh) == pytest.approx(14 * 10 * 24, rel=0.02)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.name)
+def test_one_voxel_beside_a_large_part_is_not_lost(painted, structure):
+    labels = painted(GRID, (structure.value, ball((25, 25, 25), 12)), (structure.value, ball((50, 50, 50), 0.5)))
+    mesh = mesh_of(labels, structure)
+    assert part_count(mesh) == 2
+    near = np.linalg.norm(mesh.vertices_mm - [50, 50, 50], axis=1) < 2
+    assert near.sum() == 6
+    assert mesh.vertices_mm[near].mean(axis=0) == pytest.approx([50, 50, 50], abs=1e-3)
+
+
+def test_enclosed_holes_have_no_surface(painted):
+    labels = painted(GRID, (TUMOR.value, ball((30, 30, 30), 14)), (LIVER.value, ball((30, 30, 30), 5)))
+    mesh = mesh_of(labels, TUMOR)
+    assert part_count(mesh) == 1
+    assert volume_mm3(mesh) == pytest.approx(4 / 3 * np.pi * 14**3, rel=0.02)
+
+
+def test_the_liver_is_the_organ_with_tumor_and_inner_vessel_but_without_the_trunk_outside(painted):
+    def trunk(points):  # a tube along x, from the middle of the liver out to beyond its surface
+        return (np.linalg.norm(points[..., 1:] - [32, 32], axis=-1) <= 3) & (points[..., 0] > 32)
+
+    whole = (LIVER.value, ball((28, 32, 32), 20))
+    labels = painted(GRID, whole, (TUMOR.value, ball((20, 32, 32), 6)), (VESSEL.value, trunk))
+    organ = structure_mask(painted(GRID, whole), LIVER).array.sum()
+    mask = structure_mask(labels, LIVER)
+    assert mask.array.sum() == pytest.approx(organ, rel=0.005)
+    mesh = mesh_of(labels, LIVER)
+    assert part_count(mesh) == 1  # no inner surfaces
+    assert mesh.vertices_mm[:, 0].max() < 28 + 20 + 2
+
+
+def test_a_structure_without_voxels_has_no_mask():
+    labels = LabelVolume(np.zeros((4, 5, 6), np.uint8), Geometry((6, 5, 4)))
+    assert all(structure_mask(labels, structure) is None for structure in STRUCTURES)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(arrays(np.uint8, (5, 6, 7), elements=st.integers(0, 3)))
+def test_any_labels_give_closed_outward_surfaces_of_bounded_size(array):
+    labels = LabelVolume(array, Geometry((7, 6, 5), (0.7, 0.7, 3.0)))
+    for structure in STRUCTURES:
+        if structure_mask(labels, structure) is None:
+            continue
+        mesh = mesh_of(labels, structure)
+        assert is_watertight(mesh.triangles, len(mesh.vertices_mm))
+        assert np.isfinite(mesh.vertices_mm).all()
+        assert 0 < volume_mm3(mesh) < 1.5 * 7 * 6 * 5 * labels.geometry.voxel_volume_mm3
+
+
+def test_real_vessels_in_thick_slices_keep_parts_and_volume(shared_data):
+    from liver_seg_ros.files.volumes import read_labels
+
+    path = shared_data / "liver_masks_fullres" / "crlm_ct_1094.nii.gz"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    read = read_labels(path)
+    labels = LabelVolume((read.array > 0).astype(np.uint8) * np.uint8(VESSEL.value), read.geometry)
+    mask = structure_mask(labels, VESSEL)
+    mesh = surface_to_mesh(extract_surface(mask), mask)
+    assert is_watertight(mesh.triangles, len(mesh.vertices_mm))
+    assert volume_mm3(mesh) == pytest.approx(mask.array.sum() * labels.geometry.voxel_volume_mm3, rel=0.02)

@@ -1,0 +1,48 @@
+"""Closedness and volume of meshes whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from liver_seg_ros.reconstruction.triangles import defect_vertices, is_watertight, restore_volume, signed_volumes
+
+CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
+TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], np.int32)
+
+
+def test_a_tetrahedron_is_closed_and_outward():
+    assert is_watertight(TETRAHEDRON, 4)
+    assert signed_volumes(CORNERS, TETRAHEDRON).sum() == pytest.approx(1 / 6)
+
+
+def test_a_missing_triangle_is_found_at_its_corners():
+    assert defect_vertices(TETRAHEDRON[1:], 4).tolist() == [0, 1, 2]
+
+
+def test_a_flipped_triangle_is_a_defect():
+    flipped = TETRAHEDRON.copy()
+    flipped[0] = flipped[0, ::-1]
+    assert not is_watertight(flipped, 4)
+
+
+def test_an_edge_of_four_triangles_is_a_defect():
+    # A second tetrahedron on the edge 0-1, with corners 4 and 5.
+    second = np.array([0, 1, 4, 5], np.int32)[TETRAHEDRON]
+    assert set(defect_vertices(np.concatenate([TETRAHEDRON, second]), 6)) == {0, 1}
+
+
+def test_no_triangles_are_not_watertight():
+    assert not is_watertight(np.empty((0, 3), np.int32), 0)
+
+
+def test_each_group_gets_its_own_volume_back_within_the_limit():
+    vertices = np.concatenate([CORNERS * 10, CORNERS * 4 + 50])
+    triangles = np.concatenate([TETRAHEDRON, TETRAHEDRON + 4])
+    group = np.repeat([0, 1], 4)
+    target = np.array([175.0, 10.0])
+    moved = restore_volume(vertices, triangles, group, target, limit_mm=2.0)
+    volumes = np.bincount(group[triangles[:, 0]], signed_volumes(moved, triangles))
+    assert volumes == pytest.approx(target, rel=0.02)
+    held = restore_volume(vertices, triangles, group, target * 100, limit_mm=0.1)
+    assert np.linalg.norm(held - vertices, axis=1).max() == pytest.approx(0.1, rel=1e-3)
