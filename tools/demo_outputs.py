@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
-from liver_seg_ros.rendering.overlay import render_overlay
-from liver_seg_ros.rendering.scene import render_scene
 from numpy.typing import NDArray
 
 from liver_seg_ros.files.meshes import write_mesh
@@ -19,6 +17,8 @@ from liver_seg_ros.geometry import MM_PER_M, Geometry
 from liver_seg_ros.labels import STRUCTURES, structure_by_name
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.measurements import StructureMeasurement
+from liver_seg_ros.rendering.overlay import render_overlay
+from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import Report, build_report, write_report
 from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume, Volume

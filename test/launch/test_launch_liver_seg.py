@@ -10,11 +10,10 @@ pytest.importorskip("launch.actions", reason="launch is not on PyPI; this runs w
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI; this runs where ROS 2 is installed")
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.utilities import perform_substitutions
-
-from launch import LaunchContext
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "liver_seg.launch.py"
 
