@@ -29,6 +29,7 @@ from rich.console import Console
 from liver_seg_ros.cli.console import progress_bars
 from liver_seg_ros.cli.tables import report_tables
 from liver_seg_ros.cli.truth import known_synthetic
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_labels
 from liver_seg_ros.progress import Progress
 
@@ -64,6 +65,9 @@ def main() -> int:
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code
+    except InputError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT

@@ -53,8 +53,8 @@ class Arrived:
                 volume_ml=entry["volume_ml"],
                 largest_diameter_mm=entry["largest_diameter_mm"],
                 count=entry["count"],
-                triangles=entry.get("triangles", 0),
-                watertight=entry.get("watertight", False),
+                triangles=entry.get("triangles"),
+                watertight=entry.get("watertight"),
             )
             for entry in self.facts["structures"]
         ]
@@ -85,7 +85,7 @@ def write_outputs(
         render_scene(arrived.meshes, folder / "scene.png")
     render_overlay(arrived.ct, arrived.labels, folder / "overlay.png")
     report = build_report(
-        input=source,
+        source=source,
         uid=arrived.facts["uid"],
         geometry=arrived.labels.geometry,
         measurements=arrived.measurements,
