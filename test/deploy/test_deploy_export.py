@@ -1,0 +1,112 @@
+"""Export: what ONNX Runtime computes is what PyTorch computes, and the bundle says what was trained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy])")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
+
+from liver_seg_ros.deploy.export import export_bundle  # noqa: E402  after the skips
+from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx  # noqa: E402
+from liver_seg_ros.errors import InputError  # noqa: E402
+from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
+from liver_seg_ros.inference.runtimes.registry import create_runtime  # noqa: E402
+from liver_seg_ros.networks.unet3d import UNet3D  # noqa: E402
+from liver_seg_ros.training.checkpoint import Checkpoint, build_network, save_checkpoint  # noqa: E402
+from liver_seg_ros.training.recipe import read_recipe  # noqa: E402
+
+CONFIG = Path(__file__).parents[2] / "config" / "training"
+SETTINGS: dict[str, Any] = {
+    "name": "tiny",
+    "version": "0.0.1",
+    "patch": (16, 16, 16),
+    "overlap": 0.25,
+    "min_volume_mm3": {"tumor": 30},
+    "margin_mm": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    """A network that has seen a few images, so that its batch norms have statistics of their own to fold."""
+    torch.manual_seed(0)
+    recipe = read_recipe(CONFIG / "segmenter.yaml")
+    recipe = replace(recipe, network={"name": "unet3d", "widths": [4, 6, 8]})
+    network = build_network(recipe).train()
+    for _ in range(3):
+        network(torch.randn(2, 1, 16, 16, 16) * 2 + 0.5)
+    return Checkpoint(recipe, network.state_dict(), {}, step=3, seconds=1.0, cases=7, scores={"liver": 0.5})
+
+
+@pytest.fixture(scope="module")
+def bundle_folder(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    export_bundle(checkpoint, folder, SETTINGS, {"held_out": {"liver": 0.4}})
+    return folder
+
+
+def test_the_runtime_computes_what_the_network_computes(checkpoint: Checkpoint, bundle_folder: Path) -> None:
+    runtime = create_runtime("auto", load_bundle(bundle_folder))
+    network = checkpoint.network()
+    for shape in ((1, 1, 16, 16, 16), (1, 1, 8, 20, 12), (1, 1, 4, 4, 28)):
+        image = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(image)).numpy()
+        assert np.abs(runtime.run(image) - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_the_model_is_one_file_with_norms_folded(bundle_folder: Path) -> None:
+    model = onnx.load(bundle_folder / "model.onnx")
+    operators = {node.op_type for node in model.graph.node}
+    assert "Conv" in operators
+    assert "BatchNormalization" not in operators
+    assert model.opset_import[0].version >= 17
+    assert all(tensor.data_location == onnx.TensorProto.DEFAULT for tensor in model.graph.initializer)
+
+
+def test_the_bundle_says_what_was_trained(bundle_folder: Path) -> None:
+    spec = load_bundle(bundle_folder).spec
+    assert (spec.stage, spec.input.divisor) == ("segment", 4)
+    assert spec.input.spacing_mm == (1.5, 1.5, 1.5)
+    assert spec.scores == {"validation_dice": {"liver": 0.5}, "held_out": {"liver": 0.4}}
+    card = (bundle_folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Synthetic data only" in card
+    assert "7 phantoms" in card
+    assert "not for clinical use" in card
+
+
+def test_an_export_that_computes_something_else_is_refused() -> None:
+    network = UNet3D(widths=(4, 6)).eval()
+    with pytest.raises(ExportError, match="ONNX Runtime differs from PyTorch"):
+        export_onnx(network, 2, tolerance=-1.0)
+
+
+def test_a_missing_setting_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != "overlap"}
+    with pytest.raises(InputError, match="the bundle's settings lack 'overlap'"):
+        export_bundle(checkpoint, tmp_path / "tiny", settings)
+
+
+def test_the_command_refuses_bad_input_with_one_line(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    saved = tmp_path / "checkpoint.pt"
+    save_checkpoint(saved, checkpoint)
+    (tmp_path / "settings.yaml").write_text("localize: {}\n", encoding="utf-8")
+    for checkpoint_path, message in (
+        (tmp_path / "none.pt", "there is no checkpoint"),
+        (saved, "no settings for stage"),
+    ):
+        command = [sys.executable, "-m", "liver_seg_ros.deploy.export", "--checkpoint", str(checkpoint_path)]
+        command += ["--bundle", str(tmp_path / "out"), "--settings", str(tmp_path / "settings.yaml")]
+        failed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert failed.returncode == 2
+        assert failed.stderr.startswith("error: ")
+        assert message in failed.stderr

@@ -1,0 +1,69 @@
+"""Cases: a seed is a case, on the network's grid, around the liver, and safe on disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Box
+from liver_seg_ros.training.cases import case_folder, case_path, make_case, read_case, write_case
+from liver_seg_ros.training.recipe import Recipe
+
+
+@pytest.fixture
+def coarse(recipe: Recipe) -> Recipe:
+    """A recipe whose phantoms are quick to make: the localizer's, at its spacing."""
+    data = replace(recipe.data, spacing_mm=(4.0, 4.0, 4.0), margin_mm=None)
+    return replace(recipe, stage="localize", data=data)
+
+
+def test_a_seed_is_a_case(coarse: Recipe) -> None:
+    one, again, other = (make_case(seed, coarse) for seed in (5, 5, 6))
+    assert np.array_equal(one.image, again.image)
+    assert np.array_equal(one.labels, again.labels)
+    assert one.image.shape != other.image.shape or not np.array_equal(one.image, other.image)
+
+
+def test_the_localizer_sees_one_whole_organ_of_plausible_size(coarse: Recipe) -> None:
+    case = make_case(5, coarse)
+    assert case.image.dtype == np.int16
+    assert case.image.shape == case.labels.shape
+    assert set(np.unique(case.labels)) == {0, 1}
+    liver_ml = np.count_nonzero(case.labels) * 4.0**3 / 1000
+    assert 500 < liver_ml < 4000
+    assert case.image.min() < -900  # air around the patient
+    assert 0 < np.median(case.image[case.labels == 1]) < 200
+
+
+def test_the_segmenter_sees_the_liver_and_the_margin_around_it(recipe: Recipe) -> None:
+    case = make_case(5, recipe)
+    assert set(np.unique(case.labels)) == {0, 1, 2, 3}
+    box = Box.around(case.labels)
+    assert box is not None
+    voxels = recipe.data.margin_mm / 3.0  # type: ignore[operator]
+    margins = np.concatenate([box.start, np.array(case.labels.shape[::-1]) - box.stop])
+    assert np.abs(margins - voxels).max() <= 1.5
+    tissue, vessel = (np.median(case.image[case.labels == value]) for value in (1, 3))
+    assert vessel > tissue + 10  # portal-venous phase: image and labels lie on each other
+
+
+def test_the_cache_tells_recipes_apart(recipe: Recipe, coarse: Recipe, tmp_path: Path) -> None:
+    longer = replace(recipe, data=replace(recipe.data, training_seeds=(0, 2), hu_window=(-50.0, 200.0)))
+    assert case_folder(tmp_path, recipe) == case_folder(tmp_path, longer)
+    assert case_folder(tmp_path, recipe) != case_folder(tmp_path, coarse)
+    wider = replace(recipe, data=replace(recipe.data, margin_mm=30))
+    assert case_folder(tmp_path, recipe) != case_folder(tmp_path, wider)
+
+
+def test_a_damaged_case_is_named(folder: Path) -> None:
+    path = case_path(folder, 1)
+    case = read_case(path)
+    write_case(path, case)
+    assert np.array_equal(read_case(path).image, case.image)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"cannot read the training case .*00001.npz.*delete it"):
+        read_case(path)

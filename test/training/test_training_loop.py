@@ -1,0 +1,95 @@
+"""The loop: it learns, a killed training goes on as if nothing had been, and time shortens its schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
+from liver_seg_ros.training.phantom_dataset import PhantomDataset
+from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, learning_rate_factor
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums over several threads come in any order: with one, equal trainings are equal to the bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def train(recipe: Recipe, folder: Path, output: Path, max_minutes: float = float("inf")) -> Checkpoint:
+    dataset = PhantomDataset(folder, range(3), recipe)
+    output.mkdir(exist_ok=True)
+    return Trainer(recipe, output, dataset, dataset.cases, max_minutes).run()
+
+
+def steps(recipe: Recipe, count: int) -> Recipe:
+    return replace(recipe, optimization=replace(recipe.optimization, steps=count))
+
+
+def test_it_learns_to_tell_the_structures_apart(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    scores = train(steps(recipe, 120), folder, tmp_path / "out").scores
+    assert scores["liver"] > 0.9
+    assert scores["tumor"] > 0.7
+    assert scores["vessel"] > 0.6
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_been(
+    recipe: Recipe, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(recipe, folder, tmp_path / "whole")
+    batch, drawn = PhantomDataset.batch, []
+
+    def killed_at_the_fifth_step(self: PhantomDataset, rng: object) -> object:
+        drawn.append(rng)
+        if len(drawn) == 5:
+            raise KeyboardInterrupt
+        return batch(self, rng)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PhantomDataset, "batch", killed_at_the_fifth_step)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, folder, tmp_path / "killed")
+    assert load_checkpoint(tmp_path / "killed" / CHECKPOINT).step == 3
+    resumed = train(recipe, folder, tmp_path / "killed")
+    assert resumed.step == whole.step == 6
+    for name, weights in whole.weights.items():
+        assert torch.equal(weights, resumed.weights[name]), name
+
+
+def test_another_recipe_does_not_continue_a_training(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    train(steps(recipe, 1), folder, tmp_path / "out")
+    with pytest.raises(InputError, match=r"trained by another recipe; choose another --output"):
+        train(steps(recipe, 2), folder, tmp_path / "out")
+
+
+def test_time_ends_a_training_with_its_schedule(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    checkpoint = train(steps(recipe, 100_000), folder, tmp_path / "out", max_minutes=1 / 60)
+    assert 1 < checkpoint.step < 1000
+    assert 1 <= checkpoint.seconds < 10
+    assert checkpoint.optimizer["param_groups"][0]["lr"] < 0.2 * recipe.optimization.learning_rate
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    factors = [learning_rate_factor(done / 100) for done in range(101)]
+    assert factors[0] > 0
+    assert max(factors) == pytest.approx(factors[5]) == pytest.approx(1)
+    assert factors[:6] == sorted(factors[:6])
+    assert factors[5:] == sorted(factors[5:], reverse=True)
+    assert factors[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_missing_or_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no checkpoint .*train first"):
+        load_checkpoint(tmp_path / CHECKPOINT)
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(InputError, match="is not a readable checkpoint"):
+        load_checkpoint(tmp_path / CHECKPOINT)

@@ -1,0 +1,63 @@
+"""Recipes: the shipped ones are valid, and every mistake is named with its file and field."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.training.checkpoint import build_network
+from liver_seg_ros.training.recipe import read_recipe, recipe_from_dict
+
+RECIPES = Path(__file__).parents[2] / "config" / "training"
+
+
+@pytest.mark.parametrize("name", ["localizer", "segmenter"])
+def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str) -> None:
+    recipe = read_recipe(RECIPES / f"{name}.yaml")
+    network = build_network(recipe)
+    assert all(edge % network.size_multiple == 0 for edge in recipe.optimization.patch)
+    assert recipe_from_dict(asdict(recipe), "itself") == recipe
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        (None, "stage", "both", "stage must be one of localize, segment"),
+        (None, "optimisation", {}, "unknown fields optimisation; known are stage, network"),
+        ("data", "spacing_mm", [1.5, 1.5], "data: spacing_mm must be three lengths in mm"),
+        ("data", "spacing_mm", [1.5, 1.5, 0], "data: spacing_mm must be three lengths in mm"),
+        ("data", "hu_window", [250, -100], r"data: hu_window must be \[low, high\]"),
+        ("data", "margin_mm", "wide", "data: margin_mm must be a length in mm or null"),
+        ("data", "phases", {"venous": 1}, "data: phases must give a positive share to some of none, arterial"),
+        ("data", "training_seeds", [0, 10001], "data: training_seeds must be .* at most 9000"),
+        ("data", "validation_seeds", [0, 4], "data: training_seeds and validation_seeds overlap"),
+        ("optimization", "batch", 0, "optimization: batch must be 1 or more"),
+        ("optimization", "steps", "many", "optimization: steps must be 1 or more"),
+        ("optimization", "precision", "int4", "optimization: precision must be one of float32, bfloat16"),
+        ("optimization", "focus", {"tumor": 0.8, "vessel": 0.8}, "optimization: focus must give shares"),
+        ("augmentation", "flip", 2, "augmentation: flip and scale must be fractions"),
+        ("augmentation", "noise_hu", -1, "augmentation: noise_hu must be a number from 0 upward"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, section: str | None, field: str, value: Any, message: str) -> None:
+    values = yaml.safe_load((RECIPES / "segmenter.yaml").read_text(encoding="utf-8"))
+    (values[section] if section else values)[field] = value
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        read_recipe(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_field_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    values = yaml.safe_load((RECIPES / "segmenter.yaml").read_text(encoding="utf-8"))
+    del values["data"]["hu_window"]
+    with pytest.raises(InputError, match="data lacks hu_window"):
+        recipe_from_dict(values, "recipe")
+    with pytest.raises(InputError, match=r"cannot read the recipe .*none.yaml"):
+        read_recipe(tmp_path / "none.yaml")
