@@ -108,8 +108,12 @@ def test_enclosed_holes_have_no_surface(painted):
 
 
 def test_the_liver_is_the_organ_with_tumor_and_inner_vessel_but_without_the_trunk_outside(painted):
-    def trunk(points):  # a tube along x, from the middle of the liver out to beyond its surface
-        return (np.linalg.norm(points[..., 1:] - [32, 32], axis=-1) <= 3) & (points[..., 0] > 32)
+    diagonal = np.ones(3) / np.sqrt(3)
+
+    def trunk(points):  # a tube from the middle of the liver through its surface into a corner of its box
+        from_middle = points - [28, 32, 32]
+        along = from_middle @ diagonal
+        return (np.linalg.norm(from_middle - along[..., None] * diagonal, axis=-1) <= 3) & (along > 0)
 
     whole = (LIVER.value, ball((28, 32, 32), 20))
     labels = painted(GRID, whole, (TUMOR.value, ball((20, 32, 32), 6)), (VESSEL.value, trunk))
@@ -118,7 +122,7 @@ def test_the_liver_is_the_organ_with_tumor_and_inner_vessel_but_without_the_trun
     assert mask.array.sum() == pytest.approx(organ, rel=0.005)
     mesh = mesh_of(labels, LIVER)
     assert part_count(mesh) == 1  # no inner surfaces
-    assert mesh.vertices_mm[:, 0].max() < 28 + 20 + 2
+    assert np.linalg.norm(mesh.vertices_mm - [28, 32, 32], axis=1).max() < 20 + 3
 
 
 def test_a_structure_without_voxels_has_no_mask():
