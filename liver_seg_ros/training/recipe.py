@@ -97,6 +97,9 @@ class OptimizationRecipe:
         learning_rate: at the peak; it rises for the first 5 % and falls as a cosine to zero.
         weight_decay: of AdamW.
         precision: "bfloat16" halves the time where the CPU has it (avx512_bf16, amx) and multiplies it elsewhere.
+        fixed_norm_from: share of the training after which batch norms keep their statistics. Few patches per batch
+            let a network lean on the statistics of the batch it is in, which inference does not have; the rest of the
+            training teaches it to do without.
         focus: share of the patches that are centered on a voxel of a structure; the rest lie anywhere.
         validate_every: steps between two measurements of Dice, each followed by a checkpoint.
         seed: of the weights and of the order of patches.
@@ -108,6 +111,7 @@ class OptimizationRecipe:
     learning_rate: float
     weight_decay: float = 1e-4
     precision: str = "float32"
+    fixed_norm_from: float = 0.5
     focus: dict[str, float] = field(default_factory=dict)
     validate_every: int = 250
     seed: int = 0
@@ -118,6 +122,8 @@ class OptimizationRecipe:
             _require(_integers((getattr(self, name),), 1) and getattr(self, name) > 0, f"{name} must be 1 or more")
         for name in ("learning_rate", "weight_decay"):
             _require(_numbers((getattr(self, name),), 1) and getattr(self, name) >= 0, f"{name} must be 0 or more")
+        fixed = self.fixed_norm_from
+        _require(_numbers((fixed,), 1) and 0 <= fixed <= 1, "fixed_norm_from must be a fraction from 0 to 1")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}")
         names = tuple(structure.name for structure in STRUCTURES)
         focus_ok = not self.focus or (_shares(self.focus, names) and sum(self.focus.values()) <= 1)

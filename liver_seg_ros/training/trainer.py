@@ -87,7 +87,7 @@ class Trainer:
         batch = self._training.batch(np.random.default_rng((self._plan.seed, self._step)))
         for group in self._optimizer.param_groups:
             group["lr"] = self._plan.learning_rate * learning_rate_factor(self._done())
-        self._network.train()
+        set_training_mode(self._network, fixed_norm=self._done() >= self._plan.fixed_norm_from)
         loss = self._loss(batch)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -153,6 +153,15 @@ class Trainer:
         self._optimizer.load_state_dict(checkpoint.optimizer)
         self._step, self._seconds, self._scores = checkpoint.step, checkpoint.seconds, checkpoint.scores
         _log.info("resumed at step %d", self._step)
+
+
+def set_training_mode(network: nn.Module, fixed_norm: bool) -> None:
+    """Put `network` into training mode; with `fixed_norm` its batch norms go on using the statistics they have."""
+    network.train()
+    if fixed_norm:
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
 
 
 def learning_rate_factor(done: float) -> float:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
+from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import Recipe
-from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, learning_rate_factor
+from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, learning_rate_factor, set_training_mode
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,19 @@ def test_time_ends_a_training_with_its_schedule(recipe: Recipe, folder: Path, tm
     assert 1 < checkpoint.step < 1000
     assert 1 <= checkpoint.seconds < 10
     assert checkpoint.optimizer["param_groups"][0]["lr"] < 0.2 * recipe.optimization.learning_rate
+
+
+def test_fixed_norms_compute_what_inference_computes_and_the_rest_still_learns(recipe: Recipe) -> None:
+    network, image = build_network(recipe), torch.randn(2, 1, 16, 16, 16)
+    set_training_mode(network, fixed_norm=False)
+    network(image)  # gives the norms statistics of their own
+    before = {name: values.clone() for name, values in network.state_dict().items()}
+    set_training_mode(network, fixed_norm=True)
+    training = network(image)
+    training.sum().backward()
+    assert torch.equal(training, network.eval()(image))
+    assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
+    assert all(weights.grad is not None for weights in network.parameters())
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

@@ -39,6 +39,7 @@ def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str
         ("optimization", "batch", 0, "optimization: batch must be 1 or more"),
         ("optimization", "steps", "many", "optimization: steps must be 1 or more"),
         ("optimization", "precision", "int4", "optimization: precision must be one of float32, bfloat16"),
+        ("optimization", "fixed_norm_from", 1.5, "optimization: fixed_norm_from must be a fraction from 0 to 1"),
         ("optimization", "focus", {"tumor": 0.8, "vessel": 0.8}, "optimization: focus must give shares"),
         ("augmentation", "flip", 2, "augmentation: flip and scale must be fractions"),
         ("augmentation", "noise_hu", -1, "augmentation: noise_hu must be a number from 0 upward"),
