@@ -37,6 +37,7 @@ from liver_seg_ros.nodes.volume_messages import message_to_slab  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 HU_WINDOW = (-200.0, 300.0)
+PATIENCE_S = 100.0  # only a test that fails, or a machine that has other things to do, takes so long
 BANDS_HU = [(-20.0, 100.0), (100.0, 180.0), (180.0, 260.0)]  # liver, tumor, vessel
 _domains = itertools.count(os.getpid() % 100)
 
@@ -76,7 +77,7 @@ class Ros:
         """What the processes of this module wrote."""
         return "".join(path.read_text() for path in sorted(self._log_folder.glob(f"*_{module}.log")))
 
-    def spin_until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    def spin_until(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Fail the test where `condition` does not come true in time."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -94,7 +95,7 @@ class Ros:
         said = [f"{status.name} {ord(status.level)} {status.message}" for status in self.statuses]
         return [line for line, _ in itertools.groupby(said)]
 
-    def wait_for_line(self, *parts: str, timeout_s: float = 20.0) -> None:
+    def wait_for_line(self, *parts: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until a node says a line that contains all of `parts`; lines already waited for do not count again."""
 
         def said() -> bool:
@@ -103,7 +104,7 @@ class Ros:
         self.spin_until(said, timeout_s)
         self.statuses.clear()
 
-    def call(self, kind: type, name: str, request: object, timeout_s: float = 10.0) -> object:
+    def call(self, kind: type, name: str, request: object, timeout_s: float = PATIENCE_S) -> object:
         """The answer of a service."""
         client = self.node.create_client(kind, name)
         self.spin_until(lambda: client.service_is_ready())
@@ -151,10 +152,15 @@ class Ros:
         return complete
 
     def close(self) -> None:
+        """End everything, in the ordinary way where possible: a killed process leaves its shared memory behind."""
         for process in self._processes:
-            if process.poll() is None:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+                process.wait(10)
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown(context=self.context)

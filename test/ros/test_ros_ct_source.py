@@ -32,7 +32,7 @@ def set_path(ros, path):
 
 def test_a_late_subscriber_gets_the_whole_ct_and_a_republished_one(ros, ct_file, ct):
     ros.start("ct_source", path=str(ct_file))
-    ros.wait_for_line("/ct_source 0", "published", timeout_s=30)
+    ros.wait_for_line("/ct_source 0", "published")
     volumes = ros.volumes("ct", np.int16)
     ros.spin_until(lambda: len(volumes) == 1)
     np.testing.assert_array_equal(volumes[0].array, ct.array)
@@ -46,7 +46,7 @@ def test_a_late_subscriber_gets_the_whole_ct_and_a_republished_one(ros, ct_file,
 def test_a_bad_file_is_said_and_the_next_file_works(ros, ct_file, tmp_path):
     (tmp_path / "truncated.nii").write_bytes(bytes(100))
     ros.start("ct_source", path=str(tmp_path / "missing.nii.gz"))
-    ros.wait_for_line("/ct_source 2", "missing.nii.gz", timeout_s=30)
+    ros.wait_for_line("/ct_source 2", "missing.nii.gz")
     set_path(ros, tmp_path / "truncated.nii")
     ros.wait_for_line("/ct_source 2", "truncated.nii")
     one_slice = Volume(np.zeros((1, 64, 64), np.int16), Geometry((64, 64, 1)))
@@ -76,7 +76,7 @@ def test_an_impossible_transition_is_refused_and_the_node_goes_on(ros, ct_file):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_process(ros, number):
     process = ros.start("ct_source")
-    ros.wait_for_line("/ct_source 0", "no path", timeout_s=30)
+    ros.wait_for_line("/ct_source 0", "no path")
     began = time.monotonic()
     process.send_signal(number)
     assert process.wait(15) == 0

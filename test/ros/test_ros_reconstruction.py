@@ -32,7 +32,7 @@ def vertices(mesh):
 def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
     ros.start("reconstruction", parent_frame="robot_base", translation_m=[0.1, 0.2, 0.3])
     publish(ros, ros.publisher("labels"), labels)
-    ros.wait_for_line("/reconstruction 0", "surfaces of", timeout_s=30)
+    ros.wait_for_line("/reconstruction 0", "surfaces of")
 
     meshes, markers = ros.latched(StructureMeshArray, "meshes"), ros.latched(MarkerArray, "markers")
     clouds, frames = ros.latched(PointCloud2, "cloud"), ros.latched(TFMessage, "/tf_static")
@@ -67,7 +67,7 @@ def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
 def test_no_liver_removes_the_old_markers_and_bad_labels_are_survived(ros, labels):
     ros.start("reconstruction")
     publisher, markers = ros.publisher("labels"), ros.latched(MarkerArray, "markers")
-    ros.wait_for_line("/reconstruction 0", "waiting for labels", timeout_s=30)
+    ros.wait_for_line("/reconstruction 0", "waiting for labels")
     publish(ros, publisher, labels)
     ros.spin_until(lambda: len(markers) == 1)
     unknown = LabelVolume(np.full((4, 5, 6), 77, np.uint8), Geometry((6, 5, 4)), "unknown-value")
@@ -81,5 +81,5 @@ def test_no_liver_removes_the_old_markers_and_bad_labels_are_survived(ros, label
 
 def test_a_parameter_that_is_no_transform_is_said(ros):
     ros.start("reconstruction", rotation_xyzw=[1.0, 1.0, 0.0, 0.0])
-    ros.wait_for_line("/reconstruction 2", "unit quaternion", timeout_s=30)
+    ros.wait_for_line("/reconstruction 2", "unit quaternion")
     assert ros.state("reconstruction") == "unconfigured"

@@ -28,7 +28,7 @@ def slabs(volume, count=8, stamp_s=1):
 
 def test_slabs_out_of_order_and_doubled_give_the_labels_of_the_library(ros, models, ct, expected):
     ros.start("segmentation", models_dir=str(models))
-    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
     volumes, reports = ros.volumes("labels", np.uint8), ros.latched(SegmentationReport, "/segmentation/report")
     publisher = ros.publisher("ct")
     sent = slabs(ct)
@@ -50,7 +50,7 @@ def test_slabs_out_of_order_and_doubled_give_the_labels_of_the_library(ros, mode
 
 def test_missing_slices_are_named_and_completing_them_later_works(ros, models, ct, expected):
     ros.start("segmentation", models_dir=str(models), slab_timeout_s=0.5)
-    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
     volumes, publisher = ros.volumes("labels", np.uint8), ros.publisher("ct")
     sent = slabs(ct)
     for slab in sent[:2] + sent[3:]:
@@ -66,11 +66,11 @@ def test_a_killed_node_that_comes_back_gets_the_latched_ct_and_late_subscribers_
     for slab in slabs(ct):
         publisher.publish(slab)
     first = ros.start("segmentation", models_dir=str(models))
-    ros.wait_for_line("/segmentation 0", "liver found", timeout_s=30)
+    ros.wait_for_line("/segmentation 0", "liver found")
     first.send_signal(signal.SIGKILL)
     first.wait(10)
     ros.start("segmentation", models_dir=str(models))
-    ros.wait_for_line("/segmentation 0", "liver found", timeout_s=30)
+    ros.wait_for_line("/segmentation 0", "liver found")
     volumes = ros.volumes("labels", np.uint8)
     ros.spin_until(lambda: len(volumes) == 1)
     np.testing.assert_array_equal(volumes[0].array, expected)
@@ -78,7 +78,7 @@ def test_a_killed_node_that_comes_back_gets_the_latched_ct_and_late_subscribers_
 
 def test_every_bad_volume_is_said_and_the_next_good_one_is_segmented(ros, models, ct, expected):
     ros.start("segmentation", models_dir=str(models), slab_timeout_s=600.0)
-    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
     publisher = ros.publisher("ct")
 
     def send(volume, change=lambda slab: None, says=""):
@@ -126,7 +126,7 @@ def test_every_bad_volume_is_said_and_the_next_good_one_is_segmented(ros, models
 
 def test_models_that_are_missing_are_said_and_configuring_again_works(ros, models, tmp_path):
     process = ros.start("segmentation", models_dir=str(tmp_path / "nothing"))
-    ros.wait_for_line("/segmentation 2", "nothing", timeout_s=30)
+    ros.wait_for_line("/segmentation 2", "nothing")
     assert ros.state("segmentation") == "unconfigured"
     assert process.poll() is None
     (tmp_path / "nothing").symlink_to(models)
@@ -141,7 +141,7 @@ def test_the_node_answers_while_it_works_and_deactivating_or_a_signal_cancels(ro
     array[10:-10, 10:-10, 10:-10] = 60
     large = Volume(array, Geometry((300, 300, 200), (2.0, 2.0, 2.0)), "large")
     process = ros.start("segmentation", models_dir=str(models))
-    ros.wait_for_line("/segmentation 0", "waiting for a CT", timeout_s=30)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
     labels, progress = ros.volumes("labels", np.uint8), ros.live(Progress, "/segmentation/progress")
     publisher = ros.publisher("ct")
     for slab in slabs(large):
