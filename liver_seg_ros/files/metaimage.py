@@ -36,13 +36,20 @@ def check_whole_metaimage(path: Path) -> None:
         offset = end + 1
     data_path, offset = _data_file(path, fields["ElementDataFile"], offset)
     try:
-        needed = prod(int(n) for n in fields["DimSize"].split()) * BYTES_PER_TYPE[fields["ElementType"]]
+        size = [int(n) for n in fields["DimSize"].split()]
+        # MetaIO believes NDims and writes beyond its own memory where that is wrong.
+        if int(fields["NDims"]) != len(size) or not 2 <= len(size) <= 4 or min(size) < 1:
+            raise ValueError(f"NDims {fields['NDims']} and DimSize {size}")
+        needed = prod(size) * BYTES_PER_TYPE[fields["ElementType"]]
         needed *= int(fields.get("ElementNumberOfChannels", "1"))
+        stored = int(fields.get("CompressedDataSize", "0")) or data_path.stat().st_size - offset
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: has an unusable MetaImage header. Export it again.") from error
-    compressed = fields.get("CompressedData", "False").lower() in ("true", "1")
-    found = _inflated(data_path, offset) if compressed else data_path.stat().st_size - offset
-    if found < needed:
+    if fields.get("CompressedData", "False").lower() in ("true", "1"):
+        found = _inflated(data_path, offset, stored)
+    else:
+        found = min(data_path.stat().st_size - offset, needed)  # other programs may have appended notes
+    if found != needed:
         raise InputError(f"{path}: is cut off or damaged ({found} of {needed} bytes). Copy or export it again.")
 
 
@@ -57,15 +64,16 @@ def _data_file(path: Path, name: str, header_end: int) -> tuple[Path, int]:
     return data_path, 0
 
 
-def _inflated(path: Path, offset: int) -> int:
-    """Bytes that the zlib stream at `offset` unpacks to; 0 where it is cut off or damaged."""
+def _inflated(path: Path, offset: int, stored: int) -> int:
+    """Bytes that the `stored` bytes of a zlib stream at `offset` unpack to; 0 where it is cut off or damaged."""
     inflater = zlib.decompressobj()
     size = 0
     with path.open("rb") as file:
         file.seek(offset)
         try:
-            while not inflater.eof and (chunk := file.read(CHUNK)):
+            while not inflater.eof and (chunk := file.read(max(0, min(CHUNK, stored)))):
                 size += len(inflater.decompress(chunk))
+                stored -= len(chunk)
         except zlib.error:
             return 0
-    return size if inflater.eof else 0
+    return size if inflater.eof and stored == 0 and not inflater.unused_data else 0

@@ -25,7 +25,17 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MM_PER_UNIT = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 
 # What nibabel and the layers below it raise for files that are damaged, cut off or of another format.
-UNREADABLE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error)
+UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    zlib.error,
+)
 
 # Notes about header fields that nibabel corrects by itself go to the terminal otherwise.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
@@ -70,16 +80,17 @@ def _check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 def _geometry(path: Path, header: nibabel.Nifti1Header, shape: tuple[int, ...]) -> Geometry:
     name, affine = "sform", header.get_sform(coded=True)[0]
     try:
+        unit = header.get_xyzt_units()[0]
         if affine is None:
             name, affine = "qform", header.get_qform(coded=True)[0]
-    except (HeaderDataError, ValueError) as error:
-        raise InputError(f"{path}: its qform is damaged ({error}). Export it again.") from error
+    except UNREADABLE as error:
+        raise InputError(f"{path}: its header is damaged ({error}). Export it again.") from error
     if affine is None:
         raise InputError(
             f"{path}: does not say how it lies in the patient (sform and qform codes are both 0). Set one of them."
         )
     matrix = RAS_TO_LPS @ affine
-    matrix[:3] *= MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    matrix[:3] *= MM_PER_UNIT[unit]
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     try:
         with np.errstate(invalid="ignore", divide="ignore"):

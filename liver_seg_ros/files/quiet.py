@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 STREAMS = (1, 2)  # file descriptors of stdout and stderr
+_libc = ctypes.CDLL(None)
 _one_at_a_time = threading.RLock()
 
 
@@ -20,8 +22,7 @@ def quiet_on_failure() -> Iterator[None]:
     What other threads print meanwhile is held back with it, so keep the block short.
     """
     with _one_at_a_time, ExitStack() as opened:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         held = {stream: opened.enter_context(tempfile.TemporaryFile()) for stream in STREAMS}
         saved = {stream: os.dup(stream) for stream in STREAMS}
         try:
@@ -29,9 +30,17 @@ def quiet_on_failure() -> Iterator[None]:
                 os.dup2(held[stream].fileno(), stream)
             yield
         finally:
+            _flush()
             for stream in STREAMS:
                 os.dup2(saved[stream], stream)
                 os.close(saved[stream])
         for stream in STREAMS:
             held[stream].seek(0)
             os.write(stream, held[stream].read())
+
+
+def _flush() -> None:
+    """Empty the buffers of Python and of C, each of which has its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _libc.fflush(None)

@@ -41,7 +41,7 @@ def test_lattice_is_sampled_in_array_order() -> None:
     assert np.allclose(sample_lattice(field, k, j, i), np.broadcast_to([2.0, 3.0], (2, 2, 2)), atol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(2, 12), st.tuples(*[st.floats(-5, 5)] * 3))
 def test_sphere_is_an_exact_distance(radius: float, center: tuple[float, float, float]) -> None:
     points = lattice()
