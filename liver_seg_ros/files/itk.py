@@ -9,8 +9,8 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.atomic import written_beside
 from liver_seg_ros.files.metaimage import check_whole_metaimage
 from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.geometry import Geometry

@@ -13,8 +13,8 @@ import trimesh
 from numpy.typing import NDArray
 from trimesh.visual.material import PBRMaterial
 
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.atomic import written_beside
 from liver_seg_ros.files.ply import write_ply
 from liver_seg_ros.geometry import lps_to_ros
 from liver_seg_ros.labels import STRUCTURES

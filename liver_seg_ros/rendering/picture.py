@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 from PIL import Image, ImageDraw, ImageFont
 
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.labels import Structure
 
 Rgb = tuple[int, int, int]
@@ -31,19 +30,10 @@ def draw_legend_entry(
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:
-    """Write `picture` beside `path` and rename it, so that no half-written file is ever there.
+    """Write `picture` to `path`, complete or not at all.
 
     Raises:
         InputError: the folder cannot be made or written to.
     """
-    path = Path(path)
-    beside = path.with_name(f".partial-{uuid4().hex[:8]}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(path) as beside:
         picture.save(beside, "PNG")
-        beside.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write here ({error.strerror or error}). Give another folder.") from error
-    finally:
-        if beside.parent.is_dir():
-            beside.unlink(missing_ok=True)

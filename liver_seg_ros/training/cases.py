@@ -17,8 +17,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.atomic import written_beside
 from liver_seg_ros.geometry import Box, Geometry, Vector
 from liver_seg_ros.inference.resampling import resample_labels_to, resample_to_spacing
 from liver_seg_ros.labels import BACKGROUND, LIVER

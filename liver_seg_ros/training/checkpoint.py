@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.atomic import written_beside
 from liver_seg_ros.networks import create_network
 from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
 

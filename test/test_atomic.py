@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.atomic import written_beside
 
 
 def test_file_appears_when_done_and_not_before(tmp_path: Path) -> None:
