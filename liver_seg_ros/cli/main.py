@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see liver-seg --help)")
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
         return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
     if exit_code == INTERRUPTED:  # Typer's answer to Ctrl-C
         typer.echo("liver-seg: interrupted", err=True)

@@ -82,7 +82,7 @@ class StageNode(LifecycleNode):
         except InputError as error:
             self.diagnostics.fail(error)
             return FAILURE
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  rclpy would swallow it without a word
             self._on_job_error(error)
             return FAILURE
         result = SUCCESS if then is None else then()

@@ -76,7 +76,7 @@ class Worker:
                 job(self._cancel_running.is_set)  # type: ignore[union-attr]  # set by _next_job
             except CancelledError:
                 pass  # asked for, and nothing is left half-done
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  the boundary of the thread: a bug in one job must not end the node
                 self._on_error(error)
 
     def _next_job(self) -> Job | None:

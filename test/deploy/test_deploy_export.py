@@ -15,14 +15,14 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra [trai
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy])")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
 
-from liver_seg_ros.deploy.export import export_bundle
-from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx
-from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import load_bundle
-from liver_seg_ros.inference.runtimes.registry import create_runtime
-from liver_seg_ros.networks.unet3d import UNet3D
-from liver_seg_ros.training.checkpoint import Checkpoint, build_network, save_checkpoint
-from liver_seg_ros.training.recipe import read_recipe
+from liver_seg_ros.deploy.export import export_bundle  # noqa: E402  after the skips
+from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx  # noqa: E402
+from liver_seg_ros.errors import InputError  # noqa: E402
+from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
+from liver_seg_ros.inference.runtimes.registry import create_runtime  # noqa: E402
+from liver_seg_ros.networks.unet3d import UNet3D  # noqa: E402
+from liver_seg_ros.training.checkpoint import Checkpoint, build_network, save_checkpoint  # noqa: E402
+from liver_seg_ros.training.recipe import read_recipe  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / "config" / "training"
 SETTINGS: dict[str, Any] = {

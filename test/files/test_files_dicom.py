@@ -23,7 +23,7 @@ from pydicom.uid import (
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
 
-MakeSeries = Callable[..., "DicomSeries"]
+MakeSeries = Callable[..., "DicomSeries"]  # noqa: F821 - see conftest.py
 
 
 def refused(path: Path, *words: str, **options: str) -> None:
@@ -166,7 +166,7 @@ def test_several_series_are_named_and_one_is_chosen(tmp_path: Path, make_series:
     refused(tmp_path, "1.2.3", first.uid, series_uid="1.2.3")
 
 
-def other_object(series: DicomSeries, sop_class: str, modality: str):
+def other_object(series: DicomSeries, sop_class: str, modality: str):  # noqa: F821
     dataset = series.slices[0].copy()
     dataset.SOPClassUID, dataset.Modality = sop_class, modality
     dataset.file_meta.MediaStorageSOPClassUID = sop_class

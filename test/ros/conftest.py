@@ -24,16 +24,16 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2's rclpy is not installed (mak
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (make test installs it); it makes the test networks")
 pytest.importorskip("liver_seg_interfaces.msg", reason="liver_seg_interfaces is not built (make setup builds it)")
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lifecycle_msgs.srv import ChangeState, GetState
-from onnx import TensorProto, helper, numpy_helper
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402  after the skips
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
 
-from liver_seg_interfaces.msg import Volume as VolumeMessage
-from liver_seg_ros.nodes import qos
-from liver_seg_ros.nodes.assembler import Assembled, Assembler
-from liver_seg_ros.nodes.volume_messages import message_to_slab
+from liver_seg_interfaces.msg import Volume as VolumeMessage  # noqa: E402
+from liver_seg_ros.nodes import qos  # noqa: E402
+from liver_seg_ros.nodes.assembler import Assembled, Assembler  # noqa: E402
+from liver_seg_ros.nodes.volume_messages import message_to_slab  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 HU_WINDOW = (-200.0, 300.0)
