@@ -36,7 +36,7 @@ from liver_seg_ros.progress import Progress
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 # Small enough that a run ends within two minutes on two cores, large enough to look like a patient.
-PHANTOM = {"seed": "20", "size": "384,384,200", "spacing-mm": "0.9,0.9,1.5", "phase": "portal_venous"}
+PHANTOM = {"seed": "10022", "size": "384,384,200", "spacing-mm": "0.9,0.9,1.5", "phase": "portal_venous"}
 
 _SUBSCRIBER = ["examples/plain_subscriber.py"]
 _NODE = ["--ros-args", "-p", "autostart:=true"]
