@@ -55,7 +55,7 @@ def export_bundle(
             postprocessing=Postprocessing(settings["min_volume_mm3"], settings["margin_mm"]),
             trained_on=_trained_on(checkpoint),
             scores={
-                "validation_dice": {name: round(score, 3) for name, score in checkpoint.scores.items()},
+                "validation_dice_all_phases": {name: round(score, 3) for name, score in checkpoint.scores.items()},
                 **(scores or {}),
             },
             license="Apache-2.0",

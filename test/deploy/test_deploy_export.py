@@ -77,7 +77,7 @@ def test_the_bundle_says_what_was_trained(bundle_folder: Path) -> None:
     spec = load_bundle(bundle_folder).spec
     assert (spec.stage, spec.input.divisor) == ("segment", 4)
     assert spec.input.spacing_mm == (1.5, 1.5, 1.5)
-    assert spec.scores == {"validation_dice": {"liver": 0.5}, "held_out": {"liver": 0.4}}
+    assert spec.scores == {"validation_dice_all_phases": {"liver": 0.5}, "held_out": {"liver": 0.4}}
     card = (bundle_folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Synthetic data only" in card
     assert "7 phantoms" in card
