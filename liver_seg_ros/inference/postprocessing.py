@@ -18,6 +18,11 @@ from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 _ANY_NEIGHBOR = 26
 
 
+#: A tumor lies in the liver: at least this share of its surface borders on liver or vessel. What a network takes for a
+#: tumor in stomach, gallbladder or bowel leans against the liver with less.
+_LEAST_LIVER_CONTACT = 0.5
+
+
 def largest_liver(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """`(K, J, I)` bool: the connected body of liver and tumor that holds the most liver; all False where none is.
 
@@ -32,12 +37,35 @@ def largest_liver(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return largest
 
 
+def drop_tumors_outside(labels: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.uint8]:
+    """`labels` `(K, J, I)` without the tumors that hardly border on liver; the voxels become background."""
+    box = Box.around(labels == TUMOR.value)
+    if box is None:
+        return labels
+    box = box.padded((1, 1, 1), geometry.size)
+    around = labels[box.slices]
+    bodies, count = cc3d.connected_components(
+        around == TUMOR.value, connectivity=_ANY_NEIGHBOR, return_N=True, out_dtype=np.uint32
+    )
+    liver, outside = count + 1, count + 2
+    bodies[(around == LIVER.value) | (around == VESSEL.value)] = liver
+    bodies[around == BACKGROUND] = outside
+    area_mm2 = cc3d.contacts(bodies, connectivity=6, anisotropy=geometry.spacing_mm[::-1])
+    is_outside = np.zeros(count + 3, bool)
+    for body in range(1, count + 1):
+        on_liver, on_outside = area_mm2.get((body, liver), 0.0), area_mm2.get((body, outside), 0.0)
+        is_outside[body] = on_liver < _LEAST_LIVER_CONTACT * (on_liver + on_outside)
+    kept = labels.copy()
+    kept[box.slices][is_outside[bodies]] = BACKGROUND
+    return kept
+
+
 def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing) -> NDArray[np.uint8]:
     """The anatomically plausible part of `labels`.
 
-    Kept are `largest_liver`, the tumors and vessels inside it or within `options.margin_mm` of it, and of these the
-    components of at least their `options.min_volume_mm3`; a smaller one inside the liver becomes liver. Holes become
-    liver too.
+    Of what `drop_tumors_outside` leaves, kept are `largest_liver`, the tumors and vessels inside it or within
+    `options.margin_mm` of it, and of these the components of at least their `options.min_volume_mm3`; a smaller one
+    inside the liver becomes liver. Holes become liver too.
 
     Args:
         labels: `(K, J, I)` uint8, not changed.
@@ -48,6 +76,7 @@ def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postpro
         `(K, J, I)` uint8; all background where the liver is smaller than its least volume.
     """
     cleaned = np.zeros_like(labels)
+    labels = drop_tumors_outside(labels, geometry)
     organ = largest_liver(labels)
     box = Box.around(organ)
     least_liver_mm3 = options.min_volume_mm3.get(LIVER.name, 0.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cc3d
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from liver_seg_ros.training.recipe import Recipe
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-#: Voxels remembered per case and structure as possible patch centers.
-_CENTERS = 2000
+#: Voxels remembered per connected part of a structure as possible patch centers.
+_CENTERS_PER_PART = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,14 +109,21 @@ class PhantomDataset:
         return None
 
     def _possible_centers(self, seed: int) -> dict[str, NDArray[np.int64]]:
-        """(N, 3) voxels `(k, j, i)` per structure in focus; N is 0 where the case has none."""
+        """(N, 3) voxels `(k, j, i)` per structure in focus; N is 0 where the case has none.
+
+        Every connected part is represented by as many voxels, or the largest tumor would be all that is ever learned.
+        """
         rng = np.random.default_rng(seed)
         centers = {}
         for name in self._recipe.optimization.focus:
-            labels = self._cases[seed].labels
-            voxels = np.flatnonzero(labels.reshape(-1) == structure_by_name(name).value)
-            some = rng.permutation(voxels)[:_CENTERS]
-            centers[name] = np.stack(np.unravel_index(some, labels.shape), axis=1)
+            mask = self._cases[seed].labels == structure_by_name(name).value
+            parts = cc3d.connected_components(mask, connectivity=26)
+            k, j, i = np.nonzero(mask)
+            order = np.argsort(parts[k, j, i], kind="stable")
+            voxels = np.stack([k, j, i], axis=1)[order]  # (V, 3), part by part
+            each = np.split(voxels, np.cumsum(np.bincount(parts[k, j, i])[1:])[:-1]) if len(voxels) else []
+            some = [part[rng.integers(len(part), size=_CENTERS_PER_PART)] for part in each]
+            centers[name] = np.concatenate([np.empty((0, 3), np.int64), *some])
         return centers
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import Postprocessing
-from liver_seg_ros.inference.postprocessing import clean_labels, largest_liver
+from liver_seg_ros.inference.postprocessing import clean_labels, drop_tumors_outside, largest_liver
 
 GEOMETRY = Geometry((60, 40, 30), (1.0, 1.0, 2.0))
 OPTIONS = Postprocessing({"liver": 1000.0, "tumor": 20.0, "vessel": 20.0}, 4.0)
@@ -98,3 +98,23 @@ def test_too_little_liver_is_none(labels: NDArray[np.uint8]) -> None:
     assert not clean_labels(labels, GEOMETRY, strict).any()
     assert clean_labels(labels, GEOMETRY, Postprocessing({"liver": 12_000.0}, 4.0)).any()
     assert not clean_labels(np.zeros_like(labels), GEOMETRY, OPTIONS).any()
+
+
+def test_a_gallbladder_taken_for_a_tumor_goes(labels: NDArray[np.uint8]) -> None:
+    expected = labels.copy()
+    labels[12:18, 12:20, 40:46] = 2  # leans against the liver with one face of six
+    np.testing.assert_array_equal(clean_labels(labels, GEOMETRY, OPTIONS), expected)
+
+
+def test_a_tumor_that_breaks_through_the_capsule_stays(labels: NDArray[np.uint8]) -> None:
+    labels[12:18, 12:20, 34:41] = 2  # one voxel of seven stands out
+    np.testing.assert_array_equal(drop_tumors_outside(labels, GEOMETRY), labels)
+
+
+def test_contact_is_measured_in_square_millimeters(labels: NDArray[np.uint8]) -> None:
+    """A plate between two layers of liver: two thirds of its voxel faces touch them, but a third of its area in mm2."""
+    labels[20:22, 12:20, 12:20] = 2  # two slices thick, its rim in the open
+    for slice_mm, stays in ((0.25, True), (4.0, False)):
+        labels[22, 12:20, 12:20] = 1  # liver on both sides of the plate
+        kept = drop_tumors_outside(labels, Geometry(GEOMETRY.size, (1.0, 1.0, slice_mm)))
+        assert (kept == 2).any() == stays

@@ -21,8 +21,8 @@ def test_a_perfect_and_certain_answer_costs_nothing() -> None:
 def test_an_undecided_answer_costs_what_the_equation_says() -> None:
     target = torch.zeros(1, 10, 10, 10, dtype=torch.int64)
     target[:, :5] = 1  # half of 1000 voxels
-    # p = 1/2 everywhere: CE = ln 2; Dice = (2 * 250 + 100) / (500 + 500 + 100)
-    expected = math.log(2) + 1 - 600 / 1100
+    # p = 1/2 everywhere: CE = ln 2; Dice = (2 * 250 + 20) / (500 + 500 + 20)
+    expected = math.log(2) + 1 - 520 / 1020
     assert dice_and_cross_entropy(torch.zeros(1, 2, 10, 10, 10), target).item() == pytest.approx(expected, rel=1e-5)
 
 
