@@ -22,7 +22,7 @@ class LiverPlace:
 
     Attributes:
         box: on the CT's grid.
-        coarse_near: `(K, J, I)` bool on the coarse grid over the CT's extent: at most half the box's margin from the liver.
+        coarse_near: `(K, J, I)` bool on the coarse grid over the CT's extent: at most half the box's margin away.
         voxels_per_coarse: CT voxels per coarse voxel along `(i, j, k)`.
     """
 
