@@ -1,6 +1,6 @@
 """Draws `docs/phantoms.png`: twelve phantoms, axial and coronal, to be judged by eye beside a real CT.
 
-    python benchmarks/phantom_sheet.py [--output docs/phantoms.png] [--beside CT ...]     real CTs become the last tiles
+python benchmarks/phantom_sheet.py [--output docs/phantoms.png] [--beside CT ...]     real CTs become the last tiles
 """
 
 from __future__ import annotations
