@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR
 from liver_seg_ros.training.recipe import AugmentationRecipe
 
 #: Random sizes are multiples of it, which suits networks of up to five levels.
@@ -34,6 +34,10 @@ def augment(
     axes = tuple(axis for axis in range(3) if rng.random() < recipe.flip)
     image, labels = np.flip(image, axes), np.flip(labels, axes)
     image = image * np.float32(1 + _around_zero(rng, recipe.scale)) + np.float32(_around_zero(rng, recipe.shift_hu))
+    if recipe.tumor_mirror > 0 and rng.random() < recipe.tumor_mirror:
+        tumor, liver = labels == TUMOR.value, labels == LIVER.value
+        if tumor.any() and liver.any():
+            image[tumor] = 2 * np.median(image[liver]) - image[tumor]
     if recipe.structure_shift_hu > 0:
         shifts = np.zeros(256, np.float32)  # per label value
         for structure in STRUCTURES:

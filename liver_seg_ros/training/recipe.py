@@ -67,6 +67,8 @@ class AugmentationRecipe:
         shift_hu: largest shift of all intensities.
         scale: largest relative change of contrast about 0 HU.
         structure_shift_hu: largest shift of one structure against the others.
+        tumor_mirror: probability of mirroring the tumors' intensities about the liver's, so that dark tumors are bright
+            and bright ones dark.
         noise_hu: largest standard deviation of added noise.
         blur_voxels: largest standard deviation of an added Gaussian blur, per axis.
     """
@@ -76,6 +78,7 @@ class AugmentationRecipe:
     shift_hu: float = 0.0
     scale: float = 0.0
     structure_shift_hu: float = 0.0
+    tumor_mirror: float = 0.0
     noise_hu: float = 0.0
     blur_voxels: float = 0.0
 
@@ -83,7 +86,8 @@ class AugmentationRecipe:
         for name, value in asdict(self).items():
             _require(_numbers((value,), 1) and value >= 0, f"{name} must be a number from 0 upward")
         _require(0 < self.field_of_view <= 1, "field_of_view must be a fraction above 0, at most 1")
-        _require(self.flip <= 1 and self.scale < 1, "flip and scale must be fractions from 0 to 1")
+        fractions = self.flip <= 1 and self.tumor_mirror <= 1 and self.scale < 1
+        _require(fractions, "flip, tumor_mirror and scale must be fractions from 0 to 1")
 
 
 @dataclass(frozen=True)

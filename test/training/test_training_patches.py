@@ -101,3 +101,13 @@ def test_random_sizes_fit_networks_and_reach_down_to_the_smallest() -> None:
     assert (sizes.max(axis=0) == (112, 96, 80)).all()
     assert (sizes.min(axis=0) == (32, 32, 32)).all()
     assert random_size((20, 20, 20), 1, rng) == (20, 20, 20)
+
+
+def test_mirrored_tumors_differ_from_the_liver_the_other_way() -> None:
+    labels = np.ones((8, 8, 8), np.uint8)
+    labels[2:4], labels[6:] = 2, 3
+    hu = np.choose(labels, [0, 100, 60, 160]).astype(np.float32)
+    image, unchanged = augment(hu, labels, AugmentationRecipe(tumor_mirror=1), np.random.default_rng(0))
+    np.testing.assert_array_equal(image, np.choose(labels, [0, 100, 140, 160]))  # vessels and liver stay
+    np.testing.assert_array_equal(unchanged, labels)
+    assert hu[2, 0, 0] == 60  # the case itself is not touched
