@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from typing import Annotated
@@ -21,6 +24,8 @@ from liver_seg_ros.cli import info, phantom, reconstruct, render, segment
 from liver_seg_ros.errors import InputError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_interrupted = threading.Event()
 
 app = typer.Typer(
     name="liver-seg",
@@ -56,16 +61,29 @@ def run(arguments: Sequence[str]) -> int:
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
     except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
+        if _interrupted.is_set():
+            return INTERRUPTED
         return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
-    if exit_code == INTERRUPTED:  # Typer's answer to Ctrl-C
-        typer.echo("liver-seg: interrupted", err=True)
-    return exit_code
+    return INTERRUPTED if _interrupted.is_set() else exit_code
 
 
 def main() -> None:
     """The console script's entry point."""
     logging.basicConfig(format="liver-seg: %(message)s")  # warnings of the rooms below
-    sys.exit(run(sys.argv[1:]))
+    signal.signal(signal.SIGINT, _on_interrupt)
+    exit_code = run(sys.argv[1:])
+    if exit_code == INTERRUPTED:
+        typer.echo("liver-seg: interrupted", err=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # the interpreter's own way out waits for threads and may answer with another code
+    sys.exit(exit_code)
+
+
+def _on_interrupt(signal_number: int, frame: object) -> None:
+    """Ctrl-C: remembered, because an extension module in the middle of its import may swallow the exception."""
+    _interrupted.set()
+    raise KeyboardInterrupt
 
 
 def _fail(arguments: Sequence[str], exit_code: int, message: str) -> int:

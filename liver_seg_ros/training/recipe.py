@@ -86,8 +86,8 @@ class AugmentationRecipe:
         for name, value in asdict(self).items():
             _require(_numbers((value,), 1) and value >= 0, f"{name} must be a number from 0 upward")
         _require(0 < self.field_of_view <= 1, "field_of_view must be a fraction above 0, at most 1")
-        fractions = self.flip <= 1 and self.tumor_mirror <= 1 and self.scale < 1
-        _require(fractions, "flip, tumor_mirror and scale must be fractions from 0 to 1")
+        _require(self.flip <= 1 and self.scale < 1, "flip and scale must be fractions from 0 to 1")
+        _require(self.tumor_mirror <= 1, "tumor_mirror must be a fraction from 0 to 1")
 
 
 @dataclass(frozen=True)
