@@ -54,7 +54,9 @@ def _candidates(
     normals = np.einsum("nc,ncx->nx", weights, mesh.normals[corners].astype(np.float64))
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     face = vectors[triangle] / np.linalg.norm(vectors[triangle], axis=1, keepdims=True).clip(min=1e-30)
-    return points, np.where(length > 1e-6, normals / length.clip(min=1e-30), face)
+    normals = np.where(length > 1e-6, normals / length.clip(min=1e-30), face)
+    has_normal = np.linalg.norm(normals, axis=1) > 0.5  # none on a triangle without area between opposite normals
+    return points[has_normal], normals[has_normal]
 
 
 def _spread(points: NDArray[np.float64], spacing_mm: float) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 Vertices = NDArray[np.floating]
 Triangles = NDArray[np.integer]
@@ -57,14 +58,22 @@ def signed_volumes(vertices: Vertices, triangles: Triangles) -> NDArray[np.float
 
 
 def vertex_normals(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
-    """`(V, 3)` outward unit normals: the area-weighted mean of the triangles around; zero where they cancel out."""
+    """`(V, 3)` outward unit normals: the area-weighted mean of the triangles around.
+
+    Where these have no area or cancel out, the normal of the nearest vertex that has one; zero where no vertex has.
+    """
     vectors = area_vectors(vertices, triangles)
     corners = triangles.reshape(-1)
     normals = np.stack(
         [np.bincount(corners, np.repeat(vectors[:, axis], 3), minlength=len(vertices)) for axis in range(3)], axis=1
     )
     length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
+    known = length[:, 0] > 1e-12
+    normals = np.divide(normals, length, out=np.zeros_like(normals), where=known[:, None])
+    if known.any() and not known.all():
+        _, nearest = cKDTree(vertices[known]).query(vertices[~known])
+        normals[~known] = normals[known][nearest]
+    return normals
 
 
 def restore_volume(

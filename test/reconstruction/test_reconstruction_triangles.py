@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from liver_seg_ros.reconstruction.triangles import defect_vertices, is_watertight, restore_volume, signed_volumes
+from liver_seg_ros.reconstruction.triangles import (
+    defect_vertices,
+    is_watertight,
+    restore_volume,
+    signed_volumes,
+    vertex_normals,
+)
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], np.int32)
@@ -46,3 +52,9 @@ def test_each_group_gets_its_own_volume_back_within_the_limit():
     assert volumes == pytest.approx(target, rel=0.02)
     held = restore_volume(vertices, triangles, group, target * 100, limit_mm=0.1)
     assert np.linalg.norm(held - vertices, axis=1).max() == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_vertex_among_triangles_without_area_takes_the_nearest_normal() -> None:
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]], float)
+    normals = vertex_normals(vertices, np.array([[0, 1, 2], [0, 3, 4]], np.int32))
+    np.testing.assert_allclose(normals, np.tile([0.0, 0.0, 1.0], (5, 1)))
