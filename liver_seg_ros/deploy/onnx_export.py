@@ -46,7 +46,19 @@ def export_onnx(network: nn.Module, multiple: int, tolerance: float = TOLERANCE)
     )
     if program is None:
         raise ExportError("the network could not be exported")
-    model: bytes = program.model_proto.SerializeToString()
+    proto = program.model_proto
+    for part in (
+        proto,
+        proto.graph,
+        *proto.graph.node,
+        *proto.graph.value_info,
+        *proto.graph.input,
+        *proto.graph.output,
+    ):
+        del part.metadata_props[:]  # stack traces, with the paths of the machine that exported
+    for tensor in proto.graph.initializer:
+        del tensor.metadata_props[:]
+    model: bytes = proto.SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     for shape in ((1, 1, 3 * multiple, 4 * multiple, 5 * multiple), (2, 1, 6 * multiple, 2 * multiple, 4 * multiple)):
         difference = _difference(network, session, shape)
