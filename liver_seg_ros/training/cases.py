@@ -103,4 +103,11 @@ def _scan(recipe: Recipe, rng: Generator) -> PhantomOptions:
         center = None
     spacing = (float(in_plane), float(in_plane), slice_mm)
     grid = Geometry((1, 1, 1), extent).resampled(spacing)  # as many voxels as fill the extent
-    return PhantomOptions(size=grid.size, spacing_mm=spacing, phase=str(phase), center_mm=center)  # type: ignore[arg-type]
+    tumors = recipe.data.tumor_count and int(rng.integers(recipe.data.tumor_count[0], recipe.data.tumor_count[1] + 1))
+    return PhantomOptions(
+        size=grid.size,
+        spacing_mm=spacing,
+        phase=str(phase),  # type: ignore[arg-type]
+        tumor_count=tumors,
+        center_mm=center,
+    )

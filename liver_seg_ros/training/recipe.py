@@ -34,6 +34,7 @@ class DataRecipe:
         phases: share of the cases per contrast phase.
         training_seeds: first and one behind the last seed of the phantoms trained on.
         validation_seeds: the same of those that the log's Dice is measured on.
+        tumor_count: fewest and most tumors that a phantom is asked for; null leaves it to the phantom.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -42,6 +43,7 @@ class DataRecipe:
     phases: dict[str, float]
     training_seeds: tuple[int, int]
     validation_seeds: tuple[int, int]
+    tumor_count: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         _require(_numbers(self.spacing_mm, 3) and min(self.spacing_mm) > 0, "spacing_mm must be three lengths in mm")
@@ -55,6 +57,9 @@ class DataRecipe:
             _require(valid, f"{name} must be [first, one behind the last], from 0 to at most {FIRST_HELD_OUT_SEED}")
         (a, b), (c, d) = self.training_seeds, self.validation_seeds
         _require(b <= c or d <= a, "training_seeds and validation_seeds overlap")
+        count = self.tumor_count
+        count_ok = count is None or (_integers(count, 2) and 0 <= count[0] <= count[1] <= 50)
+        _require(count_ok, "tumor_count must be [fewest, most], from 0 to at most 50, or null")
 
 
 @dataclass(frozen=True)

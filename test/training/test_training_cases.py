@@ -10,6 +10,7 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
+from liver_seg_ros.labels import TUMOR
 from liver_seg_ros.training.cases import case_folder, case_path, make_case, read_case, write_case
 from liver_seg_ros.training.recipe import Recipe
 
@@ -49,6 +50,15 @@ def test_the_segmenter_sees_the_liver_and_the_margin_around_it(recipe: Recipe) -
     assert np.abs(margins - voxels).max() <= 1.5
     tissue, vessel = (np.median(case.image[case.labels == value]) for value in (1, 3))
     assert vessel > tissue + 10  # portal-venous phase: image and labels lie on each other
+
+
+def test_the_recipe_says_how_many_tumors(recipe: Recipe) -> None:
+    def tumor_voxels(count: tuple[int, int]) -> int:
+        data = replace(recipe.data, spacing_mm=(5.0, 5.0, 5.0), tumor_count=count)
+        return int(np.count_nonzero(make_case(5, replace(recipe, data=data)).labels == TUMOR.value))
+
+    assert tumor_voxels((0, 0)) == 0
+    assert tumor_voxels((8, 8)) > tumor_voxels((1, 1)) > 0
 
 
 def test_the_cache_tells_recipes_apart(recipe: Recipe, coarse: Recipe, tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str
         ("data", "margin_mm", "wide", "data: margin_mm must be a length in mm or null"),
         ("data", "phases", {"venous": 1}, "data: phases must give a positive share to some of none, arterial"),
         ("data", "training_seeds", [0, 10001], "data: training_seeds must be .* at most 9000"),
+        ("data", "tumor_count", [5, 2], r"data: tumor_count must be \[fewest, most\]"),
+        ("data", "tumor_count", 4, r"data: tumor_count must be \[fewest, most\]"),
         ("data", "validation_seeds", [0, 4], "data: training_seeds and validation_seeds overlap"),
         ("optimization", "batch", 0, "optimization: batch must be 1 or more"),
         ("optimization", "steps", "many", "optimization: steps must be 1 or more"),
