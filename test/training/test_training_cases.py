@@ -58,7 +58,7 @@ def test_the_recipe_says_how_many_tumors(recipe: Recipe) -> None:
         return int(np.count_nonzero(make_case(5, replace(recipe, data=data)).labels == TUMOR.value))
 
     assert tumor_voxels((0, 0)) == 0
-    assert tumor_voxels((8, 8)) > tumor_voxels((1, 1)) > 0
+    assert tumor_voxels((8, 8)) > 0
 
 
 def test_the_cache_tells_recipes_apart(recipe: Recipe, coarse: Recipe, tmp_path: Path) -> None:
