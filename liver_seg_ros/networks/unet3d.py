@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+
+from liver_seg_ros.networks.sizes import check_image
 
 
 class ConvBlock(nn.Sequential):
@@ -65,6 +66,7 @@ class UNet3D(nn.Module):
             raise ValueError(
                 f"channels_in, classes, convolutions must be positive: {channels_in, classes, convolutions}"
             )
+        self.channels_in = channels_in
         self.stem = _level(channels_in, widths[0], convolutions, stride=1)
         self.down = nn.ModuleList(_level(a, b, convolutions, stride=2) for a, b in pairwise(widths))
         self.up = nn.ModuleList(UpBlock(b, a) for a, b in pairwise(widths))
@@ -77,9 +79,7 @@ class UNet3D(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
-        # While exporting, sizes are symbols, and the exported graph checks nothing.
-        if not torch.compiler.is_exporting():
-            check_size(image.shape[2:], self.size_multiple)
+        check_image(image, self.channels_in, self.size_multiple)
         maps = [self.stem(image)]  # (B, widths[0], D, H, W)
         for down in self.down:
             maps.append(down(maps[-1]))  # level n: (B, widths[n], D/2^n, H/2^n, W/2^n)
@@ -88,13 +88,6 @@ class UNet3D(nn.Module):
             x = up(x, skip)
         logits: Tensor = self.head(x)  # (B, classes, D, H, W)
         return logits
-
-
-def check_size(size: Sequence[int], multiple: int) -> None:
-    """Raise `ValueError` naming the nearest size that fits where an edge of `size` is no multiple of `multiple`."""
-    if any(n < multiple or n % multiple for n in size):
-        fitting = tuple(max(multiple, -(-n // multiple) * multiple) for n in size)
-        raise ValueError(f"size {tuple(size)} does not fit: each edge must be a multiple of {multiple}, e.g. {fitting}")
 
 
 def _level(channels_in: int, channels_out: int, convolutions: int, stride: int) -> nn.Sequential:

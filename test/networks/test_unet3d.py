@@ -45,7 +45,7 @@ def test_what_lies_far_away_does_not_change_a_voxel() -> None:
 
 
 def test_the_registry_names_what_it_has() -> None:
-    with pytest.raises(InputError, match="unknown network 'unet4d'; there are: unet3d"):
+    with pytest.raises(InputError, match=r"unknown network 'unet4d'; there are: .*unet3d"):
         create_network("unet4d")
     with pytest.raises(InputError, match="has no option depth; it has: channels_in, classes, widths, convolutions"):
         create_network("unet3d", depth=3)

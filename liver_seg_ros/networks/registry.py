@@ -1,0 +1,71 @@
+"""Every network by name: the one table that commands, tests and `docs/networks.md` read.
+
+To add one: a file beside `unet3d.py` and a row here. A network's file is imported only when it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+from torch import nn
+
+from liver_seg_ros.errors import InputError
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """One row of the table.
+
+    Attributes:
+        target: "file:class or function" in this room.
+        size: what the source feeds it, voxels `(D, H, W)` or pixels `(H, W)`.
+        source: where it is described.
+        options: what makes this variant; a caller's options come on top.
+        inputs: names of the tensors that `forward` takes, in order.
+        parameters_published: as the source counts them, where it does.
+    """
+
+    target: str
+    size: tuple[int, ...]
+    source: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("image",)
+    parameters_published: int | None = None
+
+    def load(self) -> Callable[..., nn.Module]:
+        """What builds the network."""
+        file, name = self.target.split(":")
+        build: Callable[..., nn.Module] = getattr(import_module(f"liver_seg_ros.networks.{file}"), name)
+        return build
+
+
+NETWORKS: dict[str, NetworkSpec] = {
+    "unet3d": NetworkSpec("unet3d:UNet3D", (128, 128, 128), "this package: what it ships"),
+}
+
+
+def create_network(name: str, **options: Any) -> nn.Module:
+    """The network called `name`, freshly initialized.
+
+    Args:
+        name: a key of `NETWORKS`.
+        options: keyword arguments of its constructor; they override those of the row.
+
+    Raises:
+        InputError: no such network, an option that it does not have, or a value that it refuses.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"unknown network '{name}'; there are: {', '.join(sorted(NETWORKS))}")
+    build = NETWORKS[name].load()
+    known = signature(build).parameters
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"network '{name}' has no option {', '.join(unknown)}; it has: {', '.join(known)}")
+    try:
+        return build(**{**NETWORKS[name].options, **options})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"network '{name}' cannot be built: {error}") from error
