@@ -182,4 +182,12 @@ def describe(measurement) -> dict:
         "volume_ml": measurement.volume_ml,
         "largest_diameter_mm": measurement.largest_diameter_m * 1000,
         "count": measurement.count,
+        "parts": [
+            {
+                "volume_ml": part.volume_ml,
+                "largest_diameter_mm": part.largest_diameter_m * 1000,
+                "center_mm": [part.center.x * 1000, part.center.y * 1000, part.center.z * 1000],
+            }
+            for part in measurement.parts
+        ],
     }

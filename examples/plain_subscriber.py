@@ -177,6 +177,8 @@ def main() -> int:
         "liver_found": segmentation.liver_found,
         "message": segmentation.message,
         "structures": structures,
+        "runtime": segmentation.runtime,
+        "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in segmentation.models],
         "seconds": stage_seconds(node),
         "checks": [{"name": name, "passed": bool(passed), "detail": detail} for name, passed, detail in checks],
     }

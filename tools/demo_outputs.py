@@ -16,10 +16,10 @@ from liver_seg_ros.files.volumes import write_labels
 from liver_seg_ros.geometry import MM_PER_M, Geometry
 from liver_seg_ros.labels import STRUCTURES, structure_by_name
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.reconstruction.measurements import StructureMeasurement
+from liver_seg_ros.reconstruction.measurements import PartMeasurement, StructureMeasurement
 from liver_seg_ros.rendering.overlay import render_overlay
 from liver_seg_ros.rendering.scene import render_scene
-from liver_seg_ros.report import Report, build_report, write_report
+from liver_seg_ros.report import ModelReport, Report, build_report, write_report
 from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -55,6 +55,10 @@ class Arrived:
                 count=entry["count"],
                 triangles=entry.get("triangles"),
                 watertight=entry.get("watertight"),
+                parts=tuple(
+                    PartMeasurement(part["volume_ml"], part["largest_diameter_mm"], tuple(part["center_mm"]))
+                    for part in entry["parts"]
+                ),
             )
             for entry in self.facts["structures"]
         ]
@@ -93,6 +97,8 @@ def write_outputs(
         message=arrived.facts["message"],
         synthetic=synthetic,
         dice=dice(arrived.labels, truth) if truth is not None else None,
+        runtime=arrived.facts["runtime"] or None,
+        models=[ModelReport(**model) for model in arrived.facts["models"]],
     )
     report = replace(report, peak_memory_mb=round(peak_memory_mb, 1))
     write_report(folder / "report.json", report)

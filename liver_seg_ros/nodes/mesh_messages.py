@@ -13,6 +13,7 @@ from shape_msgs.msg import MeshTriangle
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from liver_seg_interfaces.msg import PartMeasurement as PartMessage
 from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
 from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
 from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
@@ -35,6 +36,14 @@ def measurement_to_message(measurement: StructureMeasurement) -> MeasurementMess
         volume_ml=float(measurement.volume_ml),
         largest_diameter_m=float(measurement.largest_diameter_mm) / MM_PER_M,
         count=int(measurement.count),
+        parts=[
+            PartMessage(
+                center=_points(np.array([part.center_mm]))[0],
+                volume_ml=float(part.volume_ml),
+                largest_diameter_m=float(part.largest_diameter_mm) / MM_PER_M,
+            )
+            for part in measurement.parts
+        ],
     )
 
 
@@ -86,7 +95,7 @@ def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
     return array
 
 
-def _points(vertices_mm: NDArray[np.float32]) -> list[Point]:
+def _points(vertices_mm: NDArray[np.floating]) -> list[Point]:
     return [Point(x=x, y=y, z=z) for x, y, z in lps_to_ros(vertices_mm).tolist()]
 
 

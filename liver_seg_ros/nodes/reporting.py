@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from rclpy.publisher import Publisher
 
+from liver_seg_interfaces.msg import ModelInfo, SegmentationReport
 from liver_seg_interfaces.msg import Progress as ProgressMessage
-from liver_seg_interfaces.msg import SegmentationReport
+from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.nodes.mesh_messages import header, measurement_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -60,8 +61,10 @@ class Reporting:
         message: str,
         measurements: Iterable[StructureMeasurement],
         seconds: Mapping[str, float],
+        runtime: str = "",
+        models: Iterable[ModelBundle] = (),
     ) -> None:
-        """Publish the report of work that came to its end."""
+        """Publish the report of work that came to its end; `models` are the networks that ran, `runtime` ran them."""
         self.publish(
             SegmentationReport(
                 volume_uid=volume_uid,
@@ -70,6 +73,8 @@ class Reporting:
                 structures=[measurement_to_message(m) for m in measurements],
                 stages=list(seconds),
                 stage_seconds=list(seconds.values()),
+                runtime=runtime,
+                models=[ModelInfo(name=m.spec.name, version=m.spec.version, sha256=m.sha256) for m in models],
             )
         )
 

@@ -92,7 +92,13 @@ class SegmentationNode(StageNode):
         self._output.publish(segmentation.labels, cancelled)
         measurements = measure(segmentation.labels)
         self._reporting.publish_measured(
-            volume.uid, segmentation.liver_found, segmentation.message, measurements, segmentation.seconds
+            volume.uid,
+            segmentation.liver_found,
+            segmentation.message,
+            measurements,
+            segmentation.seconds,
+            segmenter.runtime_name,
+            (segmenter.localizer_bundle, segmenter.segmenter_bundle),
         )
         self.diagnostics.say(segmentation.message)
 

@@ -14,7 +14,8 @@ from liver_seg_interfaces.msg import Progress, SegmentationReport
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.nodes.volume_messages import volume_to_slabs
-from liver_seg_ros.volume import Volume
+from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.volume import LabelVolume, Volume
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,14 @@ def test_slabs_out_of_order_and_doubled_give_the_labels_of_the_library(ros, mode
     measured = {entry.structure: entry.volume_ml for entry in report.structures}
     assert measured["tumor"] == pytest.approx((expected == 2).sum() * voxel_ml, rel=1e-6)
     assert len(report.stages) == len(report.stage_seconds) > 0
+    assert report.runtime.startswith("onnxruntime")
+    assert [len(model.sha256) for model in report.models] == [64, 64]
+    [tumor] = [entry for entry in report.structures if entry.structure == "tumor"]
+    assert tumor.count == len(tumor.parts) > 0
+    assert sum(part.volume_ml for part in tumor.parts) == pytest.approx(tumor.volume_ml, rel=1e-6)
+    lesions = next(m for m in measure(LabelVolume(expected, ct.geometry, ct.uid)) if m.structure.name == "tumor").parts
+    centers_mm = [[1000 * c for c in (part.center.x, part.center.y, part.center.z)] for part in tumor.parts]
+    np.testing.assert_allclose(centers_mm, [lesion.center_mm for lesion in lesions], atol=1e-3)
 
 
 def test_missing_slices_are_named_and_completing_them_later_works(ros, models, ct, expected):
