@@ -66,7 +66,8 @@ def export_bundle(
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
-    return write_bundle(folder, export_onnx(network, divisor), spec)
+    size = (2 * divisor, 3 * divisor, 4 * divisor)
+    return write_bundle(folder, export_onnx(network, size, divisor), spec)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,13 +1,15 @@
-"""From a trained network to ONNX, checked against the network itself."""
+"""From a network to ONNX, checked against the network itself."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 OPSET = 18
 #: Largest difference of a logit between PyTorch and ONNX Runtime: both compute in float32, but sum in different orders.
@@ -18,15 +20,24 @@ class ExportError(RuntimeError):
     """The exported model does not compute what the network computes."""
 
 
-def export_onnx(network: nn.Module, multiple: int, tolerance: float = TOLERANCE) -> bytes:
+def export_onnx(
+    network: nn.Module,
+    size: Sequence[int],
+    multiple: int | None,
+    inputs: Mapping[str, int] | None = None,
+    tolerance: float = TOLERANCE,
+) -> bytes:
     """`network` as one serialized ONNX model with its weights inside, normalization folded into the convolutions.
 
-    Its input `image` is `(batch, 1, K, J, I)` float32, its output `logits` `(batch, classes, K, J, I)` float32; batch,
-    K, J and I are free. It is run here on two sizes and compared with the network.
+    Each input is `(batch, channels, K, J, I)` float32, or `(batch, channels, J, I)` for a 2D network; the output
+    `logits` is `(batch, classes, ...)` float32. The batch is free, the sizes are where `multiple` is given. The model
+    is run here, where sizes are free on two of them, and compared with the network.
 
     Args:
-        network: in evaluation mode, from one channel to logits of the same size.
-        multiple: K, J and I must be multiples of this.
+        network: from images of one size to logits of that size; put into evaluation mode.
+        size: one that fits, `(K, J, I)` or `(J, I)`.
+        multiple: each edge may become longer by multiples of this; None where `size` is the only one that fits.
+        inputs: name to channels, in the order of `forward`; one `image` of one channel if not given.
         tolerance: largest difference of a logit that is accepted, as a share of the largest logit.
 
     Raises:
@@ -34,43 +45,59 @@ def export_onnx(network: nn.Module, multiple: int, tolerance: float = TOLERANCE)
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # lists every torchvision operator that is not there
     network = network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    inputs = {"image": 1} if inputs is None else inputs
+    step = multiple or 0
+    # Batch 2 and edges of different lengths: torch.export takes sizes that are 1 or equal by chance to be so always.
+    traced = _images(inputs, 2, [n + step * more for more, n in enumerate(size, start=1)])
+    free = {0: "batch"}
+    if multiple is not None:
+        free |= dict(enumerate("kji"[-len(size) :], start=2))
     program = torch.onnx.export(
         network,
-        (torch.zeros(1, 1, 3 * multiple, 4 * multiple, 5 * multiple),),
+        tuple(traced.values()),
         dynamo=True,
         opset_version=OPSET,
-        input_names=["image"],
+        input_names=list(inputs),
         output_names=["logits"],
-        dynamic_shapes=({0: "batch", 2: "k", 3: "j", 4: "i"},),
+        dynamic_shapes=tuple(free for _ in inputs),
         verbose=False,
     )
     if program is None:
         raise ExportError("the network could not be exported")
     proto = program.model_proto
-    for part in (
-        proto,
-        proto.graph,
-        *proto.graph.node,
-        *proto.graph.value_info,
-        *proto.graph.input,
-        *proto.graph.output,
-    ):
-        del part.metadata_props[:]  # stack traces, with the paths of the machine that exported
-    for tensor in proto.graph.initializer:
-        del tensor.metadata_props[:]
+    _strip_metadata(proto)
     model: bytes = proto.SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    for shape in ((1, 1, 3 * multiple, 4 * multiple, 5 * multiple), (2, 1, 6 * multiple, 2 * multiple, 4 * multiple)):
-        difference = _difference(network, session, shape)
+    for batch, checked in ((1, list(size)), (3, [n + step for n in reversed(size)])):
+        difference = _difference(network, session, _images(inputs, batch, checked))
         if not difference <= tolerance:
-            raise ExportError(f"ONNX Runtime differs from PyTorch by {difference:.2g} of the largest logit at {shape}")
+            raise ExportError(
+                f"ONNX Runtime differs from PyTorch by {difference:.2g} of the largest logit at a batch of {batch} "
+                f"and size {tuple(checked)}"
+            )
     return model
 
 
+def _images(inputs: Mapping[str, int], batch: int, size: Sequence[int]) -> dict[str, Tensor]:
+    """Random images within -1 ... 1, as networks get them: name to `(batch, channels, *size)`."""
+    rng = np.random.default_rng(0)
+    return {
+        name: torch.from_numpy(rng.uniform(-1, 1, (batch, channels, *size)).astype(np.float32))
+        for name, channels in inputs.items()
+    }
+
+
+def _strip_metadata(proto: onnx.ModelProto) -> None:
+    """Remove the stack traces: they hold paths of the machine that exported."""
+    graph = proto.graph
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    for part in (proto, graph, *graph.node, *values):
+        del part.metadata_props[:]
+
+
 @torch.no_grad()
-def _difference(network: nn.Module, session: onnxruntime.InferenceSession, shape: tuple[int, ...]) -> float:
-    """Largest difference over largest logit for one random image of `shape`, within -1 ... 1 as networks get it."""
-    image = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    expected = network(torch.from_numpy(image)).numpy()
-    found = session.run(["logits"], {"image": image})[0]
+def _difference(network: nn.Module, session: onnxruntime.InferenceSession, images: Mapping[str, Tensor]) -> float:
+    """Largest difference over largest logit."""
+    expected = network(*images.values()).numpy()
+    found = session.run(["logits"], {name: image.numpy() for name, image in images.items()})[0]
     return float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -87,7 +87,7 @@ def test_the_bundle_says_what_was_trained(bundle_folder: Path) -> None:
 def test_an_export_that_computes_something_else_is_refused() -> None:
     network = UNet3D(widths=(4, 6)).eval()
     with pytest.raises(ExportError, match="ONNX Runtime differs from PyTorch"):
-        export_onnx(network, 2, tolerance=-1.0)
+        export_onnx(network, (4, 4, 4), 2, tolerance=-1.0)
 
 
 def test_a_missing_setting_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:

@@ -1,0 +1,220 @@
+"""What holds for every network of the registry, each built as tiny as its row in small.py says."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterable
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
+pytest.importorskip("monai", reason="monai is not installed (extra [train])")
+
+from torch import Tensor, nn  # noqa: E402  after the skips
+from torch.nn.functional import interpolate  # noqa: E402
+
+from liver_seg_ros.deploy.tensorrt_build import ShapeRange, build_engine, load_tensorrt  # noqa: E402
+from liver_seg_ros.errors import InputError  # noqa: E402
+from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
+from liver_seg_ros.networks import NETWORKS, create_network  # noqa: E402
+from liver_seg_ros.phantom import Phantom  # noqa: E402
+from liver_seg_ros.training.losses import dice_and_cross_entropy  # noqa: E402
+
+CLASSES = 4
+STEPS = 4
+every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
+
+
+class Trained:
+    """A tiny network after four steps, in evaluation mode, and the loss before and after them."""
+
+    def __init__(self, name: str, row: Any, phantom: Phantom) -> None:
+        self.row, self.inputs = row, NETWORKS[name].inputs
+        self.network = tiny(name, row)
+        self.images, labels = phantom_batch(phantom, self.inputs, row.size)
+        optimizer = torch.optim.Adam(self.network.parameters(), row.learning_rate)
+        self.losses = []
+        for step in range(STEPS + 1):
+            torch.manual_seed(1)  # each step drops the same units, so that losses can be compared
+            self.logits = self.network(*self.images)
+            loss = segmentation_loss(self.logits, labels)
+            self.losses.append(loss.item())
+            if step < STEPS:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        self.network.eval()
+
+    @property
+    def multiple(self) -> int | None:
+        """None where only one size fits."""
+        return None if hasattr(self.network, "image_size") else int(self.network.size_multiple)
+
+
+@pytest.fixture(scope="session")
+def trained(small: dict[str, Any], phantom: Phantom) -> Callable[[str], Trained]:
+    """Trains a network when it is first asked for."""
+    known: dict[str, Trained] = {}
+
+    def get(name: str) -> Trained:
+        if name not in known:
+            known[name] = Trained(name, row_of(small, name), phantom)
+        return known[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Callable[[str], Trained]) -> Callable[[str], bytes]:
+    """Exports a trained network when it is first asked for."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
+    from liver_seg_ros.deploy.onnx_export import export_onnx
+
+    known: dict[str, bytes] = {}
+
+    def get(name: str) -> bytes:
+        if name not in known:
+            subject = trained(name)
+            network = copy.deepcopy(subject.network)
+            known[name] = export_onnx(network, subject.row.size, subject.multiple, dict.fromkeys(subject.inputs, 1))
+        return known[name]
+
+    return get
+
+
+def test_no_row_is_left_over(small: dict[str, Any]) -> None:
+    assert sorted(set(small) - set(NETWORKS)) == []
+
+
+@every_network
+def test_four_steps_lower_the_loss_on_a_phantom(name: str, trained: Callable[[str], Trained]) -> None:
+    losses = trained(name).losses
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0], f"losses before each step and after the last: {losses}"
+
+
+@every_network
+def test_logits_have_the_size_of_the_image(name: str, trained: Callable[[str], Trained]) -> None:
+    subject = trained(name)
+    shape = (2, CLASSES, *subject.row.size)
+    assert subject.logits.shape == shape
+    assert subject.logits.dtype == torch.float32
+    with torch.no_grad():
+        assert subject.network(*subject.images).shape == shape
+
+
+@every_network
+def test_evaluation_is_deterministic(name: str, trained: Callable[[str], Trained]) -> None:
+    subject = trained(name)
+    answers = []
+    for seed in (1, 2):  # whatever still draws random numbers draws others
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            answers.append(subject.network(*subject.images))
+    assert torch.equal(*answers)
+
+
+@every_network
+def test_every_parameter_gets_a_gradient(name: str, small: dict[str, Any], phantom: Phantom) -> None:
+    row = row_of(small, name)
+    network = tiny(name, row)
+    images, _ = phantom_batch(phantom, NETWORKS[name].inputs, row.size)
+    outputs = getattr(network, "outputs", network)(*images)
+    # Random weights: the sum over classes of what is softmaxed is constant.
+    torch.stack([(map_ * torch.randn_like(map_)).sum() for map_ in tensors(outputs)]).sum().backward()
+    without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert without == []
+
+
+@every_network
+def test_a_wrong_image_is_refused_with_what_fits(name: str, trained: Callable[[str], Trained]) -> None:
+    subject = trained(name)
+    network, size = subject.network, subject.row.size
+    with pytest.raises(ValueError, match="2 channels does not fit: this network was built for 1"):
+        network(*(torch.zeros(1, 2, *size) for _ in subject.inputs))
+    with pytest.raises(ValueError, match="does not fit: give "):
+        network(*(torch.zeros(1, *size) for _ in subject.inputs))
+    if subject.multiple == 1:
+        return
+    with pytest.raises(ValueError, match=r"does not fit: .*\(\d+(, \d+)+\)") as error:
+        network(*(torch.zeros(1, 1, size[0] + 1, *size[1:]) for _ in subject.inputs))
+    found = re.findall(r"\((\d+(?:, \d+)+)\)", str(error.value))[-1]
+    fitting = [int(n) for n in found.split(", ")]
+    with torch.no_grad():
+        logits = network(*(torch.zeros(1, 1, *fitting) for _ in subject.inputs))
+    assert list(logits.shape[2:]) == fitting
+
+
+@every_network
+def test_onnx_runtime_computes_what_the_network_computes(name: str, exported: Callable[[str], bytes]) -> None:
+    assert len(exported(name)) > 1000  # export_onnx compares the two on random images and raises where they differ
+
+
+@every_network
+def test_tensorrt_parses_and_builds_it(
+    name: str, trained: Callable[[str], Trained], exported: Callable[[str], bytes]
+) -> None:
+    try:
+        load_tensorrt()
+    except InputError as missing:
+        pytest.skip(str(missing))
+    subject = trained(name)
+    largest = tuple(n + (subject.multiple or 0) for n in subject.row.size)
+    shapes = ShapeRange((1, 1, *subject.row.size), (1, 1, *subject.row.size), (2, 1, *largest))
+    assert len(build_engine(exported(name), dict.fromkeys(subject.inputs, shapes))) > 1000
+
+
+def row_of(small: dict[str, Any], name: str) -> Any:
+    if name not in small:
+        pytest.fail(f"network '{name}' has no row in test/networks/small.py: give options that make it tiny and a size")
+    return small[name]
+
+
+def tiny(name: str, row: Any) -> nn.Module:
+    torch.manual_seed(0)
+    fixed = "image_size" in signature(NETWORKS[name].load()).parameters
+    size = {"image_size": row.size} if fixed else {}
+    network = create_network(name, **{"classes": CLASSES, **size, **row.options})
+    assert isinstance(network.size_multiple, int)
+    return network.train()
+
+
+def phantom_batch(
+    phantom: Phantom, inputs: tuple[str, ...], size: tuple[int, ...]
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Images of `inputs`, each `(2, 1, *size)`, and labels `(2, *size)`: the liver's surroundings brought to `size`."""
+    labels = phantom.labels.array
+    box = tuple(slice(max(0, at.min() - 2), at.max() + 3) for at in np.nonzero(labels))
+    image = torch.from_numpy(normalize(phantom.ct.array[box], (-150.0, 250.0)))  # (K, J, I)
+    truth = torch.from_numpy(labels[box].copy())
+    if len(size) == 3:
+        images, truths = torch.stack([image, image.flip(2)]), torch.stack([truth, truth.flip(2)])
+    else:  # the two slices with most tumor among those with all structures
+        complete = (truth == 1).any(2).any(1) & (truth == 3).any(2).any(1)
+        slices = (complete * (truth == 2).sum((1, 2))).topk(2).indices
+        images, truths = image[slices], truth[slices]
+    images = interpolate(images[:, None], size, mode="trilinear" if len(size) == 3 else "bilinear")
+    truths = interpolate(truths[:, None].float(), size, mode="nearest-exact")[:, 0].long()
+    assert all((case == value).any() for case in truths for value in range(CLASSES)), "a structure got lost at `size`"
+    by_name = {"image": images, "edges": ((images - images.roll(1, -1)).abs() > 0.2).float()}
+    return tuple(by_name[name] for name in inputs), truths
+
+
+def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """A 2D batch counts as one slice of a volume."""
+    if logits.ndim == 4:
+        logits, labels = logits[:, :, None], labels[:, None]
+    return dice_and_cross_entropy(logits, labels)
+
+
+def tensors(outputs: Any) -> Iterable[Tensor]:
+    """Every tensor of an output that may be nested."""
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif outputs is not None:
+        for part in outputs:
+            yield from tensors(part)
