@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.misc import is_dicom
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
 
@@ -17,10 +17,12 @@ from liver_seg_ros.errors import InputError
 
 MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
+_BEFORE_META = 144  # bytes: preamble, "DICM", and the element that tells the length of the file meta information
+
 # What reading a damaged DICOM file raises, in pydicom and below.
 UNREADABLE = (
-    InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError, RuntimeError,
-    struct.error,
+    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, KeyError, AttributeError,
+    NotImplementedError, RuntimeError, struct.error,
 )  # fmt: skip
 
 
@@ -33,12 +35,23 @@ def read_header(path: Path) -> Dataset:
         with warnings.catch_warnings():  # pydicom remarks on values that break a rule and do no harm here
             warnings.simplefilter("ignore")
             header = dcmread(path, stop_before_pixels=True)
+            is_cut_off = _is_cut_off(header, path)
     except UNREADABLE as error:
         raise InputError(f"{path}: is damaged or no DICOM file. Copy or export it again.") from error
-    # pydicom takes a file that ends early as one with fewer attributes; a slice must not get lost that way.
-    if header.file_meta.get("MediaStorageSOPClassUID") == CTImageStorage and "SeriesInstanceUID" not in header:
+    if is_cut_off:
         raise InputError(f"{path}: is cut off. Copy or export it again.")
     return header
+
+
+def _is_cut_off(header: Dataset, path: Path) -> bool:
+    """Whether the file ends before its attributes do: pydicom takes it as one with fewer; a slice would get lost."""
+    meta_length = header.file_meta.get("FileMetaInformationGroupLength")
+    if isinstance(meta_length, int) and path.stat().st_size <= _BEFORE_META + meta_length:
+        return True
+    for key in list(header.keys())[-1:]:
+        header[key]  # is decoded when asked for, and raises where its end is missing
+    kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
+    return kind is None or (kind == CTImageStorage and "SeriesInstanceUID" not in header)
 
 
 def scan(files: Iterable[Path]) -> list[Dataset]:
