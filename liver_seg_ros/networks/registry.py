@@ -45,6 +45,11 @@ class NetworkSpec:
 
 NETWORKS: dict[str, NetworkSpec] = {
     "unet3d": NetworkSpec("unet3d:UNet3D", (128, 128, 128), "this package: what it ships"),
+    "threedynet": NetworkSpec("threedynet:ThreeDYNet", (64, 256, 256), "d'Albenzio, Kamkova et al.: 3DYNet"),
+    "threedynet_ee": NetworkSpec(
+        "threedynet:ThreeDYNet", (64, 256, 256), "d'Albenzio, Kamkova et al.: 3DYNet-EE", options={"sum_encoders": True}
+    ),
+    "unet_aspp": NetworkSpec("unet_aspp:UNetASPP", (352, 352), "Tran et al.: UNet-ASPP"),
 }
 
 

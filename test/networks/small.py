@@ -22,4 +22,7 @@ class Small(NamedTuple):
 
 SMALL: dict[str, Small] = {
     "unet3d": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
+    "threedynet": Small({"widths": (4, 6, 8), "convolutions": (2, 2, 4)}, (16, 16, 16)),
+    "threedynet_ee": Small({"widths": (4, 6, 8), "convolutions": (2, 2, 4)}, (16, 16, 16)),
+    "unet_aspp": Small({"widths": (4, 6, 8)}, (32, 32)),
 }

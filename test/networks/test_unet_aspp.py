@@ -1,0 +1,102 @@
+"""UNet-ASPP: its equations on small numbers, which map goes into which node, and its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
+
+from torch import Tensor, nn  # noqa: E402  after the skip
+from torch.nn.functional import interpolate, max_pool2d  # noqa: E402
+
+from liver_seg_ros.errors import InputError  # noqa: E402
+from liver_seg_ros.networks import create_network  # noqa: E402
+from liver_seg_ros.networks.unet_aspp import ASPP, ResidualBlock, UNetASPP  # noqa: E402
+
+
+def test_it_has_the_authors_parameters_but_for_the_wider_end() -> None:
+    with torch.device("meta"):
+        network = UNetASPP()
+        assert network(torch.zeros(1, 1, 352, 352)).shape == (1, 3, 352, 352)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(41.0e6, rel=0.01)
+
+
+def test_aspp_adds_a_point_its_surroundings_and_the_mean_of_the_map() -> None:
+    torch.manual_seed(0)
+    aspp = ASPP(channels=2, rate=2).eval()
+    x = torch.randn(1, 2, 6, 7)
+    weight, bias = aspp.atrous.weight.detach().double().numpy(), aspp.atrous.bias.detach().double().numpy()
+    padded = np.pad(x[0].double().numpy(), ((0, 0), (2, 2), (2, 2)))
+    atrous = np.empty((2, 6, 7))
+    for i in range(6):
+        for j in range(7):
+            taps = padded[:, i : i + 5 : 2, j : j + 5 : 2]  # nine points, two apart, around (i, j)
+            atrous[:, i, j] = (weight * taps).sum((1, 2, 3)) + bias
+    point = linear(aspp.point, x[0].double().numpy())
+    mean = np.broadcast_to(x[0].double().numpy().mean((1, 2), keepdims=True), (2, 6, 7))
+    pooled = linear(aspp.pooled, mean)
+    total = sum(
+        np.einsum("oc,chw->ohw", aspp.project.weight.detach().double().numpy()[:, part, 0, 0], term)
+        for part, term in ((slice(0, 2), point), (slice(2, 4), atrous), (slice(4, 6), pooled))
+    )
+    expected = np.maximum(total / np.sqrt(1 + aspp.norm.eps), 0)
+    assert expected.max() > 0
+    np.testing.assert_allclose(aspp(x)[0].detach().numpy(), expected, atol=1e-5)
+
+
+def test_a_block_adds_its_input_before_the_last_relu() -> None:
+    torch.manual_seed(0)
+    block = ResidualBlock(3, 4).eval()
+    x = torch.randn(1, 3, 5, 5)
+    nn.init.zeros_(block.convolutions[3].weight)
+    expected = np.maximum(linear(block.residual, x[0].double().numpy()), 0)
+    np.testing.assert_allclose(block(x)[0].detach().numpy(), expected, atol=1e-5)
+    nn.init.ones_(block.convolutions[3].weight)
+    assert (block(x)[0] - torch.from_numpy(expected)).abs().max() > 0.1
+
+
+def test_a_node_reads_its_row_the_map_below_and_the_map_above() -> None:
+    torch.manual_seed(0)
+    network = UNetASPP(widths=(2, 3, 4, 5)).eval()
+    read: dict[str, Tensor] = {}
+    written: dict[str, Tensor] = {}
+
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            read[name], written[name] = inputs[0], output
+
+        return hook
+
+    for name, node in network.nodes.items():
+        node.register_forward_hook(record(name))
+    with torch.no_grad():
+        network(torch.randn(1, 1, 16, 24))
+    assert len(written) == 10
+    for name in ("1_1", "1_2", "2_1", "0_3"):
+        i, j = int(name[0]), int(name[2])
+        up = interpolate(written[f"{i + 1}_{j - 1}"], scale_factor=2, mode="bilinear", align_corners=False)
+        above = [max_pool2d(written[f"{i - 1}_{j}"], 2)] if i > 0 else []
+        expected = torch.cat([*(written[f"{i}_{k}"] for k in range(j)), up, *above], dim=1)
+        assert torch.equal(read[name], expected), name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"widths": (8,)}, r"widths \(8,\) must be two or more positive"),
+        ({"widths": (8, 0)}, r"widths \(8, 0\)"),
+        ({"rate": 0}, r"rate must be positive: \(1, 3, 0\)"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        create_network("unet_aspp", **options)
+
+
+def linear(layer: nn.Conv2d, x: np.ndarray) -> np.ndarray:
+    """A 1x1 convolution of `(C, H, W)`."""
+    weight, bias = layer.weight.detach().double().numpy()[:, :, 0, 0], layer.bias.detach().double().numpy()
+    return np.einsum("oc,chw->ohw", weight, x) + bias[:, None, None]
