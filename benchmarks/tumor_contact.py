@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/tumor_contact.py
 
-Prints Markdown. It is what `_LEAST_LIVER_CONTACT` in `inference/postprocessing.py` was chosen with, on validation seeds,
-which no accuracy in the docs is measured on.
+Prints Markdown. `_LEAST_LIVER_CONTACT` in `inference/postprocessing.py` is judged by it, on validation seeds, which no
+accuracy in the docs is measured on.
 """
 
 from __future__ import annotations
