@@ -31,7 +31,7 @@ def export_onnx(
 
     Each input is `(batch, channels, K, J, I)` float32, or `(batch, channels, J, I)` for a 2D network; the output
     `logits` is `(batch, classes, ...)` float32. The batch is free, the sizes are where `multiple` is given. The model
-    is run here, where sizes are free on two of them, and compared with the network.
+    is run here, on two sizes where they are free, and compared with the network.
 
     Args:
         network: from images of one size to logits of that size; put into evaluation mode.
@@ -68,7 +68,8 @@ def export_onnx(
     _strip_metadata(proto)
     model: bytes = proto.SerializeToString()
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    for batch, checked in ((1, list(size)), (3, [n + step for n in reversed(size)])):
+    other = size if multiple is None else [n + step for n in reversed(size)]
+    for batch, checked in ((1, size), (3, other)):
         difference = _difference(network, session, _images(inputs, batch, checked))
         if not difference <= tolerance:
             raise ExportError(

@@ -71,11 +71,13 @@ def build_engine(model: bytes, shapes: Mapping[str, ShapeRange]) -> bytes:
 
 
 def _first_error(parser: Any) -> str:
-    """In one line: the node that the parser stopped at, and why."""
+    """In one line: where the parser stopped, and why."""
     if not parser.num_errors:
         return "it does not say why"
     error = parser.get_error(0)
-    return f"node {error.node()} '{error.node_name()}' ({error.node_operator()}): {' '.join(error.desc().split())}"
+    reason = f"{error.code().name.replace('_', ' ').lower()}, {' '.join(error.desc().split())}"
+    operator = error.node_operator()
+    return f"operator {operator} of node '{error.node_name()}': {reason}" if operator else reason
 
 
 def _quiet_logger(trt: Any) -> tuple[Any, list[str]]:
