@@ -50,6 +50,44 @@ NETWORKS: dict[str, NetworkSpec] = {
         "threedynet:ThreeDYNet", (64, 256, 256), "d'Albenzio, Kamkova et al.: 3DYNet-EE", options={"sum_encoders": True}
     ),
     "unet_aspp": NetworkSpec("unet_aspp:UNetASPP", (352, 352), "Tran et al.: UNet-ASPP"),
+    "transfusionnet": NetworkSpec("transfusionnet:TransFusionNet", (512, 512), "Meng et al.: TransFusionNet"),
+    "transfusionnet_edge": NetworkSpec(
+        "transfusionnet:TransFusionNet",
+        (512, 512),
+        "Meng et al.: TransFusionNet with edge module",
+        options={"edge_module": True},
+        inputs=("image", "edges"),
+    ),
+    "transfusionnet_no_skips": NetworkSpec(
+        "transfusionnet:TransFusionNet",
+        (512, 512),
+        "Meng et al.: Table III",
+        options={"transformer": "without_skips", "cnn": "without_skips"},
+    ),
+    "transfusionnet_no_transformer_skips": NetworkSpec(
+        "transfusionnet:TransFusionNet", (512, 512), "Meng et al.: Table III", options={"transformer": "without_skips"}
+    ),
+    "transfusionnet_no_cnn_skips": NetworkSpec(
+        "transfusionnet:TransFusionNet", (512, 512), "Meng et al.: Table III", options={"cnn": "without_skips"}
+    ),
+    "transfusionnet_transformer_only": NetworkSpec(
+        "transfusionnet:TransFusionNet", (512, 512), "Meng et al.: Figure 5", options={"cnn": "absent"}
+    ),
+    "transfusionnet_cnn_only": NetworkSpec(
+        "transfusionnet:TransFusionNet", (512, 512), "Meng et al.: Figure 5", options={"transformer": "absent"}
+    ),
+    "transunet": NetworkSpec(
+        "transunet:TransUNet", (320, 320), "Chen et al. 2021: TransUNet", parameters_published=105_480_000
+    ),
+    "transunet_attention": NetworkSpec(
+        "transunet_attention:TransUNetAttention", (352, 352), "Tran et al.: TransUNet with attention blocks"
+    ),
+    "transunet_attention_none": NetworkSpec(
+        "transunet_attention:TransUNetAttention",
+        (352, 352),
+        "Tran et al.: TransUNet without attention blocks",
+        options={"attention": False},
+    ),
 }
 
 

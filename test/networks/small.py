@@ -20,9 +20,59 @@ class Small(NamedTuple):
     learning_rate: float = 3e-3
 
 
+TRANSFUSIONNET = Small(
+    {
+        "widths": (8, 8, 8, 16, 16, 16, 16, 16),
+        "edge_widths": (8, 6, 4, 4),
+        "resnet_width": 8,
+        "resnet_units": (1, 1, 1),
+        "hidden": 16,
+        "layers": 1,
+        "heads": 2,
+    },
+    (128, 256),
+)
+
 SMALL: dict[str, Small] = {
     "unet3d": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
     "threedynet": Small({"widths": (4, 6, 8), "convolutions": (2, 2, 4)}, (16, 16, 16)),
     "threedynet_ee": Small({"widths": (4, 6, 8), "convolutions": (2, 2, 4)}, (16, 16, 16)),
     "unet_aspp": Small({"widths": (4, 6, 8)}, (32, 32)),
+    **dict.fromkeys(
+        (
+            "transfusionnet",
+            "transfusionnet_edge",
+            "transfusionnet_no_skips",
+            "transfusionnet_no_transformer_skips",
+            "transfusionnet_no_cnn_skips",
+            "transfusionnet_transformer_only",
+            "transfusionnet_cnn_only",
+        ),
+        TRANSFUSIONNET,
+    ),
+    "transunet": Small(
+        {
+            "resnet_width": 8,
+            "resnet_units": (1, 1, 1),
+            "hidden": 12,
+            "layers": 2,
+            "heads": 3,
+            "widths": (16, 16, 12, 8, 8),
+        },
+        (32, 32),
+    ),
+    **dict.fromkeys(
+        ("transunet_attention", "transunet_attention_none"),
+        Small(
+            {
+                "resnet_widths": (4, 4, 6, 8),
+                "resnet_units": (1, 1, 1, 1),
+                "hidden": 12,
+                "layers": 2,
+                "heads": 3,
+                "widths": (16, 16, 16, 12, 8, 8),
+            },
+            (64, 64),
+        ),
+    ),
 }
