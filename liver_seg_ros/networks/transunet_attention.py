@@ -10,7 +10,7 @@ What the paper leaves open, and what was chosen:
   cites for it (CBAM, arXiv:1807.06521, equations 1 to 3), on what a stage gives:
       F' = F s(W1 max(0, W0 avg F) + W1 max(0, W0 max F)),   avg and max over all pixels, s the sigmoid
       F'' = F' s(C7[avg F'; max F']),                        avg and max over the channels, C7 a 7x7 convolution
-  with a reduction of 8 in W0, as in the authors' code, but to no fewer than 8.
+  with a reduction of 8 in W0, as in the authors' code, but no fewer than 8 units.
 - The ResNet is ResNet-50, as in the authors' code, and from MONAI; its last map lies at 1/32.
 - Tokens, heads and position embedding are TransUNet's: 768, 12, learned. The authors' code keeps the ResNet's 2048
   numbers per token, 8 heads and no position embedding (options `hidden` and `heads`; its perceptrons are as wide as
