@@ -1,13 +1,37 @@
-"""Dice on the network's own grid, for the training's log."""
+"""How good a network's labels are: Dice for the training's log, and every metric of one case.
+
+The metrics and their equations: `overlap_metrics`, `surface_metrics`, `centerline_metrics`, `lesion_metrics`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.labels import BACKGROUND, LIVER
+from liver_seg_ros.labels import BACKGROUND, LIVER, STRUCTURES, TUMOR, VESSEL
+from liver_seg_ros.training.centerline_metrics import cl_dice
+from liver_seg_ros.training.lesion_metrics import lesion_detection
+from liver_seg_ros.training.masks import Mask, check_labels
+from liver_seg_ros.training.overlap_metrics import overlap
+from liver_seg_ros.training.surface_metrics import surface_distances
+
+#: Label value -> name of what this package segments, background included.
+LABELS: dict[int, str] = {BACKGROUND: "background", **{s.value: s.name for s in STRUCTURES}}
+#: Properties of `Overlap`, in the order in which tables show them.
+OVERLAP_METRICS = (
+    "dice",
+    "iou",
+    "volume_overlap_error",
+    "volume_similarity",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "accuracy",
+    "mcc",
+)
 
 
 class DiceCounter:
@@ -22,8 +46,10 @@ class DiceCounter:
         self._joint = np.zeros((len(labels), len(labels)), np.int64)  # voxels per (answer, truth)
 
     def add(self, answer: NDArray[np.integer], truth: NDArray[np.integer]) -> None:
-        """Count one case; two arrays of the same shape with values of `labels`."""
+        """Count one case; two arrays of the same shape. Raises `ValueError` for a value that is not in `labels`."""
         count = len(self._labels)
+        check_labels(answer, count)
+        check_labels(truth, count)
         pairs = answer.astype(np.int64).reshape(-1) * count + truth.reshape(-1)
         self._joint += np.bincount(pairs, minlength=count * count).reshape(count, count)
 
@@ -38,3 +64,58 @@ class DiceCounter:
             if sizes > 0:
                 scores[name] = float(2 * self._joint[own, own].sum() / sizes)
         return scores
+
+
+def evaluate(
+    answer: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    spacing_mm: Sequence[float],
+    labels: Mapping[int, str] = LABELS,
+    tolerance_mm: float = 2.0,
+) -> dict[str, dict[str, float]]:
+    """Every metric of one case, per structure; `liver` is the organ with all that lies in it.
+
+    All have `OVERLAP_METRICS`, `assd_mm`, `hd95_mm` and `surface_dice`; the vessel has `cl_dice` and the tumor
+    `lesion_precision`, `lesion_recall` and `lesion_f1` besides. What an empty mask gives stands with each metric.
+
+    Args:
+        answer: labels of two or three dimensions, `[k, j, i]`.
+        truth: labels of the same shape.
+        spacing_mm: voxel spacing in file order `(i, j, k)`.
+        labels: label value -> name, background included.
+        tolerance_mm: of surface Dice.
+
+    Raises:
+        ValueError: other shapes, a value that is not in `labels`, or a spacing that does not fit.
+    """
+    check_labels(answer, len(labels))
+    check_labels(truth, len(labels))
+    scores = {}
+    for value, name in labels.items():
+        if value != BACKGROUND:
+            a, t = structure_mask(answer, value), structure_mask(truth, value)
+            scores[name] = _of_masks(a, t, spacing_mm, tolerance_mm)
+            if value == VESSEL.value:
+                scores[name]["cl_dice"] = cl_dice(a, t)
+            if value == TUMOR.value:
+                lesions = lesion_detection(a, t)
+                scores[name] |= {
+                    f"lesion_{figure}": getattr(lesions, figure) for figure in ("precision", "recall", "f1")
+                }
+    return scores
+
+
+def structure_mask(labels: NDArray[np.integer], value: int) -> Mask:
+    """Voxels of a structure; the liver's include the tumors and vessels in it, as LiTS scores it."""
+    mask: Mask = labels > BACKGROUND if value == LIVER.value else labels == value
+    return mask
+
+
+def _of_masks(answer: Mask, truth: Mask, spacing_mm: Sequence[float], tolerance_mm: float) -> dict[str, float]:
+    counts, distances = overlap(answer, truth), surface_distances(answer, truth, spacing_mm)
+    return {
+        **{name: getattr(counts, name) for name in OVERLAP_METRICS},
+        "assd_mm": distances.assd,
+        "hd95_mm": distances.hd95,
+        "surface_dice": distances.surface_dice(tolerance_mm),
+    }
