@@ -32,7 +32,7 @@ def cl_dice(answer: NDArray[Any], truth: NDArray[Any]) -> float:
     if not a.any() or not t.any():
         return 0.0
     line_a, line_t = centerline(a), centerline(t)
-    precision = np.count_nonzero(line_a & t) / np.count_nonzero(line_a)
-    sensitivity = np.count_nonzero(line_t & a) / np.count_nonzero(line_t)
+    precision = float(np.count_nonzero(line_a & t) / np.count_nonzero(line_a))
+    sensitivity = float(np.count_nonzero(line_t & a) / np.count_nonzero(line_t))
     total = precision + sensitivity
     return 2 * precision * sensitivity / total if total else 0.0

@@ -142,17 +142,26 @@ class OptimizationRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One network's training. `stage` is that of the bundle: "localize" (liver or not) or "segment" (all labels)."""
+    """One network's training.
+
+    Attributes:
+        stage: that of the bundle: "localize" (liver or not) or "segment" (all labels).
+        network: `name`, a row of the networks' registry, and its options.
+        loss: `name`, a row of `losses.LOSSES`, and its options.
+    """
 
     stage: str
     network: dict[str, Any]
     data: DataRecipe
     optimization: OptimizationRecipe
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+    loss: dict[str, Any] = field(default_factory=lambda: {"name": "dice_ce"})
 
     def __post_init__(self) -> None:
         _require(self.stage in STAGES, f"stage must be one of {', '.join(STAGES)}")
-        _require(isinstance(self.network, dict) and "name" in self.network, "network needs a 'name'")
+        for name in ("network", "loss"):
+            section = getattr(self, name)
+            _require(isinstance(section, dict) and "name" in section, f"{name} needs a 'name'")
 
     @property
     def labels(self) -> dict[int, str]:

@@ -61,7 +61,7 @@ class SurfaceDistances:
             raise ValueError(f"a tolerance of {tolerance_mm} mm is negative")
         near = np.count_nonzero(self.to_truth <= tolerance_mm) + np.count_nonzero(self.to_answer <= tolerance_mm)
         count = self.to_truth.size + self.to_answer.size
-        return near / count if count else nan
+        return float(near / count) if count else nan
 
     @property
     def _one_is_empty(self) -> bool:

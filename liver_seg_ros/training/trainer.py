@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from torch import Tensor, nn
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.preprocessing import normalize
+from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.cases import Case
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
-from liver_seg_ros.training.losses import dice_and_cross_entropy
+from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.metrics import DiceCounter
 from liver_seg_ros.training.phantom_dataset import Batch, PhantomDataset, cut
 from liver_seg_ros.training.recipe import Recipe
@@ -42,7 +44,7 @@ class Trainer:
         max_minutes: the training ends after this time, earlier runs included, even where the recipe has more steps.
 
     Raises:
-        InputError: the network of the recipe cannot be built, or `output` holds a training by another recipe.
+        InputError: the network or loss of the recipe cannot be built, or `output` holds a training by another recipe.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class Trainer:
         max_minutes: float = math.inf,
     ) -> None:
         self._recipe, self._plan = recipe, recipe.optimization
+        _check_takes_volumes(recipe)
         self._path = output / CHECKPOINT
         self._training, self._validation = training, validation
         self._max_seconds = max_minutes * 60
         torch.manual_seed(self._plan.seed)
         self._network = build_network(recipe).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._loss = create_loss(**recipe.loss)
         self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
         self._step, self._seconds = 0, 0.0
         self._scores: dict[str, float] = {}
@@ -88,22 +92,25 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self._plan.learning_rate * learning_rate_factor(self._done())
         set_training_mode(self._network, fixed_norm=self._done() >= self._plan.fixed_norm_from)
-        loss = self._loss(batch)
+        loss = self._loss_of(batch)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), max_norm=5.0)
         self._optimizer.step()
         return float(loss.item())
 
-    def _loss(self, batch: Batch) -> Tensor:
-        logits = self._forward(torch.from_numpy(batch.images))
-        return dice_and_cross_entropy(logits, torch.from_numpy(batch.labels))
+    def _loss_of(self, batch: Batch) -> Tensor:
+        # A loss that reads more than logits (scales, edges) gets all that the network gives.
+        needs_more = self._loss.outputs != ("logits",) and hasattr(self._network, "outputs")
+        network = self._network.outputs if needs_more else self._network
+        prediction = self._run(network, torch.from_numpy(batch.images))
+        epoch = self._step * self._plan.batch // len(self._training)  # a patch per case is an epoch
+        return self._loss(prediction, torch.from_numpy(batch.labels), epoch)
 
-    def _forward(self, images: Tensor) -> Tensor:
-        """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`."""
+    def _run(self, network: Callable[[Tensor], Any], images: Tensor) -> Any:
+        """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`, or to the network's outputs."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self._plan.precision == "bfloat16"):
-            logits: Tensor = self._network(images.contiguous(memory_format=torch.channels_last_3d))
-        return logits
+            return network(images.contiguous(memory_format=torch.channels_last_3d))
 
     def _validate_and_save(self) -> Checkpoint:
         if self._validation:
@@ -130,7 +137,7 @@ class Trainer:
         for case in self._validation.values():
             size = [-(-n // multiple) * multiple for n in case.image.shape]
             image = normalize(cut(case.image, (0, 0, 0), size), self._recipe.data.hu_window)
-            logits = self._forward(torch.from_numpy(image)[None, None])
+            logits = self._run(self._network, torch.from_numpy(image)[None, None])
             k, j, i = case.labels.shape
             counter.add(logits.argmax(dim=1)[0, :k, :j, :i].numpy(), case.labels)
         return counter.scores()
@@ -153,6 +160,15 @@ class Trainer:
         self._optimizer.load_state_dict(checkpoint.optimizer)
         self._step, self._seconds, self._scores = checkpoint.step, checkpoint.seconds, checkpoint.scores
         _log.info("resumed at step %d", self._step)
+
+
+def _check_takes_volumes(recipe: Recipe) -> None:
+    spec = NETWORKS.get(recipe.network["name"])
+    if spec is not None and len(spec.size) != 3:
+        volumetric = ", ".join(sorted(name for name, row in NETWORKS.items() if len(row.size) == 3))
+        raise InputError(
+            f"network '{recipe.network['name']}' takes slices, and this training feeds volumes; there are {volumetric}"
+        )
 
 
 def set_training_mode(network: nn.Module, fixed_norm: bool) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.training import trainer
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import Recipe
@@ -63,6 +65,41 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     assert resumed.step == whole.step == 6
     for name, weights in whole.weights.items():
         assert torch.equal(weights, resumed.weights[name]), name
+
+
+def test_a_loss_gets_the_outputs_that_it_reads_and_the_epoch(
+    recipe: Recipe, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithScales(torch.nn.Conv3d):
+        def outputs(self, image: torch.Tensor) -> Any:
+            logits = self(image)
+            return NamedTuple("Outputs", [("logits", Any), ("scales", Any)])(logits, [logits, 2 * logits])
+
+    seen = []
+
+    def loss(prediction: Any, target: torch.Tensor, epoch: int) -> torch.Tensor:
+        seen.append((len(prediction.scales), epoch))
+        return prediction.logits.mean()
+
+    loss.outputs = ("logits", "scales")  # type: ignore[attr-defined]
+    monkeypatch.setattr(trainer, "build_network", lambda _: WithScales(1, 4, 1))
+    monkeypatch.setattr(trainer, "create_loss", lambda **_: loss)
+    train(steps(recipe, 4), folder, tmp_path / "out")
+    assert seen == [(2, 0), (2, 0), (2, 1), (2, 2)]  # 2 patches per step, 3 cases
+
+
+def test_the_recipe_names_the_loss(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    for name in ("dice_ce", "tversky"):
+        train(steps(replace(recipe, loss={"name": name}), 2), folder, tmp_path / name)
+    one, other = (load_checkpoint(tmp_path / name / CHECKPOINT).weights for name in ("dice_ce", "tversky"))
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    with pytest.raises(InputError, match="unknown loss 'dise'"):
+        train(replace(recipe, loss={"name": "dise"}), folder, tmp_path / "out")
+
+
+def test_a_network_of_slices_is_refused(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'transunet' takes slices.* feeds volumes; there are .*unet3d"):
+        train(replace(recipe, network={"name": "transunet"}), folder, tmp_path / "out")
 
 
 def test_another_recipe_does_not_continue_a_training(recipe: Recipe, folder: Path, tmp_path: Path) -> None:

@@ -311,6 +311,7 @@ def test_every_metric_of_a_case() -> None:
     for name, scores in perfect.items():
         zero = {"volume_overlap_error", "volume_similarity", "assd_mm", "hd95_mm"}
         assert all(value == (0 if metric in zero else 1) for metric, value in scores.items()), name
+        assert {type(value) for value in scores.values()} == {float}
     assert {"lesion_precision", "lesion_recall", "lesion_f1"} <= set(perfect["tumor"])
     assert "cl_dice" in perfect["vessel"]
     assert "cl_dice" not in perfect["liver"]

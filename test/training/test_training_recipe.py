@@ -29,6 +29,7 @@ def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str
     [
         (None, "stage", "both", "stage must be one of localize, segment"),
         (None, "optimisation", {}, "unknown fields optimisation; known are stage, network"),
+        (None, "loss", {"weight": 2}, "loss needs a 'name'"),
         ("data", "spacing_mm", [1.5, 1.5], "data: spacing_mm must be three lengths in mm"),
         ("data", "spacing_mm", [1.5, 1.5, 0], "data: spacing_mm must be three lengths in mm"),
         ("data", "hu_window", [250, -100], r"data: hu_window must be \[low, high\]"),
