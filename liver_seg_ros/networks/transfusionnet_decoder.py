@@ -30,7 +30,7 @@ class FusionModule(nn.Module):
             self.edges = nn.Sequential(
                 nn.AvgPool2d(2**DEEPEST), nn.Conv2d(edge_channels, quarter, kernel_size=1, bias=False)
             )
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = nn.ReLU()
 
     def forward(self, x: Tensor, edges: Tensor | None = None) -> Tensor:
         """`edges` is `(B, edge_channels, H, W)`."""

@@ -1,0 +1,173 @@
+"""TransFusionNet: the widths of the paper's network, what each ablation cuts, equations 3 to 7, and the edge map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.networks import create_network
+from liver_seg_ros.networks.transfusionnet import TransFusionNet
+from liver_seg_ros.networks.transfusionnet_decoder import FusionModule
+from liver_seg_ros.networks.transfusionnet_edges import GatedExcitation
+from liver_seg_ros.networks.transfusionnet_encoders import SEBottleneck
+
+SIZE = (128, 256)
+
+
+def tiny(**options: Any) -> TransFusionNet:
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"widths": (8, 8, 8, 16, 16, 16, 16, 16), "resnet_width": 8, "resnet_units": (1, 1, 1)}
+    transformer: dict[str, Any] = {"hidden": 16, "layers": 1, "heads": 2}
+    return TransFusionNet(image_size=SIZE, **small, **transformer, **options).eval()
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_it_has_the_widths_and_the_parameters_of_the_authors_network() -> None:
+    with torch.device("meta"):
+        network = TransFusionNet()
+    read = [stage.convolutions[0][0].in_channels for stage in network.decoder.stages]
+    written = [stage.convolutions[0][0].out_channels for stage in network.decoder.stages]
+    assert read == [1536, 1536, 1024, 768, 640, 320, 160]
+    assert written == [512, 512, 512, 256, 128, 64, 32]
+    unused = 3.8e6
+    assert parameters(network) == pytest.approx(150e6 - unused, rel=0.01)
+
+
+@pytest.mark.parametrize("branch", ["transformer", "cnn"])
+@pytest.mark.parametrize("skips", ["with_skips", "without_skips"])
+def test_without_skips_only_the_last_map_of_a_branch_counts(branch: str, skips: str) -> None:
+    network = tiny(**{branch: skips})
+    encoder = network.semantic_encoder if branch == "transformer" else network.local_encoder
+    image = torch.randn(1, 1, *SIZE)
+    with torch.no_grad():
+        before = network(image)
+        maps = encoder(image)
+        for level in set(maps) - {0, 7} if branch == "transformer" else set(maps) - {7}:
+            encoder.forward = lambda _, level=level: {**maps, level: maps[level] + 1}
+            assert torch.equal(network(image), before) == (skips == "without_skips"), f"level {level}"
+        encoder.forward = lambda _: {**maps, 7: maps[7] + 1}
+        assert not torch.equal(network(image), before)
+
+
+@pytest.mark.parametrize(
+    ("variant", "encoders"),
+    [("transformer_only", ["semantic_encoder"]), ("cnn_only", ["local_encoder"])],
+)
+def test_either_branch_runs_alone(variant: str, encoders: list[str]) -> None:
+    with torch.device("meta"):
+        network = create_network(f"transfusionnet_{variant}")
+    assert [name for name, _ in network.named_children() if name.endswith("encoder")] == encoders
+
+
+def test_the_bottleneck_uses_its_excitation() -> None:
+    block = SEBottleneck(8, 8, dropout=0).eval()
+    excitation = block.body[4]
+    x = torch.randn(2, 8, 4, 4)
+    with torch.no_grad():
+        u = block.body[:4](x)
+        e = u.mean((2, 3))  # (3)
+        s = torch.sigmoid(excitation.fc[2](torch.relu(excitation.fc[0](e))))  # (4)
+        expected = torch.relu(block.body[5:](s[:, :, None, None] * u) + x)  # (5)
+        assert torch.allclose(block(x), expected, atol=1e-6)
+        excitation.fc[2].bias.add_(2)
+        assert not torch.allclose(block(x), expected, atol=1e-4)
+
+
+def test_the_gate_follows_equations_6_and_7() -> None:
+    torch.manual_seed(0)
+    gate = GatedExcitation(channels=2, semantic=3, local=2, level=1).eval()
+    e = torch.randn(1, 2, 4, 6)
+    semantic, local = torch.randn(1, 3, 1, 1).expand(1, 3, 2, 3), torch.randn(1, 2, 1, 1).expand(1, 2, 2, 3)
+    with torch.no_grad():
+        found = gate(e, semantic, local)[0].numpy()
+        t = gate.semantic(semantic)[0, 0, 0, 0].item()  # even maps stay even when they are enlarged
+        c = gate.local(local)[0, 0, 0, 0].item()
+    stacked = np.concatenate([np.full((1, 4, 6), t), np.full((1, 4, 6), c), e[0].numpy()])
+    first, second = gate.excitation.fc[0], gate.excitation.fc[2]
+    hidden = np.maximum(array(first.weight) @ stacked.mean((1, 2)) + array(first.bias), 0)
+    scale = sigmoid(array(second.weight) @ hidden + array(second.bias))
+    expected = np.zeros((2, 4, 6))
+    for row, column in np.ndindex(4, 6):
+        excited = scale * stacked[:, row, column]
+        alpha = sigmoid(array(gate.attention.weight)[0, :, 0, 0] @ excited + array(gate.attention.bias)[0])
+        kept = e[0, :, row, column].numpy() * alpha + e[0, :, row, column].numpy()
+        expected[:, row, column] = array(gate.convolution.weight)[:, :, 0, 0] @ kept + array(gate.convolution.bias)
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_fusion_has_three_receptive_fields_and_adds_the_edges_to_the_widest() -> None:
+    torch.manual_seed(0)
+    fusion = FusionModule(channels_in=6, channels_out=16, edge_channels=2).eval()
+    fusion.activation = nn.Identity()  # no ReLU may hide a change
+    fusion.area[2], fusion.point[2] = nn.Identity(), nn.Identity()
+    x, edges = torch.randn(1, 6, 4, 4), torch.randn(1, 2, 512, 512)
+    near, far = x.clone(), edges.clone()
+    near[:, :, 0, 0] += 1
+    far[:, :, :128, 384:] += 1  # what the pixel of the last column, first row covers
+    with torch.no_grad():
+        changed = (fusion(near, edges) - fusion(x, edges))[0].abs() > 1e-6
+        by_edges = (fusion(x, far) - fusion(x, edges))[0].abs() > 1e-6
+    assert changed[:8, :2, :2].all()  # 3x3
+    assert changed[:8].sum() == 8 * 4
+    assert changed[8:12].sum() == 4  # 1x1
+    assert changed[12:].all()  # pooled
+    assert by_edges[12:, 0, 3].all()
+    assert by_edges.sum() == 4
+
+
+def test_the_edge_map_and_the_predicted_edges() -> None:
+    network = tiny(edge_module=True)
+    image, edges = torch.randn(1, 1, *SIZE), torch.zeros(1, 1, *SIZE)
+    outputs = network.outputs(image, edges)
+    assert outputs.logits.shape == (1, 3, *SIZE)
+    assert outputs.edge_logits.shape == (1, 1, *SIZE)
+    edges[:, :, 20:60, 20:90] = 1
+    with torch.no_grad():
+        assert not torch.equal(network(image, edges), outputs.logits)
+    assert torch.equal(network.outputs(image, edges).edge_logits, outputs.edge_logits)  # they come from the maps alone
+    assert tiny().outputs(image).edge_logits is None
+
+
+def test_an_edge_map_that_is_missing_or_does_not_fit_is_named() -> None:
+    image = torch.zeros(1, 1, *SIZE)
+    with pytest.raises(ValueError, match=r"no edge map: .* give the Canny map too"):
+        tiny(edge_module=True)(image)
+    with pytest.raises(ValueError, match=r"size \(128, 128\) does not fit: this network was built for \(128, 256\)"):
+        tiny(edge_module=True)(image, torch.zeros(1, 1, 128, 128))
+    with pytest.raises(ValueError, match="built without the edge module"):
+        tiny()(image, image)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"image_size": (512, 500)}, r"image_size \(512, 500\) must be two multiples of 128, e.g. \(512, 512\)"),
+        ({"widths": (32, 64)}, r"widths \(32, 64\) must be 8 numbers"),
+        ({"edge_module": True, "edge_widths": (8, 4)}, r"edge_widths \(8, 4\) must be 4 numbers"),
+        ({"cnn": "no"}, "cnn 'no' must be one of: with_skips, without_skips, absent"),
+        ({"cnn": "absent", "transformer": "absent"}, "both absent"),
+        ({"cnn": "absent", "edge_module": True}, "neither transformer nor cnn may be absent"),
+        ({"classes": 0}, "must be positive"),
+        ({"heads": 5}, "multiple of heads"),
+        ({"resnet_units": (3, 4)}, "resnet_units"),
+    ],
+)
+def test_options_that_cannot_be_built_are_named(options: dict[str, Any], said: str) -> None:
+    with torch.device("meta"), pytest.raises(InputError, match=said):
+        create_network("transfusionnet", **options)
+
+
+def array(parameter: torch.Tensor) -> np.ndarray:
+    return parameter.detach().numpy()
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
