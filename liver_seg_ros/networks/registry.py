@@ -88,6 +88,45 @@ NETWORKS: dict[str, NetworkSpec] = {
         "Tran et al.: TransUNet without attention blocks",
         options={"attention": False},
     ),
+    "unet2d": NetworkSpec(
+        "baselines:unet",
+        (320, 320),
+        "Ronneberger et al. 2015: U-Net",
+        options={"dimensions": 2},
+        parameters_published=2_140_000,
+    ),
+    "resunet2d": NetworkSpec(
+        "baselines:residual_unet",
+        (320, 320),
+        "Xiao et al. 2018: residual U-Net",
+        options={"dimensions": 2, "widths": (64, 128, 256, 512), "convolutions": 1},
+        parameters_published=3_260_000,
+    ),
+    "unet_plus_plus": NetworkSpec("baselines:UNetPlusPlus", (512, 512), "Zhou et al. 2018: UNet++"),
+    "unet3plus": NetworkSpec("unet3plus:UNet3Plus", (512, 512), "Huang et al. 2020: UNet 3+"),
+    "segnet": NetworkSpec("segnet:SegNet", (512, 512), "Badrinarayanan et al. 2017: SegNet"),
+    "uctransnet": NetworkSpec(
+        "uctransnet:UCTransNet", (320, 320), "Wang et al. 2022: UCTransNet", parameters_published=65_600_000
+    ),
+    "unet3d_concat": NetworkSpec(
+        "baselines:unet", (32, 320, 320), "Çiçek et al. 2016: 3D U-Net", parameters_published=6_420_000
+    ),
+    "resunet3d": NetworkSpec(
+        "baselines:residual_unet", (32, 320, 320), "Xu et al. 2019: 3D residual U-Net", parameters_published=9_430_000
+    ),
+    "attention_unet3d": NetworkSpec(
+        "baselines:attention_unet",
+        (32, 320, 320),
+        "Su et al. 2021: 3D attention U-Net",
+        parameters_published=16_500_000,
+    ),
+    "vnet": NetworkSpec(
+        "baselines:vnet", (32, 320, 320), "Milletari et al. 2016: V-Net", parameters_published=45_600_000
+    ),
+    "uxnet3d": NetworkSpec(
+        "uxnet3d:UXNet3D", (32, 320, 320), "Lee et al. 2022: 3D UX-Net", parameters_published=57_430_000
+    ),
+    "student": NetworkSpec("student:Student", (128, 128, 128), "this package: to distil the others into"),
 }
 
 

@@ -75,4 +75,16 @@ SMALL: dict[str, Small] = {
             (64, 64),
         ),
     ),
+    "unet2d": Small({"widths": (4, 6, 8)}, (32, 32)),
+    "resunet2d": Small({"widths": (4, 6, 8)}, (32, 32)),
+    "unet_plus_plus": Small({"widths": (4, 4, 6, 6, 8)}, (32, 32)),
+    "unet3plus": Small({"widths": (4, 6, 8)}, (32, 32)),
+    "segnet": Small({"widths": (8, 8, 12), "convolutions": (2, 2, 3)}, (32, 32)),
+    "uctransnet": Small({"width": 4, "layers": 2, "heads": 2, "expansion": 2}, (32, 32)),
+    "unet3d_concat": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
+    "resunet3d": Small({"widths": (4, 6, 8), "convolutions": 2}, (16, 16, 16)),
+    "attention_unet3d": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
+    "vnet": Small({}, (16, 16, 16), learning_rate=1e-3),  # its widths are fixed
+    "uxnet3d": Small({"widths": (4, 4, 6, 6), "hidden": 8, "blocks": 1, "kernel": 3}, (32, 32, 32)),
+    "student": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
 }
