@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from liver_seg_ros.networks.transfusionnet_encoders import DEEPEST, ConvBlock
+from liver_seg_ros.networks.blocks import ConvBlock2d
+from liver_seg_ros.networks.transfusionnet_encoders import DEEPEST
 
 
 class FusionModule(nn.Module):
@@ -19,7 +20,7 @@ class FusionModule(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, edge_channels: int = 0) -> None:
         super().__init__()
         quarter = channels_out // 4
-        self.area = ConvBlock(channels_in, channels_out - 2 * quarter)
+        self.area = ConvBlock2d(channels_in, channels_out - 2 * quarter)
         self.point = nn.Sequential(
             nn.Conv2d(channels_in, quarter, kernel_size=1, bias=False), nn.BatchNorm2d(quarter), nn.ReLU(inplace=True)
         )
@@ -52,9 +53,9 @@ class DecoderStage(nn.Module):
         self.project = nn.Conv2d(semantic, project, kernel_size=1) if semantic != project else nn.Identity()
         self.upsample = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
         self.convolutions = nn.Sequential(
-            ConvBlock(channels_in + project + local, width),
+            ConvBlock2d(channels_in + project + local, width),
             nn.Dropout(dropout),
-            ConvBlock(width, width),
+            ConvBlock2d(width, width),
             nn.Dropout(dropout),
         )
 

@@ -18,7 +18,8 @@ import torch
 from monai.networks.blocks.squeeze_and_excitation import ChannelSELayer
 from torch import Tensor, nn
 
-from liver_seg_ros.networks.transfusionnet_encoders import ConvBlock, ResidualBlock
+from liver_seg_ros.networks.blocks import ConvBlock2d
+from liver_seg_ros.networks.transfusionnet_encoders import ResidualBlock
 
 #: Levels of the gates.
 GATES = (1, 2, 6, 7)
@@ -29,7 +30,7 @@ class SEBlock(ResidualBlock):
 
     def __init__(self, channels: int, dropout: float) -> None:
         body = nn.Sequential(
-            ConvBlock(channels, channels),
+            ConvBlock2d(channels, channels),
             nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
             ChannelSELayer(spatial_dims=2, in_channels=channels, r=2),

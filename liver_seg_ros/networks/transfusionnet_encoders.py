@@ -10,21 +10,11 @@ from collections.abc import Sequence
 from monai.networks.blocks.squeeze_and_excitation import ChannelSELayer
 from torch import Tensor, nn
 
+from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.resnet_transformer import ResNetV2, VisionTransformer
 
 #: Level at which both encoders end.
 DEEPEST = 7
-
-
-class ConvBlock(nn.Sequential):
-    """3x3 convolution, batch norm, ReLU: `(B, in, h, w)` to `(B, out, h, w)`."""
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(
-            nn.Conv2d(channels_in, channels_out, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(inplace=True),
-        )
 
 
 class ResidualBlock(nn.Module):
@@ -48,7 +38,7 @@ class PlainBlock(ResidualBlock):
 
     def __init__(self, channels_in: int, channels_out: int, dropout: float) -> None:
         body = nn.Sequential(
-            ConvBlock(channels_in, channels_out),
+            ConvBlock2d(channels_in, channels_out),
             nn.Conv2d(channels_out, channels_out, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(channels_out),
         )
@@ -64,7 +54,7 @@ class SEBottleneck(ResidualBlock):
             nn.Conv2d(channels_in, middle, kernel_size=1, bias=False),
             nn.BatchNorm2d(middle),
             nn.ReLU(inplace=True),
-            ConvBlock(middle, middle),
+            ConvBlock2d(middle, middle),
             ChannelSELayer(spatial_dims=2, in_channels=middle, r=min(16, middle)),
             nn.Conv2d(middle, channels_out, kernel_size=1, bias=False),
             nn.BatchNorm2d(channels_out),
@@ -80,7 +70,7 @@ class LocalEncoder(nn.Module):
 
     def __init__(self, channels_in: int, widths: Sequence[int], dropout: float) -> None:
         super().__init__()
-        self.stem = ConvBlock(channels_in, widths[0])
+        self.stem = ConvBlock2d(channels_in, widths[0])
         self.pool = nn.MaxPool2d(kernel_size=2)
         self.blocks = nn.ModuleList(
             (PlainBlock if level < 3 else SEBottleneck)(widths[level - 1], widths[level], dropout)
@@ -112,10 +102,12 @@ class SemanticEncoder(nn.Module):
     ) -> None:
         """`resnet` reads `stem_width` channels; `width` is that of the maps of levels 6 and 7."""
         super().__init__()
-        self.stem = ConvBlock(channels_in, stem_width)
+        self.stem = ConvBlock2d(channels_in, stem_width)
         self.resnet = resnet
         self.transformer = transformer
-        self.convolutions = nn.ModuleList([ConvBlock(hidden, width), ConvBlock(width, width), ConvBlock(width, width)])
+        self.convolutions = nn.ModuleList(
+            [ConvBlock2d(hidden, width), ConvBlock2d(width, width), ConvBlock2d(width, width)]
+        )
         self.pool = nn.MaxPool2d(kernel_size=2)
         #: Channels of the map of each level that there is.
         self.channels = dict(enumerate((stem_width, *self.resnet.channels[:3]))) | {6: width, 7: width}
