@@ -127,6 +127,34 @@ NETWORKS: dict[str, NetworkSpec] = {
         "uxnet3d:UXNet3D", (32, 320, 320), "Lee et al. 2022: 3D UX-Net", parameters_published=57_430_000
     ),
     "student": NetworkSpec("student:Student", (128, 128, 128), "this package: to distil the others into"),
+    "ucanet": NetworkSpec(
+        "ucanet:UCANet", (32, 320, 320), "Kuang et al. 2023: UCA-Net", parameters_published=5_910_000
+    ),
+    "ucanet_none": NetworkSpec(
+        "ucanet:UCANet",
+        (32, 320, 320),
+        "Kuang et al. 2023: Table 2, without CSCA",
+        options={"attention": "none"},
+        parameters_published=6_420_000,
+    ),
+    "ucanet_sca": NetworkSpec(
+        "ucanet:UCANet",
+        (32, 320, 320),
+        "Kuang et al. 2023: Table 2, with SCA",
+        options={"attention": "sca"},
+        parameters_published=5_840_000,
+    ),
+    "ucanet_cca": NetworkSpec(
+        "ucanet:UCANet",
+        (32, 320, 320),
+        "Kuang et al. 2023: Table 2, with CCA",
+        options={"attention": "cca"},
+        parameters_published=5_900_000,
+    ),
+    "mpunet": NetworkSpec("mpunet:MPUNet", (48, 256, 256), "Yu and Han 2023: MPU-Net", parameters_published=22_557_009),
+    "mpunet_unet": NetworkSpec(
+        "mpunet_unet:MPUNetUNet", (48, 256, 256), "Yu and Han 2023: U-Net", parameters_published=2_326_638
+    ),
 }
 
 

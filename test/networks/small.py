@@ -87,4 +87,8 @@ SMALL: dict[str, Small] = {
     "vnet": Small({}, (16, 16, 16), learning_rate=1e-3),  # its widths are fixed
     "uxnet3d": Small({"widths": (4, 4, 6, 6), "hidden": 8, "blocks": 1, "kernel": 3}, (32, 32, 32)),
     "student": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
+    **dict.fromkeys(("ucanet", "ucanet_none", "ucanet_sca", "ucanet_cca"), Small({"widths": (4, 6, 8)}, (16, 16, 16))),
+    # PAM's weight begins at 0, and then its query, key and value have no gradient yet.
+    "mpunet": Small({"widths": (4, 6, 8, 10, 16), "attention_weight": 0.1}, (16, 16, 16)),
+    "mpunet_unet": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
 }
