@@ -179,9 +179,9 @@ def _normalized(channels_in: int, channels_out: int) -> nn.Sequential:
 
 def _down(channels_in: int, channels_out: int, halve: bool) -> nn.Sequential:
     """Equation (5), with batch norm: convolution that halves the grid, or one that does not; ELU; maximum."""
-    kernel = {"kernel_size": 2, "stride": 2} if halve else {"kernel_size": 3, "padding": 1}
+    kernel, stride, padding = (2, 2, 0) if halve else (3, 1, 1)
     return nn.Sequential(
-        nn.Conv3d(channels_in, channels_out, bias=False, **kernel),
+        nn.Conv3d(channels_in, channels_out, kernel, stride, padding, bias=False),
         nn.BatchNorm3d(channels_out),
         nn.ELU(),
         nn.MaxPool3d(kernel_size=3, stride=1, padding=1),
