@@ -1,13 +1,13 @@
 """The convolutional baselines of the papers' tables, as MONAI builds them.
 
 The papers print their baselines' parameter counts and no configuration: paper 2 (UCA-Net), Table 1, names the source of
-each and its count. So each function here is MONAI's network of that name with the widths that come closest to the count
+each and its count. So each is MONAI's network of that name with the widths that come closest to the count
 (classes: background, tumor and vessel, as paper 2 segments them):
 
     network                source                    paper     ours    MONAI
-    2D U-Net               Ronneberger et al. 2015   2.14 M    2.14 M  DynUNet, widths 32 ... 256
+    2D U-Net               Ronneberger et al. 2015   2.14 M    2.14 M  blocks of BasicUNet, widths 32 ... 256
     2D residual U-Net      Xiao et al. 2018          3.26 M    3.27 M  UNet, widths 64 ... 512, 1 convolution per unit
-    3D U-Net               Çiçek et al. 2016         6.42 M    6.42 M  DynUNet, widths 32 ... 256
+    3D U-Net               Çiçek et al. 2016         6.42 M    6.42 M  blocks of BasicUNet, widths 32 ... 256
     3D residual U-Net      Xu et al. 2019            9.43 M    9.44 M  UNet, widths 32 ... 256, 4 convolutions per unit
     3D attention U-Net     Su et al. 2021           16.50 M   16.66 M  AttentionUnet, widths 32 ... 256, 320
     3D V-Net               Milletari et al. 2016    45.60 M   45.60 M  VNet, which has no choice of widths
@@ -15,19 +15,22 @@ each and its count. So each function here is MONAI's network of that name with t
 Paper 1 (TransFusionNet), Tables I and II, compares with U-Net and UNet++ too and prints no counts. UNet++ has the
 widths of its own paper (Zhou et al. 2018, arXiv:1807.10165): 9.1 M parameters.
 
-What the papers leave open and was chosen: batch normalization and ReLU, U-Nets that halve the grid by strided
-convolutions, as MONAI's do, and transposed convolutions of kernel 3, without which neither 2.14 M nor 6.42 M is met.
+What the papers leave open and was chosen: batch normalization and ReLU (ELU in V-Net), and the U-Net's transposed
+convolutions of kernel 3, without which neither 2.14 M nor 6.42 M is met.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
+import torch
+from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.attentionunet import AttentionUnet
+from monai.networks.nets.basic_unet import Down, TwoConv
 from monai.networks.nets.basic_unetplusplus import BasicUNetPlusPlus
-from monai.networks.nets.dynunet import DynUNet
-from monai.networks.nets.unet import UNet
+from monai.networks.nets.unet import UNet as ResidualUNet
 from monai.networks.nets.vnet import VNet
 from torch import Tensor, nn
 
@@ -54,24 +57,44 @@ class Baseline(nn.Module):
         return logits
 
 
-def unet(
-    dimensions: int = 3, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256)
-) -> Baseline:
-    """U-Net with concatenated skips, two convolutions per level."""
-    _check_levels(widths, 3)
-    levels = len(widths)
-    network = DynUNet(
-        dimensions,
-        channels_in,
-        classes,
-        kernel_size=[3] * levels,
-        strides=[1, *[2] * (levels - 1)],
-        upsample_kernel_size=[3] * (levels - 1),
-        filters=list(widths),
-        norm_name="batch",
-        act_name=("relu", {"inplace": True}),
-    )
-    return Baseline(network, dimensions, channels_in, 2 ** (levels - 1))
+class UNet(nn.Module):
+    """U-Net: two convolutions per level, maximum pooling, transposed convolutions of kernel 3, concatenated skips.
+
+    Built from MONAI's blocks: its whole U-Nets of this kind have six levels or transposed convolutions of kernel 2.
+    """
+
+    def __init__(
+        self, dimensions: int = 3, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256)
+    ) -> None:
+        super().__init__()
+        _check_widths(widths)
+        self.dimensions, self.channels_in = dimensions, channels_in
+        style: dict[str, Any] = {"act": ("relu", {"inplace": True}), "norm": "batch", "bias": False}
+        self.stem = TwoConv(dimensions, channels_in, widths[0], **style)
+        self.down = nn.ModuleList(Down(dimensions, a, b, **style) for a, b in pairwise(widths))
+        self.up = nn.ModuleList(
+            Convolution(dimensions, b, a, strides=2, kernel_size=3, is_transposed=True, conv_only=True)
+            for a, b in pairwise(widths)
+        )
+        self.merge = nn.ModuleList(TwoConv(dimensions, 2 * a, a, **style) for a in widths[:-1])
+        self.head = Convolution(dimensions, widths[0], classes, kernel_size=1, conv_only=True)
+
+    @property
+    def size_multiple(self) -> int:
+        """Each edge must be a multiple of this."""
+        return int(2 ** len(self.down))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Raises `ValueError` where an edge is no multiple of `size_multiple`."""
+        check_image(image, self.channels_in, self.size_multiple, self.dimensions)
+        maps = [self.stem(image)]  # (B, widths[0], H, W), in 3D (B, widths[0], D, H, W)
+        for down in self.down:
+            maps.append(down(maps[-1]))  # level n: (B, widths[n], H/2^n, W/2^n)
+        x = maps.pop()
+        for up, merge, skip in zip(reversed(self.up), reversed(self.merge), reversed(maps), strict=True):
+            x = merge(torch.cat([skip, up(x)], dim=1))  # level n: (B, widths[n], H/2^n, W/2^n)
+        logits: Tensor = self.head(x)  # (B, classes, H, W)
+        return logits
 
 
 def residual_unet(
@@ -82,10 +105,10 @@ def residual_unet(
     convolutions: int = 4,
 ) -> Baseline:
     """U-Net of residual units, each of so many convolutions (Kerfoot et al. 2019, doi:10.1007/978-3-030-12029-0_40)."""
-    _check_levels(widths, 2)
+    _check_widths(widths)
     if convolutions < 1:
         raise ValueError(f"convolutions must be at least 1, not {convolutions}")
-    network = UNet(
+    network = ResidualUNet(
         dimensions,
         channels_in,
         classes,
@@ -102,7 +125,7 @@ def attention_unet(
     dimensions: int = 3, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256, 320)
 ) -> Baseline:
     """U-Net whose skips are weighted by additive attention gates (Oktay et al. 2018, arXiv:1804.03999)."""
-    _check_levels(widths, 2)
+    _check_widths(widths)
     strides = [2] * (len(widths) - 1)
     network = AttentionUnet(dimensions, channels_in, classes, channels=list(widths), strides=strides)
     return Baseline(network, dimensions, channels_in, 2 ** (len(widths) - 1))
@@ -159,6 +182,6 @@ class UNetPlusPlus(nn.Module):
         return UNetPlusPlusOutputs(last, third, second, first)
 
 
-def _check_levels(widths: Sequence[int], least: int) -> None:
-    if len(widths) < least or min(widths) < 1:
-        raise ValueError(f"widths {tuple(widths)} must be {least} or more positive numbers of channels, finest first")
+def _check_widths(widths: Sequence[int]) -> None:
+    if len(widths) < 2 or min(widths) < 1:
+        raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")

@@ -89,7 +89,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         options={"attention": False},
     ),
     "unet2d": NetworkSpec(
-        "baselines:unet",
+        "baselines:UNet",
         (320, 320),
         "Ronneberger et al. 2015: U-Net",
         options={"dimensions": 2},
@@ -109,7 +109,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         "uctransnet:UCTransNet", (320, 320), "Wang et al. 2022: UCTransNet", parameters_published=65_600_000
     ),
     "unet3d_concat": NetworkSpec(
-        "baselines:unet", (32, 320, 320), "Çiçek et al. 2016: 3D U-Net", parameters_published=6_420_000
+        "baselines:UNet", (32, 320, 320), "Çiçek et al. 2016: 3D U-Net", parameters_published=6_420_000
     ),
     "resunet3d": NetworkSpec(
         "baselines:residual_unet", (32, 320, 320), "Xu et al. 2019: 3D residual U-Net", parameters_published=9_430_000

@@ -4,8 +4,8 @@ The encoder is VGG16's thirteen convolutions; the decoder is its mirror image. I
 its values back to where the encoder's pooling found the maxima (section 3, Figure 3), and zeros elsewhere.
 
 TensorRT has no unpooling by indices, so the position of each maximum is kept as four masks, one per corner of its 2x2
-window: the same result from slices, comparisons and a depth-to-space. Paper 1 prints no parameter count; the widths are
-SegNet's own, 29.4 M parameters.
+window: the same result from comparisons, a space-to-depth and a depth-to-space. Paper 1 prints no parameter count; the
+widths are SegNet's own, 29.4 M parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle
+from torch.nn.functional import max_pool2d, pixel_shuffle, pixel_unshuffle
 
 from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.sizes import check_image
@@ -26,8 +26,8 @@ def pool(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Of equal maxima the first counts, as in `torch.nn.functional.max_pool2d`: exactly one of the four is 1.
     """
-    corners = [x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
-    largest = torch.maximum(torch.maximum(corners[0], corners[1]), torch.maximum(corners[2], corners[3]))
+    corners = pixel_unshuffle(x, 2).unflatten(1, (-1, 4)).unbind(2)  # four of (B, C, h, w), row by row
+    largest = max_pool2d(x, kernel_size=2)
     masks = [corners[0] == largest]
     taken = masks[0]
     for corner in corners[1:]:

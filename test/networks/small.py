@@ -79,7 +79,7 @@ SMALL: dict[str, Small] = {
     "resunet2d": Small({"widths": (4, 6, 8)}, (32, 32)),
     "unet_plus_plus": Small({"widths": (4, 4, 6, 6, 8)}, (32, 32)),
     "unet3plus": Small({"widths": (4, 6, 8)}, (32, 32)),
-    "segnet": Small({"widths": (8, 8, 12), "convolutions": (2, 2, 3)}, (32, 32)),
+    "segnet": Small({"widths": (8, 12), "convolutions": (1, 2)}, (32, 32)),
     "uctransnet": Small({"width": 4, "layers": 2, "heads": 2, "expansion": 2}, (32, 32)),
     "unet3d_concat": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
     "resunet3d": Small({"widths": (4, 6, 8), "convolutions": 2}, (16, 16, 16)),
