@@ -12,7 +12,8 @@ million parameters; 3.8 million of them are never used, and are not here. What e
   a fourth, whose output nothing reads.
 - "Six" local feature extraction modules, a CNN and five SE-bottlenecks: the CNN is one convolution and two residual
   blocks, at 1/1, 1/2 and 1/4. Then five bottlenecks end at 1/128, where the transformer's last map lies.
-- Excitation (equation 4): two layers, ReLU and sigmoid, as in the work that the paper cites, with its reduction of 16.
+- Excitation (equation 4): two layers, ReLU and sigmoid, as in the work that the paper cites, with its reduction of 16
+  but no fewer than 8 units.
 - Pooling in the fusion module (Figure 3): over the whole map, and for the edges onto the map's grid.
 - Without skips, none of an encoder's maps above 1/128 reach the decoder. The last maps of both are fused all the same.
 - Dropout is not mentioned; the defaults are those of the authors' code.

@@ -2,6 +2,7 @@
 
 A stream at full resolution, narrowed from gate to gate, in which coarser maps of both encoders choose what stays. The
 gates are at 1/2, 1/4, 1/64 and 1/128, where both encoders have maps; Figure 1 draws three, the authors' code has four.
+The stream is so narrow that its squeeze and excitation does not reduce the channels.
 
 Where the authors' code differs: its last two gates pair a local map with a semantic map of half the resolution (the
 paper gives both one index and one resolution); it normalizes and convolves before the excitation of (6); it passes the
@@ -33,7 +34,7 @@ class SEBlock(ResidualBlock):
             ConvBlock2d(channels, channels),
             nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
-            ChannelSELayer(spatial_dims=2, in_channels=channels, r=2),
+            ChannelSELayer(spatial_dims=2, in_channels=channels, r=1),
         )
         super().__init__(body, channels, channels, dropout)
 
@@ -52,7 +53,7 @@ class GatedExcitation(nn.Module):
         self.semantic = nn.Conv2d(semantic, 1, kernel_size=1)
         self.local = nn.Conv2d(local, 1, kernel_size=1)
         self.upsample = nn.Upsample(scale_factor=2**level, mode="bilinear", align_corners=False)
-        self.excitation = ChannelSELayer(spatial_dims=2, in_channels=channels + 2, r=2)
+        self.excitation = ChannelSELayer(spatial_dims=2, in_channels=channels + 2, r=1)
         self.attention = nn.Conv2d(channels + 2, 1, kernel_size=1)
         self.convolution = nn.Conv2d(channels, channels, kernel_size=1)
 

@@ -50,12 +50,14 @@ class SEBottleneck(ResidualBlock):
 
     def __init__(self, channels_in: int, channels_out: int, dropout: float) -> None:
         middle = channels_out // 4
+        # Of very few units, all can end up below zero, and then nothing is learned any more.
+        reduction = max(1, min(16, middle // 8))
         body = nn.Sequential(
             nn.Conv2d(channels_in, middle, kernel_size=1, bias=False),
             nn.BatchNorm2d(middle),
             nn.ReLU(inplace=True),
             ConvBlock2d(middle, middle),
-            ChannelSELayer(spatial_dims=2, in_channels=middle, r=min(16, middle)),
+            ChannelSELayer(spatial_dims=2, in_channels=middle, r=reduction),
             nn.Conv2d(middle, channels_out, kernel_size=1, bias=False),
             nn.BatchNorm2d(channels_out),
         )

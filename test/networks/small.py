@@ -22,8 +22,8 @@ class Small(NamedTuple):
 
 TRANSFUSIONNET = Small(
     {
-        "widths": (8, 8, 8, 16, 16, 16, 16, 16),
-        "edge_widths": (8, 6, 4, 4),
+        "widths": (8, 8, 8, 32, 32, 32, 32, 32),
+        "edge_widths": (8, 6, 6, 6),
         "resnet_width": 8,
         "resnet_units": (1, 1, 1),
         "hidden": 16,

@@ -21,7 +21,7 @@ SIZE = (128, 256)
 
 def tiny(**options: Any) -> TransFusionNet:
     torch.manual_seed(0)
-    small: dict[str, Any] = {"widths": (8, 8, 8, 16, 16, 16, 16, 16), "resnet_width": 8, "resnet_units": (1, 1, 1)}
+    small: dict[str, Any] = {"widths": (8, 8, 8, 32, 32, 32, 32, 32), "resnet_width": 8, "resnet_units": (1, 1, 1)}
     transformer: dict[str, Any] = {"hidden": 16, "layers": 1, "heads": 2}
     return TransFusionNet(image_size=SIZE, **small, **transformer, **options).eval()
 
@@ -68,9 +68,9 @@ def test_either_branch_runs_alone(variant: str, encoders: list[str]) -> None:
 
 
 def test_the_bottleneck_uses_its_excitation() -> None:
-    block = SEBottleneck(8, 8, dropout=0).eval()
+    block = SEBottleneck(32, 32, dropout=0).eval()
     excitation = block.body[4]
-    x = torch.randn(2, 8, 4, 4)
+    x = torch.randn(2, 32, 4, 4)
     with torch.no_grad():
         u = block.body[:4](x)
         e = u.mean((2, 3))  # (3)
