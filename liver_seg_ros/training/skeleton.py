@@ -4,7 +4,7 @@ Border voxels are taken away from six sides in turn until none can be, as in Lee
 go when it is simple, that is when its removal changes no topology (Malandain & Bertrand 1992): its foreground neighbors
 form one part (26-connected), and the background beside it too (6-connected, among the 18 nearest). The end of a line
 stays. Voxels whose coordinates have the same parities are never neighbors, so each of those eight groups is judged at
-once.
+once. (scikit-image 0.26's `skeletonize` deletes compact parts of even width altogether: of a 4x4x4 cube nothing stays.)
 """
 
 from __future__ import annotations
