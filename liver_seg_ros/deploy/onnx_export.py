@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 OPSET = 18
 #: Largest difference of a logit between PyTorch and ONNX Runtime: both compute in float32, but sum in different orders.
@@ -30,8 +32,8 @@ def export_onnx(
     """`network` as one serialized ONNX model with its weights inside, normalization folded into the convolutions.
 
     Each input is `(batch, channels, K, J, I)` float32, or `(batch, channels, J, I)` for a 2D network; the output
-    `logits` is `(batch, classes, ...)` float32. The batch is free, the sizes are where `multiple` is given. The model
-    is run here, on two sizes where they are free, and compared with the network.
+    `logits` is `(batch, classes, ...)` float32. The batch is free, the sizes are where `multiple` is given: its axes
+    are then called e.g. `16*k`. The model is run here, on two sizes where they are free, and compared with the network.
 
     Args:
         network: from images of one size to logits of that size; put into evaluation mode.
@@ -49,19 +51,21 @@ def export_onnx(
     step = multiple or 0
     # Batch 2 and edges of different lengths: torch.export takes sizes that are 1 or equal by chance to be so always.
     traced = _images(inputs, 2, [n + step * more for more, n in enumerate(size, start=1)])
-    free = {0: "batch"}
+    free = {0: Dim("batch")}
     if multiple is not None:
-        free |= dict(enumerate("kji"[-len(size) :], start=2))
-    program = torch.onnx.export(
-        network,
-        tuple(traced.values()),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=list(inputs),
-        output_names=["logits"],
-        dynamic_shapes=tuple(free for _ in inputs),
-        verbose=False,
-    )
+        free |= {axis: multiple * Dim(name) for axis, name in enumerate("kji"[-len(size) :], start=2)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch's own deprecations, and that inputs share the names of their axes
+        program = torch.onnx.export(
+            network,
+            tuple(traced.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes=tuple(free for _ in inputs),
+            verbose=False,
+        )
     if program is None:
         raise ExportError("the network could not be exported")
     proto = program.model_proto
