@@ -132,7 +132,9 @@ def attention_unet(
 
 
 def vnet(channels_in: int = 1, classes: int = 4) -> Baseline:
-    """V-Net: residual stages of 5x5x5 convolutions, widths 16 to 256. `channels_in` must divide 16."""
+    """V-Net: residual stages of 5x5x5 convolutions, widths 16 to 256."""
+    if channels_in not in (1, 2, 4, 8, 16):
+        raise ValueError(f"channels_in must divide 16, not {channels_in}")  # the input is repeated to the first width
     return Baseline(VNet(3, channels_in, classes, act=("elu", {"inplace": True})), 3, channels_in, 16)
 
 
