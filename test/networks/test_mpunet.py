@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
 pytest.importorskip("monai", reason="monai is not installed (extra [train])")
 
-from torch import Tensor, nn  # noqa: E402  after the skips
+from torch import nn  # noqa: E402  after the skips
 
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.networks import create_network  # noqa: E402
 from liver_seg_ros.networks.mpunet import PositionAttention, fuse, sequentialize  # noqa: E402
-from liver_seg_ros.networks.mpunet_decoder import AttentionGate, MultiScaleBlock  # noqa: E402
+from liver_seg_ros.networks.mpunet_decoder import AttentionGate, DecoderLevel, MultiScaleBlock  # noqa: E402
 
 PUBLISHED = 22_557_009
 TINY = {"widths": (4, 6, 8, 10, 16)}
@@ -125,15 +125,16 @@ def test_the_average_is_sound_where_a_probability_is_too_small_for_a_float() -> 
     torch.testing.assert_close(fuse([scale, scale]), torch.tensor([[-500.0, 0.0]]))
 
 
-def test_every_scale_depends_on_its_skip_through_the_gate() -> None:
-    network = create_network("mpunet", **TINY).eval()
-    seen: list[Tensor] = []
-    for level in network.decoder:
-        level.gate.register_forward_hook(lambda _, inputs, output: seen.append(output / inputs[0]))
-    network(torch.randn(1, 1, 16, 16, 16))
-    assert [scale.shape[1] for scale in seen] == [10, 8, 6, 4]  # channels of the skips
-    for scale in seen:
-        assert ((scale > 0) & (scale < 1)).all()
+@pytest.mark.parametrize("concatenate", [False, True])
+@torch.no_grad()
+def test_a_closed_gate_keeps_the_skip_out_of_its_level(concatenate: bool) -> None:
+    torch.manual_seed(0)
+    coarse, skip = torch.randn(1, 4, 3, 3, 3), torch.randn(1, 3, 3, 3, 3)
+    level = DecoderLevel(3, 4, concatenate)
+    assert not torch.equal(level(coarse, skip), level(coarse, 2 * skip))
+    level.gate.scale.weight.zero_()
+    level.gate.scale.bias.fill_(-200)  # a sigmoid of 0
+    assert torch.equal(level(coarse, skip), level(coarse, 2 * skip))
 
 
 @torch.no_grad()
@@ -159,7 +160,8 @@ def test_other_than_one_channel_is_projected_for_the_first_residual() -> None:
     ("options", "message"),
     [
         ({"decoder": "code"}, "decoder 'code' is none of paper, published"),
-        ({"widths": (4, 4, 4, 4)}, r"widths \(4, 4, 4, 4\) must be five even numbers"),
+        ({"widths": (4, 4, 4, 8)}, r"widths \(4, 4, 4, 8\) must be five even numbers"),
+        ({"widths": (4, 4, 3, 4, 8)}, r"widths \(4, 4, 3, 4, 8\) must be five even numbers"),
         ({"widths": (4, 4, 4, 4, 12)}, "the last a multiple of 8"),
         ({"classes": 0}, r"must be positive: \(1, 0\)"),
         ({"dropout": 1.0}, "dropout 1.0 must be at least 0 and less than 1"),
