@@ -71,16 +71,36 @@ def export_onnx(
     proto = program.model_proto
     _strip_metadata(proto)
     model: bytes = proto.SerializeToString()
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = open_session(model)
     other = size if multiple is None else [n + step for n in reversed(size)]
     for batch, checked in ((1, size), (3, other)):
-        difference = _difference(network, session, _images(inputs, batch, checked))
-        if not difference <= tolerance:
+        error = parity_error(network, session, checked, inputs, batch)
+        if not error <= tolerance:
             raise ExportError(
-                f"ONNX Runtime differs from PyTorch by {difference:.2g} of the largest logit at a batch of {batch} "
+                f"ONNX Runtime differs from PyTorch by {error:.2g} of the largest logit at a batch of {batch} "
                 f"and size {tuple(checked)}"
             )
     return model
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on the CPU."""
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+@torch.no_grad()
+def parity_error(
+    network: nn.Module,
+    session: onnxruntime.InferenceSession,
+    size: Sequence[int],
+    inputs: Mapping[str, int],
+    batch: int = 1,
+) -> float:
+    """Largest difference between ONNX Runtime's and PyTorch's logits of random images, over the largest logit."""
+    images = _images(inputs, batch, size)
+    expected = network(*images.values()).numpy()
+    found = session.run(["logits"], {name: image.numpy() for name, image in images.items()})[0]
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
 def _images(inputs: Mapping[str, int], batch: int, size: Sequence[int]) -> dict[str, Tensor]:
@@ -98,11 +118,3 @@ def _strip_metadata(proto: onnx.ModelProto) -> None:
     values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
     for part in (proto, graph, *graph.node, *values):
         del part.metadata_props[:]
-
-
-@torch.no_grad()
-def _difference(network: nn.Module, session: onnxruntime.InferenceSession, images: Mapping[str, Tensor]) -> float:
-    """Largest difference over largest logit."""
-    expected = network(*images.values()).numpy()
-    found = session.run(["logits"], {name: image.numpy() for name, image in images.items()})[0]
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
