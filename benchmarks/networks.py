@@ -161,7 +161,7 @@ def _in_a_process(what: str, name: str, minutes: float, memory_gb: float) -> dic
     if not out_of_memory:
         sys.stderr.write(f"{name}, {what}: {lines[-1]}\n")
     return dict.fromkeys(
-        _KEYS[what], f"needs over {memory_gb:.0f} GB" if out_of_memory else f"failed: {lines[-1][:80]}"
+        _KEYS[what], f"needs over {memory_gb:.3g} GB" if out_of_memory else f"failed: {lines[-1][:80]}"
     )
 
 
