@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
 import pytest
@@ -22,6 +23,8 @@ from liver_seg_ros.errors import InputError  # noqa: E402
 try:
     load_tensorrt()
 except InputError as missing:
+    if platform.machine() == "x86_64":  # the extra [deploy] brings it there: missing, it is a failure
+        raise
     pytestmark = pytest.mark.skip(reason=str(missing))
 
 RANGE = ShapeRange((1, 2, 4, 4), (1, 2, 8, 8), (2, 2, 16, 16))

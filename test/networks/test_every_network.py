@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 import re
 from collections.abc import Callable, Iterable
 from inspect import signature
@@ -161,6 +162,8 @@ def test_tensorrt_parses_and_builds_it(
     try:
         load_tensorrt()
     except InputError as missing:
+        if platform.machine() == "x86_64":  # the extra [deploy] brings it there: missing, it is a failure
+            raise
         pytest.skip(str(missing))
     subject = trained(name)
     largest = tuple(n + (subject.multiple or 0) for n in subject.row.size)
