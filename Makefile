@@ -46,7 +46,8 @@ $(STAMPS)/runtime: $(PACKAGING) tools/setup/python_packages.sh tools/setup/reloc
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/runtime
-	@tools/setup/python_packages.sh train deploy dev
+	@tools/setup/system_packages.sh dev
+	@tools/setup/python_packages.sh train deploy bench dev
 	@touch $@
 
 install/.built: $(STAMPS)/runtime $(INTERFACES) $(INSTALLED) tools/setup/colcon_build.sh

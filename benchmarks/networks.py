@@ -2,9 +2,12 @@
 
     .venv/bin/python benchmarks/networks.py                          every network, hours on a few cores
     .venv/bin/python benchmarks/networks.py --only student unet2d    these alone
+    .venv/bin/python benchmarks/networks.py --keep build/networks.json --first time    to be stopped and gone on with
 
 Prints Markdown, a row as soon as it is measured. Each measurement runs in a process of its own: its peak memory is its
-own, and a network that needs more memory or time than there is says so in its cell.
+own, and a network that needs more memory or time than there is says so in its cell. With --keep, what is measured is
+kept in a file, and a run that was stopped goes on where it was; --first does one measurement of every network before
+the others, so that what a busy machine spoils is measured while it is quiet.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from _machine import machine, usable_cores
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.deploy.onnx_export import export_onnx, open_session, parity_error
 from liver_seg_ros.deploy.tensorrt_build import EngineError, ShapeRange, build_engine
 from liver_seg_ros.errors import InputError
@@ -50,6 +54,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these networks; all if not given")
     parser.add_argument("--minutes", type=float, default=30, help="for one measurement at most (%(default)s)")
     parser.add_argument("--memory-gb", type=float, default=0.9 * _free_gb(), help="for one measurement (%(default).0f)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON of what was measured, not repeated")
+    parser.add_argument("--first", choices=MEASUREMENTS, help="measure this of every network before the rest")
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)  # what a process of its own does
     options = parser.parse_args()
     names = options.only or sorted(NETWORKS)
@@ -61,11 +67,25 @@ def main() -> None:
         return
     sys.stdout.write(f"{machine()}, PyTorch {torch.__version__}, {options.memory_gb:.0f} GB at most.\n\n")
     sys.stdout.write(f"| {' | '.join(COLUMNS)} |\n| --- | --- | --- {'| ---: ' * (len(COLUMNS) - 4)}| --- |\n")
+    kept: dict[str, dict[str, str]] = {}
+    if options.keep and options.keep.exists():
+        kept = json.loads(options.keep.read_text(encoding="utf-8"))
+
+    def measure(what: str, name: str) -> None:
+        cells = kept.setdefault(name, {})
+        if not cells.keys() >= set(_KEYS[what]):
+            cells |= _in_a_process(what, name, options.minutes, options.memory_gb)
+            if options.keep:
+                with written_beside(options.keep) as file:
+                    file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+
+    if options.first:
+        for name in names:
+            measure(options.first, name)
     for name in names:
-        measured: dict[str, str] = {}
         for what in MEASUREMENTS:
-            measured |= _in_a_process(what, name, options.minutes, options.memory_gb)
-        sys.stdout.write(_row(name, measured))
+            measure(what, name)
+        sys.stdout.write(_row(name, kept[name]))
         sys.stdout.flush()
 
 
@@ -81,10 +101,10 @@ def _counts(name: str) -> dict[str, str]:
 
 @torch.no_grad()
 def _time(name: str) -> dict[str, str]:
-    """Median of three evaluations of one input after a first one, by PyTorch on all cores."""
+    """Median of three evaluations after a first one, by PyTorch on all cores; of fewer where they take a minute."""
     network, images = _network(name).eval(), _images(name)
-    times = []
-    for _ in range(4):
+    times: list[float] = []
+    while len(times) < 4 and (len(times) < 2 or sum(times) < 60):
         start = time.perf_counter()
         network(*images)
         times.append(time.perf_counter() - start)
@@ -92,14 +112,16 @@ def _time(name: str) -> dict[str, str]:
 
 
 def _memory(name: str) -> dict[str, str]:
-    """Largest resident memory of a process that takes two steps of Adam on one input, all outputs supervised."""
+    """Largest resident memory of a process that takes a step of Adam on one input, all outputs supervised."""
     network, images = _network(name).train(), _images(name)
     optimizer = torch.optim.Adam(network.parameters())
-    for _ in range(2):  # the second has the optimizer's moments from its beginning
-        optimizer.zero_grad()
-        outputs = getattr(network, "outputs", network)(*images)
-        torch.stack([map_.square().mean() for map_ in _tensors(outputs)]).sum().backward()
-        optimizer.step()
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()  # from here on it has its moments, as in every step of a training but the first
+    optimizer.zero_grad()
+    outputs = getattr(network, "outputs", network)(*images)
+    torch.stack([map_.square().mean() for map_ in _tensors(outputs)]).sum().backward()
+    optimizer.step()
     return {"memory": f"{_status_gb('VmHWM'):.1f}"}
 
 

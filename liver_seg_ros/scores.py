@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import BACKGROUND, LIVER, STRUCTURES, Structure
+from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, Structure
 from liver_seg_ros.volume import LabelVolume
 
 
-def dice(labels: LabelVolume, truth: LabelVolume, structures: Iterable[Structure] = STRUCTURES) -> dict[str, float]:
+def dice(labels: LabelVolume, truth: LabelVolume, structures: Iterable[Structure] = SEGMENTED) -> dict[str, float]:
     """Dice coefficient per structure name, 0.0 (apart) to 1.0 (equal).
 
     `liver` is the organ: every labelled voxel, the tumors and vessels in it included, as LiTS scores it. The others are

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import SEGMENTED, STRUCTURES, Structure
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -76,11 +76,17 @@ class LabelVolume:
         return self.array == value
 
     def counts(self) -> dict[str, int]:
-        """Voxels per structure of the table, zero included."""
+        """Voxels per structure: of those that this package segments, zero included, and of others that are there."""
         histogram = np.zeros(256, np.int64)
         for part in self.array:  # slice by slice: bincount widens to 8 bytes per voxel
             histogram += np.bincount(part.reshape(-1), minlength=256)
-        return {structure.name: int(histogram[structure.value]) for structure in STRUCTURES}
+        shown = (s for s in STRUCTURES if s in SEGMENTED or histogram[s.value])
+        return {structure.name: int(histogram[structure.value]) for structure in shown}
+
+    def structures(self) -> tuple[Structure, ...]:
+        """Rows of the label table that have voxels, in its order."""
+        counts = self.counts()
+        return tuple(structure for structure in STRUCTURES if counts.get(structure.name))
 
     def crop(self, box: Box) -> LabelVolume:
         """The voxels in `box`, sharing memory with this volume."""

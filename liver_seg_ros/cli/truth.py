@@ -9,7 +9,7 @@ from liver_seg_ros.cli.phantom import VESSELS
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_seg import read_dicom_seg
 from liver_seg_ros.files.volumes import read_labels
-from liver_seg_ros.labels import LIVER, STRUCTURES
+from liver_seg_ros.labels import LIVER, SEGMENTED
 from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -37,7 +37,7 @@ def score(labels: LabelVolume, truth: LabelVolume) -> dict[str, float]:
     says nothing about tumors and vessels.
     """
     only_liver = truth.array.max(initial=0) <= LIVER.value
-    return dice(labels, truth, (LIVER,) if only_liver else STRUCTURES)
+    return dice(labels, truth, (LIVER,) if only_liver else SEGMENTED)
 
 
 def _size(volume: Volume | LabelVolume) -> str:

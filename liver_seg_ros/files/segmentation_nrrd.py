@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
-from liver_seg_ros.labels import BACKGROUND, STRUCTURES, TUMOR, Structure
+from liver_seg_ros.labels import BACKGROUND, STRUCTURES, TUMOR, Structure, structure_by_name
 from liver_seg_ros.volume import LabelVolume
 
 # SNOMED CT category of a structure in 3D Slicer's terminology: a tumor is an alteration, the others are anatomy.
@@ -22,14 +22,14 @@ ALTERATION = "SCT^49755003^Morphologically Altered Structure"
 
 
 def segment_metadata(labels: LabelVolume) -> dict[str, str]:
-    """NRRD key/value fields that name, color and code every structure of the label table, absent ones too."""
+    """NRRD key/value fields that name, color and code the structures of `LabelVolume.counts`."""
     fields = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_SourceRepresentation": "Binary labelmap",  # what Slicer 5.2 and later call the master
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    for number, structure in enumerate(STRUCTURES):
+    for number, structure in enumerate(structure_by_name(name) for name in labels.counts()):
         box = Box.around(labels.mask(structure.value))
         # Slicer's extents are inclusive, and -1 at the end marks a segment without voxels.
         extent = [(a, b - 1) for a, b in zip(box.start, box.stop, strict=True)] if box else [(0, -1)] * 3

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.labels import LIVER, TUMOR, VESSEL, Structure
+from liver_seg_ros.labels import LIVER, LIVER_VESSELS, TUMOR, Structure
 from liver_seg_ros.volume import LabelVolume
 
 #: Background voxels around a mask: what touches the volume's border is closed there like anywhere else.
@@ -68,12 +68,13 @@ def _enclosed_vessel(crop: NDArray[np.uint8], spacing_mm: tuple[float, float, fl
 
     `crop` is the box of liver and tumor, so that everything beyond its border is outside.
     """
-    vessel = crop == VESSEL.value
+    vessel = np.isin(crop, [structure.value for structure in LIVER_VESSELS])
     if not vessel.any():
         return vessel
     k_j_i_mm = spacing_mm[::-1]
-    to_outside = edt.edt(crop > 0, anisotropy=k_j_i_mm, black_border=True, parallel=2)
-    to_organ = edt.edt((crop == 0) | vessel, anisotropy=k_j_i_mm, black_border=False, parallel=2)
+    inside = vessel | (crop == LIVER.value) | (crop == TUMOR.value)
+    to_outside = edt.edt(inside, anisotropy=k_j_i_mm, black_border=True, parallel=2)
+    to_organ = edt.edt(~inside | vessel, anisotropy=k_j_i_mm, black_border=False, parallel=2)
     return vessel & (to_organ <= to_outside)
 
 

@@ -17,7 +17,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.labels import STRUCTURES, TUMOR, Structure
+from liver_seg_ros.labels import TUMOR, Structure, structure_by_name
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
 from liver_seg_ros.reconstruction.triangles import is_watertight
@@ -80,10 +80,15 @@ class StructureMeasurement:
 
 
 def measure(labels: LabelVolume, meshes: Iterable[Mesh] = ()) -> tuple[StructureMeasurement, ...]:
-    """One measurement per structure of the label table, with zeros where it has no voxel."""
+    """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel."""
     labels = labelled_box(labels)
     mesh_of = {mesh.structure: mesh for mesh in meshes}
-    return tuple(measure_mask(s, structure_mask(labels, s), mesh_of.get(s)) for s in STRUCTURES)
+    return tuple(measure_mask(s, structure_mask(labels, s), mesh_of.get(s)) for s in measured_structures(labels))
+
+
+def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
+    """What this package segments, found or not, and what else is labelled."""
+    return tuple(structure_by_name(name) for name in labels.counts())
 
 
 def measure_mask(structure: Structure, mask: StructureMask | None, mesh: Mesh | None = None) -> StructureMeasurement:

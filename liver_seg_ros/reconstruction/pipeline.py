@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress, raise_if_cancelled
 from liver_seg_ros.reconstruction.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
-from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask
+from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask, measured_structures
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.volume import LabelVolume
 
@@ -47,7 +46,7 @@ class Reconstruction:
     Attributes:
         meshes: one per structure that has voxels, in the order of the label table.
         cloud: points on all meshes; empty where there are none.
-        measurements: one per structure of the label table, zeros where it has no voxel.
+        measurements: one per structure of `LabelVolume.counts`, zeros where it has no voxel.
         seconds: per stage, over all structures: masks, surfaces, decimation, measurements, cloud.
     """
 
@@ -80,8 +79,9 @@ def reconstruct(
     with clock.stage("masks"):
         labels = labelled_box(labels)
     meshes, measurements = [], []
-    for number, structure in enumerate(STRUCTURES):
-        progress("surfaces", number / len(STRUCTURES))
+    structures = measured_structures(labels)
+    for number, structure in enumerate(structures):
+        progress("surfaces", number / len(structures))
         with clock.stage("masks"):
             mask = structure_mask(labels, structure)
         mesh = None if mask is None else _mesh(mask, options, clock)

@@ -7,7 +7,6 @@ from typing import get_args
 
 from PIL import Image, ImageDraw
 
-from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
 from liver_seg_ros.rendering.slices import EDGE_LETTERS, Extent, View, draw_slice, point_of_interest
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -48,9 +47,8 @@ def render_overlay(volume: Volume, labels: LabelVolume, path: str | Path) -> Non
         picture.paste(panel, (x, y))
         draw_edge_letters(draw, view, (x, y, x + panel.width, y + panel.height))
         x += panel.width + GAP_PX
-    present = [structure for structure in STRUCTURES if labels.mask(structure.value).any()]
     x = GAP_PX
-    for structure in present:
+    for structure in labels.structures():
         x += draw_legend_entry(picture, structure, (x, picture.height - legend_px / 2), INK, TEXT_PX) + 2 * TEXT_PX
     save_png(picture, path)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR
+from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.volume import LabelVolume, Volume
 
 View = Literal["axial", "coronal", "sagittal"]
@@ -88,10 +88,8 @@ def draw_slice(
     gray = ((_sample(volume.array, index) - low) / (high - low)).clip(0, 1)
     gray[outside] = 0
     picture = np.repeat(gray[..., None], 3, axis=2) * 255
-    for structure in STRUCTURES:
+    for structure in labels.structures():
         mask = labels.mask(structure.value)
-        if not mask.any():
-            continue
         inside = (_sample(mask.view(np.uint8), index) >= 0.5) & ~outside
         color = np.array(structure.color_rgb, dtype=float)
         picture[inside] = (1 - TINT) * picture[inside] + TINT * color

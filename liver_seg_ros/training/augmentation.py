@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR
+from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR
 from liver_seg_ros.training.recipe import AugmentationRecipe
 
 #: Random sizes are multiples of it, which suits networks of up to five levels.
@@ -40,7 +40,7 @@ def augment(
             image[tumor] = 2 * np.median(image[liver]) - image[tumor]
     if recipe.structure_shift_hu > 0:
         shifts = np.zeros(256, np.float32)  # per label value
-        for structure in STRUCTURES:
+        for structure in SEGMENTED:
             shifts[structure.value] = _around_zero(rng, recipe.structure_shift_hu)
         image += shifts[labels]
     if rng.random() < _SHARE and recipe.blur_voxels > 0:

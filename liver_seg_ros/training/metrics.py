@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.labels import BACKGROUND, LIVER, STRUCTURES, TUMOR, VESSEL
+from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.training.centerline_metrics import cl_dice
 from liver_seg_ros.training.lesion_metrics import lesion_detection
 from liver_seg_ros.training.masks import Mask, check_labels
@@ -18,7 +18,7 @@ from liver_seg_ros.training.overlap_metrics import overlap
 from liver_seg_ros.training.surface_metrics import surface_distances
 
 #: Label value -> name of what this package segments, background included.
-LABELS: dict[int, str] = {BACKGROUND: "background", **{s.value: s.name for s in STRUCTURES}}
+LABELS: dict[int, str] = {BACKGROUND: "background", **{s.value: s.name for s in SEGMENTED}}
 #: Properties of `Overlap`, in the order in which tables show them.
 OVERLAP_METRICS = (
     "dice",

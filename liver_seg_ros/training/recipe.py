@@ -15,7 +15,7 @@ import yaml
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import STAGES
-from liver_seg_ros.labels import LIVER, STRUCTURES
+from liver_seg_ros.labels import LIVER, SEGMENTED
 
 PRECISIONS = ("float32", "bfloat16")
 PHASES = ("none", "arterial", "portal_venous")
@@ -134,7 +134,7 @@ class OptimizationRecipe:
         fixed = self.fixed_norm_from
         _require(_numbers((fixed,), 1) and 0 <= fixed <= 1, "fixed_norm_from must be a fraction from 0 to 1")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}")
-        names = tuple(structure.name for structure in STRUCTURES)
+        names = tuple(structure.name for structure in SEGMENTED)
         focus_ok = not self.focus or (_shares(self.focus, names) and sum(self.focus.values()) <= 1)
         _require(focus_ok, f"focus must give shares, together at most 1, to some of {', '.join(names)}")
         _require(_integers((self.seed,), 1) and self.seed >= 0, "seed must be 0 or more")
@@ -166,7 +166,7 @@ class Recipe:
     @property
     def labels(self) -> dict[int, str]:
         """Class index = label value -> name, background included."""
-        structures = (LIVER,) if self.stage == "localize" else STRUCTURES
+        structures = (LIVER,) if self.stage == "localize" else SEGMENTED
         return {0: "background", **{structure.value: structure.name for structure in structures}}
 
 

@@ -14,7 +14,7 @@ import SimpleITK
 from onnx import TensorProto, helper
 
 from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing, write_bundle
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import SEGMENTED
 
 LiverSeg = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -47,7 +47,7 @@ def small_ct(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder whose networks are one 1x1x1 convolution: they label each voxel by the nearest mean HU."""
     folder = tmp_path_factory.mktemp("models")
-    names = ["background", *(structure.name for structure in STRUCTURES)]
+    names = ["background", *(structure.name for structure in SEGMENTED)]
     means = [BODY_HU - 20, LIVER_HU, TUMOR_HU, VESSEL_HU]
     _write_nearest_mean_bundle(folder / "localizer", "localize", names[:2], means[:2], spacing_mm=6.0)
     _write_nearest_mean_bundle(folder / "segmenter", "segment", names, means, spacing_mm=3.0)

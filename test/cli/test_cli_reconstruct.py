@@ -11,7 +11,7 @@ import pytest
 import trimesh
 
 from liver_seg_ros.cli import main
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import SEGMENTED
 
 Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
 Write = Callable[..., None]
@@ -25,7 +25,7 @@ def reconstructed(small_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_writes_two_mesh_files_per_structure_and_a_report(reconstructed: Path) -> None:
-    meshes = {f"{structure.name}{suffix}" for structure in STRUCTURES for suffix in (".ply", ".glb")}
+    meshes = {f"{structure.name}{suffix}" for structure in SEGMENTED for suffix in (".ply", ".glb")}
     assert {path.name for path in reconstructed.iterdir()} == {*meshes, "report.json"}
 
 
@@ -40,7 +40,7 @@ def test_meshes_are_closed_and_where_the_labels_are(reconstructed: Path) -> None
 def test_the_report_agrees_with_the_files(reconstructed: Path) -> None:
     report = json.loads((reconstructed / "report.json").read_text())
     assert report["liver_found"] is True and report["lesions"] == 1
-    for structure in STRUCTURES:
+    for structure in SEGMENTED:
         mesh = trimesh.load_mesh(reconstructed / f"{structure.name}.ply")
         said = report["structures"][structure.name]
         assert said["triangles"] == len(mesh.faces)

@@ -12,7 +12,7 @@ import pytest
 import SimpleITK
 
 from liver_seg_ros.cli import main
-from liver_seg_ros.labels import LIVER, STRUCTURES
+from liver_seg_ros.labels import LIVER, SEGMENTED
 
 LiverSeg = Callable[..., CompletedProcess[str]]
 Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
@@ -39,7 +39,7 @@ def test_writes_labels_a_slicer_segmentation_and_a_report(segmented: Path) -> No
     nifti, slicer = (SimpleITK.ReadImage(str(segmented / name)) for name in ("labels.nii.gz", "labels.seg.nrrd"))
     assert np.array_equal(SimpleITK.GetArrayFromImage(nifti), SimpleITK.GetArrayFromImage(slicer))
     names = {slicer.GetMetaData(key) for key in slicer.GetMetaDataKeys() if key.endswith("_Name")}
-    assert {structure.name for structure in STRUCTURES} <= {name.lower() for name in names}
+    assert {structure.name for structure in SEGMENTED} <= {name.lower() for name in names}
 
 
 def test_labels_are_on_the_grid_of_the_ct_and_right(segmented: Path, small_ct: Path) -> None:
@@ -56,13 +56,13 @@ def test_the_report_says_what_was_found_with_what(segmented: Path, small_ct: Pat
     assert report["input"] == str(small_ct / "ct.nii.gz")
     assert report["geometry"]["size"] == [64, 56, 40] and report["geometry"]["orientation"] == "LPS"
     voxels = np.bincount(draw_body()[1].reshape(-1))
-    for structure in STRUCTURES:
+    for structure in SEGMENTED:
         found = report["structures"][structure.name]
         own = voxels[1:].sum() if structure is LIVER else voxels[structure.value]  # the liver's volume is the organ's
         assert found["volume_ml"] == pytest.approx(own * 0.027, rel=0.1)
     assert report["structures"]["tumor"]["largest_diameter_mm"] == pytest.approx(30, abs=4)
     assert report["structures"]["tumor"]["triangles"] is None
-    assert all(report["dice"][structure.name] > 0.9 for structure in STRUCTURES)
+    assert all(report["dice"][structure.name] > 0.9 for structure in SEGMENTED)
     assert {"read", "localize", "segment", "write"} <= set(report["seconds"])
     assert report["peak_memory_mb"] > 50
     assert [model["name"] for model in report["models"]] == ["nearest-mean-localize", "nearest-mean-segment"]
@@ -81,7 +81,7 @@ def test_without_json_a_table_for_people(
 ) -> None:
     assert main.run(["segment", str(small_ct / "ct.nii.gz"), "-o", str(tmp_path), "--models", str(small_models)]) == 0
     out = capsys.readouterr().out
-    assert "volume ml" in out and all(structure.name in out for structure in STRUCTURES) and "localize" in out
+    assert "volume ml" in out and all(structure.name in out for structure in SEGMENTED) and "localize" in out
 
 
 def test_no_liver_is_said_in_every_way(

@@ -12,7 +12,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.itk import write_itk
 from liver_seg_ros.files.volumes import read_labels, write_labels
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import SEGMENTED
 from liver_seg_ros.volume import LabelVolume
 
 GEOMETRY = Geometry((6, 5, 4), (1.0, 1.5, 2.0), (-10.0, 20.0, 30.0))
@@ -42,7 +42,7 @@ def test_header_as_slicer_writes_it(tmp_path: Path) -> None:
     assert fields["Segmentation_ContainedRepresentationNames"] == "Binary labelmap|"
     assert fields["Segmentation_MasterRepresentation"] == "Binary labelmap"
     assert fields["Segmentation_ReferenceImageExtentOffset"] == "0 0 0"
-    for number, structure in enumerate(STRUCTURES):
+    for number, structure in enumerate(SEGMENTED):
         segment = {key.split("_", 1)[1]: value for key, value in fields.items() if key.startswith(f"Segment{number}_")}
         assert segment["ID"] == segment["Name"] == structure.name
         assert segment["LabelValue"] == str(structure.value)

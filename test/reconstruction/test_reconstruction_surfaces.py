@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR, VESSEL
+from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.masks import structure_mask
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
@@ -37,7 +37,7 @@ def part_count(mesh) -> int:
     return parts_of_vertices(mesh.triangles, len(mesh.vertices_mm))[0]
 
 
-@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.name)
+@pytest.mark.parametrize("structure", SEGMENTED, ids=lambda structure: structure.name)
 def test_a_ball_has_its_volume_place_and_roundness_on_an_oblique_anisotropic_grid(painted, oblique, structure):
     center = oblique.index_to_lps((31.3, 32.4, 19.8))
     mesh = mesh_of(painted(oblique, (structure.value, ball(center, 18.0))), structure)
@@ -82,7 +82,7 @@ def test_a_tube_two_voxels_wide_stays_one_piece_and_keeps_its_volume(painted, di
     assert np.ptp(ends) > 42  # it did not shrink from its ends
 
 
-@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.name)
+@pytest.mark.parametrize("structure", SEGMENTED, ids=lambda structure: structure.name)
 def test_what_touches_every_border_is_closed_there(structure):
     labels = LabelVolume(np.full((12, 10, 14), structure.value, np.uint8), Geometry((14, 10, 12), (1.0, 1.0, 2.0)))
     mesh = mesh_of(labels, structure)
@@ -90,7 +90,7 @@ def test_what_touches_every_border_is_closed_there(structure):
     assert volume_mm3(mesh) == pytest.approx(14 * 10 * 24, rel=0.02)
 
 
-@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda structure: structure.name)
+@pytest.mark.parametrize("structure", SEGMENTED, ids=lambda structure: structure.name)
 def test_one_voxel_beside_a_large_part_is_not_lost(painted, structure):
     labels = painted(GRID, (structure.value, ball((25, 25, 25), 12)), (structure.value, ball((50, 50, 50), 0.5)))
     mesh = mesh_of(labels, structure)
@@ -127,14 +127,14 @@ def test_the_liver_is_the_organ_with_tumor_and_inner_vessel_but_without_the_trun
 
 def test_a_structure_without_voxels_has_no_mask():
     labels = LabelVolume(np.zeros((4, 5, 6), np.uint8), Geometry((6, 5, 4)))
-    assert all(structure_mask(labels, structure) is None for structure in STRUCTURES)
+    assert all(structure_mask(labels, structure) is None for structure in SEGMENTED)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(arrays(np.uint8, (5, 6, 7), elements=st.integers(0, 3)))
 def test_any_labels_give_closed_outward_surfaces_of_bounded_size(array):
     labels = LabelVolume(array, Geometry((7, 6, 5), (0.7, 0.7, 3.0)))
-    for structure in STRUCTURES:
+    for structure in SEGMENTED:
         if structure_mask(labels, structure) is None:
             continue
         mesh = mesh_of(labels, structure)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that are missing when run as root, otherwise says in one line which they are.
+# Installs the Debian packages that are missing when run as root, otherwise says in one line which they are:
+# tools/setup/system_packages.sh [dev]; dev adds what only the tests need.
 # Looks for what a package provides, not for its name, so that other ways of installing it count.
 set -eu
 
@@ -19,6 +20,11 @@ need g++ command -v g++
 need cmake command -v cmake
 need libgl1 has_library libGL.so.1
 need libegl1 has_library libEGL.so.1
+need libusb-1.0-0 has_library libusb-1.0.so.0 # of open3d
+if [ "${1:-}" = dev ]; then
+    need chromium command -v chromium
+    need chromium-driver command -v chromedriver
+fi
 
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
