@@ -73,7 +73,7 @@ def save_seg(path: Path, segments: dict[int, tuple[str, Dataset]], frames: list[
 
 
 LIVER_SCT, MASS_SCT = code("10200004", "SCT", "Liver"), code("4147007", "SCT", "Mass")
-SPLEEN_SCT, LIVER_SRT = code("78961009", "SCT", "Spleen"), code("T-62000", "SRT", "Liver")
+BLADDER_SCT, LIVER_SRT = code("89837001", "SCT", "Urinary bladder"), code("T-62000", "SRT", "Liver")
 
 
 @pytest.fixture
@@ -93,9 +93,9 @@ def test_frames_are_placed_by_position_in_any_order(tmp_path: Path, masks: np.nd
     assert (labels.mask(1) == masks[0] & ~masks[1]).all()
 
 
-@pytest.mark.parametrize("coded", [LIVER_SRT, SPLEEN_SCT])
+@pytest.mark.parametrize("coded", [LIVER_SRT, BLADDER_SCT])
 def test_old_codes_and_labels_count_and_others_are_left_out(tmp_path: Path, masks: np.ndarray, coded: Dataset) -> None:
-    segments = {1: ("spleen", SPLEEN_SCT), 2: ("x" if coded is LIVER_SRT else "Liver", coded)}
+    segments = {1: ("bladder", BLADDER_SCT), 2: ("x" if coded is LIVER_SRT else "Liver", coded)}
     frames = [(1, 2, masks[1, 2]), (2, 1, masks[0, 1])]
     labels = read_dicom_seg(save_seg(tmp_path / "seg.dcm", segments, frames, GEOMETRY), GEOMETRY)
     assert labels.counts() == {"liver": int(masks[0, 1].sum()), "tumor": 0, "vessel": 0}
@@ -124,8 +124,8 @@ def test_another_ct(tmp_path: Path, masks: np.ndarray) -> None:
 
 
 def test_no_structure_of_the_table(tmp_path: Path, masks: np.ndarray) -> None:
-    path = save_seg(tmp_path / "seg.dcm", {1: ("spleen", SPLEEN_SCT)}, [(1, 1, masks[0, 1])], GEOMETRY)
-    refused(path, GEOMETRY, "'spleen'")
+    path = save_seg(tmp_path / "seg.dcm", {1: ("bladder", BLADDER_SCT)}, [(1, 1, masks[0, 1])], GEOMETRY)
+    refused(path, GEOMETRY, "'bladder'")
 
 
 def test_no_segmentation_object(tmp_path: Path, make_series: Callable) -> None:

@@ -79,7 +79,7 @@ def test_segments_that_slicer_numbered_otherwise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        (segments(("liver", 1), ("spleen", 2)), "'spleen' is not in the label table"),
+        (segments(("liver", 1), ("bladder", 2)), "'bladder' is not in the label table"),
         (segments(("liver", 1)) | {"Segment0_Layer": "1"}, "overlaps"),
         (segments(("liver", 1)), "not in the table"),  # the voxels of value 2 belong to no segment
         (segments(("liver", 0)), "no value"),

@@ -66,7 +66,7 @@ def test_writing_replaces_the_whole_folder_and_leaves_nothing_beside(folder: Pat
 
 
 def test_an_invalid_spec_leaves_the_old_bundle_as_it_was(folder: Path) -> None:
-    invalid = BundleSpec(**{**SPEC.__dict__, "labels": {0: "background", 1: "spleen"}})
+    invalid = BundleSpec(**{**SPEC.__dict__, "labels": {0: "background", 1: "bladder"}})
     with pytest.raises(InputError, match="'labels'"):
         write_bundle(folder, b"other", invalid)
     assert load_bundle(folder).weights.read_bytes() == b"weights"
@@ -94,7 +94,7 @@ def test_an_invalid_spec_leaves_the_old_bundle_as_it_was(folder: Path) -> None:
         ("input.overlap", 0.95, "from 0 to 0.9"),
         ("input.divisor", 0, "from 1 to 128"),
         ("input.divisor", True, "from 1 to 128"),
-        ("postprocessing.min_volume_mm3", {"spleen": 3.0}, "liver, tumor, vessel"),
+        ("postprocessing.min_volume_mm3", {"bladder": 3.0}, "liver, tumor, vessel"),
         ("postprocessing.margin_mm", -1, "from 0 to 500"),
     ],
 )
