@@ -1,89 +1,43 @@
-"""What a surgeon asks of each structure first: how large, how far across, how many.
+"""What a surgeon asks of each structure first: how large, how far across, how many, how near to what.
 
-Volumes and diameters come from the voxels, not from the mesh, so that they do not depend on how it was smoothed.
-Parts are connected through faces, edges and corners of voxels (26-neighborhood).
+Volumes, diameters and distances come from the voxels, not from the mesh, so that they do not depend on how it was
+smoothed. Each has the uncertainty that the resolution gives; `diameters` and `lesion_gaps` say how those come about.
+A volume's is half the volume of the voxels on the surface: any of them may be filled by as little as a half. It holds
+for the worst case, a surface that is off to the same side everywhere; of a round body the error is far smaller,
+because what is lost on one side is gained on another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
-from liver_seg_ros.geometry import Vector
+from liver_seg_ros.geometry import Box, Vector
 from liver_seg_ros.labels import TUMOR, Structure, structure_by_name
+from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.reconstruction.diameters import axial_diameter, diameter_uncertainty_mm, largest_diameter_mm
+from liver_seg_ros.reconstruction.lesion_gaps import lesion_gaps
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
+from liver_seg_ros.reconstruction.parts import connected_parts
 from liver_seg_ros.reconstruction.triangles import is_watertight
 from liver_seg_ros.volume import LabelVolume
+
+__all__ = ["PartMeasurement", "StructureMeasurement", "measure", "measure_mask", "measured_structures", "with_gaps"]
 
 MM3_PER_ML = 1000.0
 
 
-@dataclass(frozen=True)
-class PartMeasurement:
-    """One connected part of a structure: of the tumor, one lesion.
-
-    Attributes:
-        volume_ml: volume of its voxels.
-        largest_diameter_mm: see `StructureMeasurement`.
-        center_mm: LPS center of mass.
-    """
-
-    volume_ml: float
-    largest_diameter_mm: float
-    center_mm: Vector
-
-
-@dataclass(frozen=True)
-class StructureMeasurement:
-    """One structure.
-
-    Attributes:
-        structure: the row of the label table.
-        volume_ml: volume of its voxels; of the liver that of the organ, tumors and enclosed vessels included, as LiTS
-            counts it (`masks.structure_mask`).
-        largest_diameter_mm: the largest distance between two points of its surface (centers of voxel faces, the
-            "maximum 3D diameter" of IBSI), of that part where it is largest.
-        count: connected parts; of the tumor the number of lesions.
-        triangles: of its mesh; None where none was made.
-        watertight: whether the mesh is closed; None where none was made.
-        parts: of the tumor one per lesion, largest volume first; empty for other structures, whose parts are not told
-            apart.
-    """
-
-    structure: Structure
-    volume_ml: float
-    largest_diameter_mm: float
-    count: int
-    triangles: int | None = None
-    watertight: bool | None = None
-    parts: tuple[PartMeasurement, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the structure by its name."""
-        return {
-            "structure": self.structure.name,
-            "volume_ml": self.volume_ml,
-            "largest_diameter_mm": self.largest_diameter_mm,
-            "count": self.count,
-            "triangles": self.triangles,
-            "watertight": self.watertight,
-            "parts": [dict(vars(part), center_mm=list(part.center_mm)) for part in self.parts],
-        }
-
-
 def measure(labels: LabelVolume, meshes: Iterable[Mesh] = ()) -> tuple[StructureMeasurement, ...]:
     """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel."""
-    labels = labelled_box(labels)
+    box = labelled_box(labels)
     mesh_of = {mesh.structure: mesh for mesh in meshes}
-    return tuple(measure_mask(s, structure_mask(labels, s), mesh_of.get(s)) for s in measured_structures(labels))
+    measured = (measure_mask(s, structure_mask(box, s), mesh_of.get(s)) for s in measured_structures(box))
+    return with_gaps(tuple(measured), labels)
 
 
 def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
@@ -92,65 +46,110 @@ def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
 
 
 def measure_mask(structure: Structure, mask: StructureMask | None, mesh: Mesh | None = None) -> StructureMeasurement:
-    """The measurement of one structure from its voxels and its mesh, where it has them."""
+    """The measurement of one structure from its voxels and its mesh, where it has them.
+
+    What a lesion is near to is not in it, since that takes the other structures: see `with_gaps`.
+    """
     triangles = None if mesh is None else len(mesh.triangles)
     watertight = None if mesh is None else is_watertight(mesh.triangles, len(mesh.vertices_mm))
     if mask is None:
         return StructureMeasurement(structure, 0.0, 0.0, 0, triangles, watertight)
-    parts, count = cc3d.connected_components(mask.array, connectivity=26, return_N=True)
-    statistics = cc3d.statistics(parts)
-    voxels = statistics["voxel_counts"][1:]
-    boxes = statistics["bounding_boxes"][1:]
-    ml_per_voxel = mask.geometry.voxel_volume_mm3 / MM3_PER_ML
+    spacing_mm = mask.geometry.spacing_mm
     lesions: tuple[PartMeasurement, ...] = ()
     if structure == TUMOR:
-        diameters = [_diameter_mm(parts[box] == part, mask) for part, box in enumerate(boxes, start=1)]
-        centers = mask.geometry.index_to_lps(statistics["centroids"][1:, ::-1])
-        lesions = tuple(
-            PartMeasurement(float(voxels[part] * ml_per_voxel), diameters[part], _vector(centers[part]))
-            for part in np.argsort(-voxels.astype(np.int64), kind="stable")
-        )
-        diameter_mm = max(diameters)
+        lesions = tuple(_measure_part(part) for part in connected_parts(mask))
+        count = len(lesions)
+        diameter_mm = max(lesion.largest_diameter_mm for lesion in lesions)
+        axial = max((lesion.axial for lesion in lesions if lesion.axial), key=lambda axial: axial.long_mm)
     else:
-        diameter_mm = _largest_part_diameter_mm(parts, boxes, mask)
-    volume_ml = float(voxels.sum() * ml_per_voxel)
-    return StructureMeasurement(structure, volume_ml, diameter_mm, int(count), triangles, watertight, lesions)
+        parts, count = cc3d.connected_components(mask.array, connectivity=26, return_N=True)
+        diameter_mm, axial = _largest_diameters(parts, mask)
+    return StructureMeasurement(
+        structure,
+        _volume_ml(mask),
+        diameter_mm,
+        int(count),
+        triangles,
+        watertight,
+        lesions,
+        _volume_uncertainty_ml(mask),
+        diameter_uncertainty_mm(spacing_mm),
+        axial,
+    )
 
 
-def _largest_part_diameter_mm(
-    parts: NDArray[np.unsignedinteger], boxes: list[tuple[slice, slice, slice]], mask: StructureMask
-) -> float:
-    """The largest diameter of any part; parts whose box is smaller than what was found are not looked at."""
-    spacing_kji = np.array(mask.geometry.spacing_mm[::-1])
-    diagonals = [float(np.linalg.norm([s.stop - s.start for s in box] * spacing_kji)) for box in boxes]
-    largest = 0.0
-    for part in np.argsort(diagonals)[::-1]:
-        if diagonals[part] <= largest:
+def with_gaps(measured: tuple[StructureMeasurement, ...], labels: LabelVolume) -> tuple[StructureMeasurement, ...]:
+    """The same measurements with what each lesion is near to, and whether the scan's border cuts it."""
+    gaps = lesion_gaps(labels)
+
+    def filled(measurement: StructureMeasurement) -> StructureMeasurement:
+        parts = zip(measurement.parts, gaps, strict=True)
+        return replace(
+            measurement,
+            parts=tuple(
+                replace(part, to_vessel=gap.to_vessel, to_capsule=gap.to_capsule, touches_border=gap.touches_border)
+                for part, gap in parts
+            ),
+        )
+
+    return tuple(filled(m) if m.structure == TUMOR else m for m in measured)
+
+
+def _measure_part(part: StructureMask) -> PartMeasurement:
+    spacing_mm = part.geometry.spacing_mm
+    center = part.geometry.index_to_lps(np.argwhere(part.array).mean(axis=0)[::-1])
+    return PartMeasurement(
+        _volume_ml(part),
+        largest_diameter_mm(part.array, spacing_mm),
+        _vector(center),
+        _volume_uncertainty_ml(part),
+        diameter_uncertainty_mm(spacing_mm),
+        axial_diameter(part.array, part.geometry),
+    )
+
+
+def _volume_ml(mask: StructureMask) -> float:
+    return float(np.count_nonzero(mask.array) * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
+
+
+def _volume_uncertainty_ml(mask: StructureMask) -> float:
+    """Half the volume of those voxels that share a face with one outside."""
+    inner = mask.array.copy()
+    for axis in range(3):
+        array, shrunk = np.moveaxis(mask.array, axis, 0), np.moveaxis(inner, axis, 0)
+        shrunk[1:] &= array[:-1]
+        shrunk[:-1] &= array[1:]
+    on_surface = np.count_nonzero(mask.array) - np.count_nonzero(inner)
+    return float(on_surface / 2 * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
+
+
+def _largest_diameters(parts: NDArray[np.unsignedinteger], mask: StructureMask) -> tuple[float, AxialDiameter]:
+    """The largest diameters of any part, in space and axial.
+
+    Parts whose box is smaller than what was found are not looked at: a segmentation may have thousands of specks.
+    """
+    corners = cc3d.statistics(parts)["bounding_boxes"][1:]
+    boxes = [Box((i.start, j.start, k.start), (i.stop, j.stop, k.stop)) for k, j, i in corners]
+    sizes_mm = np.array([box.size for box in boxes]) * mask.geometry.spacing_mm  # (P, 3)
+    in_slice = np.arange(3) != np.abs(mask.geometry.direction_matrix[2]).argmax()
+
+    def cut(part: int) -> NDArray[np.bool_]:
+        return parts[boxes[part].slices] == part + 1
+
+    diameter_mm, axial = 0.0, None
+    diagonals_mm = np.linalg.norm(sizes_mm, axis=1)
+    for part in np.argsort(diagonals_mm)[::-1]:
+        if diagonals_mm[part] <= diameter_mm:
             break
-        largest = max(largest, _diameter_mm(parts[boxes[part]] == part + 1, mask))
-    return largest
-
-
-def _diameter_mm(part: NDArray[np.bool_], mask: StructureMask) -> float:
-    """The exact largest distance between centers of voxel faces of a part `[k, j, i]` cut out of `mask`."""
-    k, j = np.nonzero(part.any(axis=2))
-    rows = part[k, j]  # (R, I): rows of voxels; only their two ends can be corners of the convex hull
-    first = rows.argmax(axis=1)
-    last = rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
-    ends = np.concatenate([np.stack([first, j, k], axis=1), np.stack([last, j, k], axis=1)])
-    if len(k) > 3 and min(np.ptp(ends, axis=0)) > 0:
-        ends = ends[_hull_vertices(ends.astype(float))]
-    faces = np.concatenate([np.eye(3), -np.eye(3)]) / 2
-    points = (ends[:, None] + faces).reshape(-1, 3) * np.array(mask.geometry.spacing_mm)
-    return float(pdist(points[_hull_vertices(points)]).max())
-
-
-def _hull_vertices(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Indices of the corners of the convex hull; all points where they lie in one plane."""
-    centered = points - points.mean(axis=0)
-    if np.linalg.matrix_rank(centered[:: max(1, len(points) // 1000)]) < 3 and np.linalg.matrix_rank(centered) < 3:
-        return np.arange(len(points), dtype=np.int32)
-    return ConvexHull(points).vertices
+        diameter_mm = max(diameter_mm, largest_diameter_mm(cut(part), mask.geometry.spacing_mm))
+    diagonals_mm = np.linalg.norm(sizes_mm[:, in_slice], axis=1)
+    for part in np.argsort(diagonals_mm)[::-1]:
+        if axial is not None and diagonals_mm[part] <= axial.long_mm:
+            break
+        found = axial_diameter(cut(part), mask.geometry.crop(boxes[part]))
+        axial = found if axial is None or found.long_mm > axial.long_mm else axial
+    assert axial is not None  # a mask has a voxel
+    return diameter_mm, axial
 
 
 def _vector(point: NDArray[np.float64]) -> Vector:

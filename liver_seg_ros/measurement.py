@@ -1,0 +1,130 @@
+"""What is measured of a structure and of each of its lesions: what reconstruction finds, and all others report.
+
+Every figure comes with the uncertainty that the resolution gives: how far it may be off because a label says of each
+voxel only whether its center is inside. How well the segmentation follows the organ is not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from liver_seg_ros.geometry import Vector
+from liver_seg_ros.labels import Structure
+
+
+@dataclass(frozen=True)
+class AxialDiameter:
+    """The largest diameter within one axial slice, as RECIST 1.1 measures a lesion, and the short axis across it.
+
+    Attributes:
+        long_mm: the largest distance between two points of the outline.
+        short_mm: the longest chord of the outline's convex hull at a right angle to it, in the same slice.
+        uncertainty_mm: of `long_mm`.
+        long_ends_mm, short_ends_mm: LPS positions of their ends.
+    """
+
+    long_mm: float
+    short_mm: float
+    uncertainty_mm: float
+    long_ends_mm: tuple[Vector, Vector]
+    short_ends_mm: tuple[Vector, Vector]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The smallest distance between the surface of a lesion and another surface.
+
+    Attributes:
+        structure: whose surface the other one is.
+        distance_mm: between the two surfaces; 0 where they touch.
+        uncertainty_mm: of the distance, which is never below 0.
+        from_mm, to_mm: LPS, where on the lesion and where on the other surface.
+    """
+
+    structure: Structure
+    distance_mm: float
+    uncertainty_mm: float
+    from_mm: Vector
+    to_mm: Vector
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the structure by its name."""
+        return {**asdict(self), "structure": self.structure.name}
+
+
+@dataclass(frozen=True)
+class PartMeasurement:
+    """One connected part of a structure: of the tumor, one lesion.
+
+    Attributes:
+        volume_ml: volume of its voxels.
+        largest_diameter_mm: see `StructureMeasurement`.
+        center_mm: LPS center of mass.
+        volume_uncertainty_ml, diameter_uncertainty_mm: of these two.
+        axial: its largest axial diameter.
+        to_vessel: to the nearest vessel; None where there is no vessel, or where nobody asked.
+        to_capsule: to the outer surface of the liver, 0 for a subcapsular lesion; None for a lesion outside the liver,
+            or where nobody asked.
+        touches_border: it reaches the border of the scan, beyond which it may go on; None where nobody asked.
+    """
+
+    volume_ml: float
+    largest_diameter_mm: float
+    center_mm: Vector
+    volume_uncertainty_ml: float = 0.0
+    diameter_uncertainty_mm: float = 0.0
+    axial: AxialDiameter | None = None
+    to_vessel: Gap | None = None
+    to_capsule: Gap | None = None
+    touches_border: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **vars(self),
+            "center_mm": list(self.center_mm),
+            "axial": None if self.axial is None else asdict(self.axial),
+            "to_vessel": None if self.to_vessel is None else self.to_vessel.to_dict(),
+            "to_capsule": None if self.to_capsule is None else self.to_capsule.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class StructureMeasurement:
+    """One structure.
+
+    Attributes:
+        structure: the row of the label table.
+        volume_ml: volume of its voxels; of the liver that of the organ, tumors and enclosed vessels included, as LiTS
+            counts it (`reconstruction.masks.structure_mask`).
+        largest_diameter_mm: the largest distance between two points of its surface (centers of voxel faces, the
+            "maximum 3D diameter" of IBSI), of that part where it is largest.
+        count: connected parts; of the tumor the number of lesions.
+        triangles: of its mesh; None where none was made.
+        watertight: whether the mesh is closed; None where none was made.
+        parts: of the tumor one per lesion, largest volume first; empty for other structures, whose parts are not told
+            apart.
+        volume_uncertainty_ml, diameter_uncertainty_mm: of volume and largest diameter.
+        axial: the largest axial diameter, of that part where it is largest; None without a voxel.
+    """
+
+    structure: Structure
+    volume_ml: float
+    largest_diameter_mm: float
+    count: int
+    triangles: int | None = None
+    watertight: bool | None = None
+    parts: tuple[PartMeasurement, ...] = ()
+    volume_uncertainty_ml: float = 0.0
+    diameter_uncertainty_mm: float = 0.0
+    axial: AxialDiameter | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the structure by its name."""
+        return {
+            **vars(self),
+            "structure": self.structure.name,
+            "axial": None if self.axial is None else asdict(self.axial),
+            "parts": [part.to_dict() for part in self.parts],
+        }
