@@ -13,7 +13,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import TUMOR, VESSEL
 from liver_seg_ros.phantom.body import Build, build_trunk
 from liver_seg_ros.phantom.fields import Field, smooth_noise
-from liver_seg_ros.phantom.lattice import Lattice
+from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
 from liver_seg_ros.phantom.options import PhantomOptions
 from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, build_organs
 from liver_seg_ros.phantom.rendering import Grid, Inset, Scene, Shape, render, vessel_distance
@@ -34,6 +34,7 @@ class Phantom:
     Attributes:
         ct: HU.
         labels: liver, tumor and vessel (portal and hepatic veins inside the liver), exact at voxel centers.
+        liver: the organ's shape, exact between voxels too.
         portal, hepatic: the venous trees as graphs in LPS mm; they begin just outside the liver.
         tumors: what was drawn; the liver's surface may cut one.
         phase: contrast phase.
@@ -42,6 +43,7 @@ class Phantom:
 
     ct: Volume
     labels: LabelVolume
+    liver: LatticeShape
     portal: VesselGraph
     hepatic: VesselGraph
     tumors: tuple[Tumor, ...]
@@ -103,7 +105,16 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     grain_px = float(rng.uniform(0.5, 1.0))
     ct, labels = render(scene, grid, noise_hu, grain_px, seed, progress)
     uid = f"phantom-{seed}"
-    return Phantom(Volume(ct, geometry, uid), LabelVolume(labels, geometry, uid), portal, hepatic, tumors, phase, seed)
+    return Phantom(
+        ct=Volume(ct, geometry, uid),
+        labels=LabelVolume(labels, geometry, uid),
+        liver=lattice.shape(organs.liver),
+        portal=portal,
+        hepatic=hepatic,
+        tumors=tumors,
+        phase=phase,
+        seed=seed,
+    )
 
 
 def _place(options: PhantomOptions, build: Build, rng: np.random.Generator) -> tuple[Geometry, NDArray[np.float64]]:

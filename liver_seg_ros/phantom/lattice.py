@@ -10,11 +10,32 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
+from liver_seg_ros.phantom.fields import Field, Points, sample_lattice, smooth_noise, spline_matrix
 
 STEP_MM = 3.0
 WARP_SCALE_MM = 80.0
 WARP_MM = 6.0  # standard deviation of the smooth deformation that makes patients differ
+
+
+@dataclass(frozen=True, eq=False)
+class LatticeShape:
+    """A distance known at lattice points and everywhere between them by cubic B-splines.
+
+    Attributes:
+        start: LPS of lattice point `[0, 0, 0]`.
+        step_mm: distance between neighbors.
+        field: distance in mm, negative inside, `(Kc, Jc, Ic)`.
+    """
+
+    start: tuple[float, float, float]
+    step_mm: float
+    field: Field
+
+    def distance(self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> Field:
+        """`(K, J, I)` at the LPS coordinates in mm of columns `x`, rows `y` and slices `z`."""
+        positions = [(axis - first) / self.step_mm for axis, first in zip((x, y, z), self.start, strict=True)]
+        i, j, k = (spline_matrix(p, n) for p, n in zip(positions, reversed(self.field.shape), strict=True))
+        return sample_lattice(self.field, k, j, i)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +72,10 @@ class Lattice:
         ]
         px, py, pz = (p.astype(np.float32) for p in placed)
         return Lattice((float(start[0]), float(start[1]), float(start[2])), STEP_MM, Points(px, py, pz))
+
+    def shape(self, field: Field) -> LatticeShape:
+        """A field on this lattice, without the lattice's coordinates."""
+        return LatticeShape(self.start, self.step_mm, field)
 
     def sample(self, field: Field, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """A field at LPS points `(N, 3)`, trilinear: `(N,)`; beyond the lattice its edge's value."""
