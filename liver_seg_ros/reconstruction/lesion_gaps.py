@@ -39,7 +39,7 @@ def lesion_gaps(labels: LabelVolume) -> tuple[LesionGaps, ...]:
     """For each lesion, in the order of `parts.lesions`: the nearest vessel, the capsule and the border of the scan.
 
     The capsule is the outer surface of the organ, holes inside it left aside, and so is the scan's border, where the
-    liver goes on unseen. A lesion that touches no liver voxel lies outside the liver and has no distance to the capsule.
+    liver goes on unseen. A lesion that touches no liver voxel lies outside the liver and has no distance to it.
     """
     found = lesions(labels)
     if not found:
@@ -93,7 +93,7 @@ def _gap(surface_mm: NDArray[np.float64], other: cKDTree, structure: Structure, 
 def _on_border(points_mm: NDArray[np.float64], geometry: Geometry) -> NDArray[np.bool_]:
     """`(N,)`: which centers of faces lie on the border of the grid."""
     index = geometry.lps_to_index(points_mm)
-    return ((index < -0.49) | (index > np.array(geometry.size) - 0.51)).any(axis=1)
+    return np.any((index < -0.49) | (index > np.array(geometry.size) - 0.51), axis=1)
 
 
 def _touches(lesion: StructureMask, labels: LabelVolume, structure: Structure) -> bool:

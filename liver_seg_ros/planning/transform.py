@@ -1,0 +1,54 @@
+"""A rigid motion between two frames in millimetres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class RigidTransform:
+    """From a source to a target frame: a turn, then a shift.
+
+    Attributes:
+        matrix: `(4, 4)` float64, homogeneous, mm; made read-only.
+
+    Raises:
+        ValueError: another shape, a number that is not finite, or not a rotation (mirrored, scaled, sheared).
+    """
+
+    matrix: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, np.float64)
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+            raise ValueError(f"a rigid transform is a finite 4x4 matrix, not one of shape {matrix.shape}")
+        turn = matrix[:3, :3]
+        is_rotation = np.allclose(turn.T @ turn, np.eye(3), atol=1e-6) and np.linalg.det(turn) > 0
+        if not is_rotation or not np.allclose(matrix[3], [0, 0, 0, 1]):
+            raise ValueError(f"the matrix {matrix.tolist()} is not rigid: it must turn and shift, nothing else")
+        matrix.flags.writeable = False
+        object.__setattr__(self, "matrix", matrix)
+
+    @staticmethod
+    def of(rotation: ArrayLike, translation_mm: ArrayLike) -> RigidTransform:
+        """From a 3x3 rotation and a shift."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = rotation, translation_mm
+        return RigidTransform(matrix)
+
+    def apply(self, points_mm: ArrayLike) -> NDArray[np.float64]:
+        """Points `(..., 3)` of the source frame in the target frame."""
+        return np.asarray(points_mm, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+
+    def inverse(self) -> RigidTransform:
+        """From the target to the source frame."""
+        back = self.matrix[:3, :3].T
+        return RigidTransform.of(back, -back @ self.matrix[:3, 3])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the matrix, row by row."""
+        return {"matrix": self.matrix.tolist()}
