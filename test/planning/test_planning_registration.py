@@ -72,7 +72,7 @@ def test_fre_and_tre_are_those_of_many_registrations_with_random_errors(count):
 def test_the_error_is_least_at_the_middle_and_follows_from_the_fre():
     found = register_landmarks(LANDMARKS, motion(1).apply(LANDMARKS) + np.eye(5, 3))
     middle = found.landmarks_mm.mean(axis=0)
-    at_middle, far = found.predicted_tre_mm(middle + [[0, 0, 0], [0, 0, 500.0]])
+    at_middle, far = found.predicted_tre_mm(np.add(middle, [[0, 0, 0], [0, 0, 500.0]]))
     assert at_middle == pytest.approx(found.fle_mm / np.sqrt(5)) and far > 3 * at_middle
     assert found.fle_mm == pytest.approx(found.fre_mm / np.sqrt(1 - 2 / 5))
     assert found.fre_mm == pytest.approx(np.sqrt((found.residual_mm**2).mean()))
