@@ -1,0 +1,230 @@
+"""From the voxels of vessels to centerlines without loops: one voxel path per vessel.
+
+TEASAR (M. Sato et al., "TEASAR: tree-structure extraction algorithm for accurate and robust skeletons", Pacific
+Graphics 2000) on the graph of neighboring voxels: paths that keep to the middle are shortest paths to a root under a
+cost that falls with the distance to the wall; they are taken from the farthest tip that no earlier path explains, until
+none is left. All of them lie in one shortest-path tree, so no two of them form a loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import edt
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra
+from scipy.spatial import cKDTree
+
+from liver_seg_ros.geometry import Vector
+
+#: A path costs its length over the fourth power of the distance to the wall: steep enough to keep to the middle, and
+#: to go round through two thick vessels rather than through the thin place where they touch.
+COST_POWER = 4
+
+#: A tip is explained by a path within this many radii, and so many voxels more, of it: not a vessel but a bulge.
+EXPLAINED_RADII = 1.5
+EXPLAINED_VOXELS = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Centerlines as a forest; units are mm along the axes `(i, j, k)` of the grid, from its first voxel.
+
+    Attributes:
+        points_mm: `(N, 3)` float64.
+        radius_mm: `(N,)` float64 of the vessel there.
+        parent: `(N,)` int64 node toward the root, which comes earlier; -1 of a root.
+    """
+
+    points_mm: NDArray[np.float64]
+    radius_mm: NDArray[np.float64]
+    parent: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelGraph:
+    """The voxels of a mask, and which of them touch with a face, an edge or a corner.
+
+    Attributes:
+        points_mm: `(V, 3)` float64 centers, in mm along `(i, j, k)` from the first voxel of the grid.
+        wall_mm: `(V,)` float64 distance to the wall, at least a quarter of the smallest spacing.
+        pairs: `(2, E)` int32 voxels that touch, each pair once.
+        length_mm: `(E,)` float64 distance of their centers.
+    """
+
+    points_mm: NDArray[np.float64]
+    wall_mm: NDArray[np.float64]
+    pairs: NDArray[np.int32]
+    length_mm: NDArray[np.float64]
+
+    @staticmethod
+    def of(mask: NDArray[np.bool_], spacing_mm: Vector) -> VoxelGraph:
+        """The graph of `mask` `[k, j, i]`, whose outermost voxels are background."""
+        flat = np.flatnonzero(mask)  # ascending
+        k, j, i = np.unravel_index(flat, mask.shape)
+        k_j_i_mm = spacing_mm[::-1]
+        to_background = edt.edt(mask, anisotropy=k_j_i_mm, black_border=True, parallel=2).reshape(-1)[flat]
+        smallest = min(spacing_mm)
+        # The wall lies between the centers of the last voxel inside and the first outside.
+        wall_mm = np.maximum(to_background - smallest / 2, smallest / 4).astype(np.float64)
+        stride = np.array([mask.shape[1] * mask.shape[2], mask.shape[2], 1])
+        steps = np.array([s for s in np.ndindex(3, 3, 3) if s > (1, 1, 1)]) - 1  # 13 of the 26, [k, j, i]
+        starts, ends, lengths = [], [], []
+        for step in steps:
+            neighbor = flat + int(step @ stride)
+            at = np.searchsorted(flat, neighbor).clip(max=len(flat) - 1)
+            start = np.flatnonzero(flat[at] == neighbor)
+            starts.append(start.astype(np.int32))
+            ends.append(at[start].astype(np.int32))
+            lengths.append(np.full(len(start), np.linalg.norm(step * k_j_i_mm)))
+        pairs = np.stack([np.concatenate(starts), np.concatenate(ends)])
+        points = np.stack([i, j, k], axis=1) * np.array(spacing_mm)
+        return VoxelGraph(points, wall_mm, pairs, np.concatenate(lengths))
+
+    def matrix(self, weights: NDArray[np.float64]) -> csr_array:
+        """The symmetric `(V, V)` matrix of `weights` `(E,)`."""
+        (a, b), count = self.pairs, len(self.wall_mm)
+        ends = np.concatenate([a, b]), np.concatenate([b, a])
+        return csr_array((np.concatenate([weights, weights]), ends), shape=(count, count))
+
+
+def trace_centerlines(mask: NDArray[np.bool_], spacing_mm: Vector) -> Paths:
+    """The centerlines of the vessels in `mask`, voxel by voxel from an end of each connected part to all others.
+
+    A part that reaches no further from one end than a bulge does from a vessel (`EXPLAINED_RADII`, `EXPLAINED_VOXELS`)
+    is a speck without a centerline.
+
+    Args:
+        mask: `(K, J, I)`, its outermost voxels background.
+        spacing_mm: along `(i, j, k)`.
+    """
+    graph = VoxelGraph.of(mask, spacing_mm)
+    if len(graph.wall_mm) == 0:
+        return Paths(np.empty((0, 3)), np.empty(0), np.empty(0, np.int64))
+    reach_mm = EXPLAINED_RADII * graph.wall_mm + EXPLAINED_VOXELS * max(spacing_mm)
+    costs = graph.matrix(_costs(graph))
+    extremities = _extremities(graph, costs)
+    return _Tree.grow(graph, costs, reach_mm, extremities).paths(graph)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """Shortest paths from the roots to the tips that were chosen.
+
+    Attributes:
+        toward_root: `(V,)` voxel before each on its shortest path; -1 of roots and of parts without one.
+        chosen: voxels of the paths, a path at a time from its start to its tip, roots first.
+        tips: the last voxel of each path, `(T,)`.
+        source: `(V,)` root of each voxel.
+    """
+
+    roots: NDArray[np.int64]
+    toward_root: NDArray[np.int32]
+    chosen: NDArray[np.int64]
+    tips: NDArray[np.int64]
+
+    @staticmethod
+    def grow(graph: VoxelGraph, costs: csr_array, reach_mm: NDArray[np.float64], roots: NDArray[np.int64]) -> _Tree:
+        if len(roots) == 0:
+            return _Tree(roots, np.full(len(reach_mm), -1, np.int32), roots, roots)
+        distance, toward_root, _ = dijkstra(costs, indices=roots, min_only=True, return_predecessors=True)
+        toward_root = np.where(toward_root < 0, -1, toward_root)
+        length = _along(graph.points_mm, toward_root)
+        length[np.isinf(distance)] = -1
+        tips = _local_maxima(graph, length)
+        tips = tips[np.argsort(-length[tips], kind="stable")]
+        chosen, ends = _choose(graph.points_mm, reach_mm, toward_root, roots, tips)
+        leading = np.isin(roots, toward_root[chosen])  # roots of specks lead nowhere
+        return _Tree(roots, toward_root, np.concatenate([roots[leading], chosen]), ends)
+
+    def paths(self, graph: VoxelGraph) -> Paths:
+        number = np.full(len(graph.wall_mm), -1, np.int64)
+        number[self.chosen] = np.arange(len(self.chosen))
+        before = self.toward_root[self.chosen]
+        parent = np.where(before >= 0, number[before], -1)
+        return Paths(graph.points_mm[self.chosen], graph.wall_mm[self.chosen], parent)
+
+
+def _costs(graph: VoxelGraph) -> NDArray[np.float64]:
+    per_mm = (graph.wall_mm.max() / graph.wall_mm) ** COST_POWER
+    a, b = graph.pairs
+    return graph.length_mm * (per_mm[a] + per_mm[b]) / 2
+
+
+def _along(points: NDArray[np.float64], toward_root: NDArray[np.int32]) -> NDArray[np.float64]:
+    """`(V,)` length of the path from the root: steps added up by pointer doubling."""
+    here = np.arange(len(points))
+    ahead = np.where(toward_root < 0, here, toward_root)
+    length = np.linalg.norm(points - points[ahead], axis=1)
+    while True:
+        further = ahead[ahead]
+        if np.array_equal(further, ahead):
+            return length
+        length += length[ahead]
+        ahead = further
+
+
+def _local_maxima(graph: VoxelGraph, value: NDArray[np.float64]) -> NDArray[np.int64]:
+    a, b = graph.pairs
+    is_top = value > 0
+    is_top[a[value[a] < value[b]]] = False
+    is_top[b[value[b] < value[a]]] = False
+    return np.flatnonzero(is_top)
+
+
+def _choose(
+    points: NDArray[np.float64],
+    reach_mm: NDArray[np.float64],
+    toward_root: NDArray[np.int32],
+    roots: NDArray[np.int64],
+    tips: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Voxels of the paths to those tips, the farthest first, that no path before explains; and these tips."""
+    if len(tips) == 0:
+        return tips, tips
+    tree = cKDTree(points[tips])
+    explained = np.zeros(len(tips), bool)
+    before = toward_root.tolist()
+    on_path = np.zeros(len(points), bool)
+
+    def explain(voxels: list[int]) -> None:
+        on_path[voxels] = True
+        for near in tree.query_ball_point(points[voxels], reach_mm[voxels]):
+            explained[near] = True
+
+    explain(roots.tolist())
+    chosen: list[int] = []
+    ends: list[int] = []
+    for number, tip in enumerate(tips.tolist()):
+        if explained[number]:
+            continue
+        path, voxel = [], tip
+        while not on_path[voxel]:
+            path.append(voxel)
+            voxel = before[voxel]
+        path.reverse()
+        explain(path)
+        chosen += path
+        ends.append(tip)
+    return np.array(chosen, np.int64), np.array(ends, np.int64)
+
+
+def _extremities(graph: VoxelGraph, costs: csr_array) -> NDArray[np.int64]:
+    """A voxel of each connected part that is far from its thickest place: an end, on whichever side."""
+    count, part = connected_components(costs, directed=False)
+    thickest = _last_of_each(part, graph.wall_mm)
+    a, b = graph.pairs
+    everywhere = np.full(count, len(part), np.int32)  # one voxel more that touches all the thickest
+    rows, columns = np.concatenate([a, b, everywhere]), np.concatenate([b, a, thickest])
+    steps = csr_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(part) + 1, len(part) + 1))
+    _, before = breadth_first_order(steps, len(part), directed=True, return_predecessors=True)
+    before = np.where(before[:-1] == len(part), -1, before[:-1])
+    return _last_of_each(part, _along(graph.points_mm, before))
+
+
+def _last_of_each(part: NDArray[np.int32], value: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The voxel of largest value in each part."""
+    order = np.lexsort((value, part))
+    return order[np.append(np.flatnonzero(np.diff(part[order])), len(order) - 1)]

@@ -1,0 +1,37 @@
+"""From labels to the vessel tree: centerlines with radii, forks and generations."""
+
+from __future__ import annotations
+
+from liver_seg_ros.labels import LIVER_VESSELS
+from liver_seg_ros.reconstruction.branches import Forest, build_tree
+from liver_seg_ros.reconstruction.centerlines import trace_centerlines
+from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask
+from liver_seg_ros.reconstruction.trees import root_trees
+from liver_seg_ros.reconstruction.tube_fit import fit_tubes
+from liver_seg_ros.vessel_tree import VesselTree
+from liver_seg_ros.volume import LabelVolume
+
+
+def vessel_tree(labels: LabelVolume) -> VesselTree:
+    """The vessels of the liver as trees of centerlines, in LPS mm.
+
+    Each vessel row of the label table (`LIVER_VESSELS`) gives trees of its own, at least one for each connected part;
+    a speck, not much longer than it is wide, gives none. Trees begin at their thickest end. On phantoms and analytic
+    tubes lines are a quarter of a voxel off on average and radii 6 to 9 percent, where a vessel is at least two voxels
+    wide (`benchmarks/vessel_tree.py`).
+
+    Args:
+        labels: on any right-handed grid. Without a vessel the tree is empty.
+    """
+    labels = labelled_box(labels)
+    forests = []
+    for structure in LIVER_VESSELS:
+        mask = structure_mask(labels, structure)
+        if mask is None:
+            continue
+        spacing_mm = mask.geometry.spacing_mm
+        paths = fit_tubes(trace_centerlines(mask.array, spacing_mm), mask.array, spacing_mm)
+        paths = root_trees(paths, mask.array, spacing_mm)
+        points_mm = mask.geometry.index_to_lps(paths.points_mm / spacing_mm)
+        forests.append(Forest(structure, points_mm, paths.radius_mm, paths.parent))
+    return build_tree(forests)
