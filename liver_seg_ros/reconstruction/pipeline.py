@@ -14,6 +14,8 @@ from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
 from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask, measured_structures
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.vessels import vessel_tree
+from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 
 
@@ -47,12 +49,14 @@ class Reconstruction:
         meshes: one per structure that has voxels, in the order of the label table.
         cloud: points on all meshes; empty where there are none.
         measurements: one per structure of `LabelVolume.counts`, zeros where it has no voxel.
-        seconds: per stage, over all structures: masks, surfaces, decimation, measurements, cloud.
+        tree: centerlines of the vessels, with radii; empty where there are none.
+        seconds: per stage, over all structures: masks, surfaces, decimation, measurements, cloud, vessels.
     """
 
     meshes: tuple[Mesh, ...]
     cloud: PointCloud
     measurements: tuple[StructureMeasurement, ...]
+    tree: VesselTree
     seconds: dict[str, float]
 
 
@@ -68,7 +72,7 @@ def reconstruct(
         labels: a segmentation on any right-handed grid, oblique or anisotropic. Without a labelled voxel the result
             has no meshes, an empty cloud and measurements of zero.
         options: the defaults where None.
-        progress: gets the stages "surfaces" and "cloud".
+        progress: gets the stages "surfaces", "cloud" and "vessels".
         cancelled: asked between the steps of each structure, which take at most a few seconds.
 
     Raises:
@@ -94,7 +98,11 @@ def reconstruct(
     with clock.stage("cloud"):
         cloud = sample_surfaces(meshes, options.point_spacing_mm)
     progress("cloud", 1.0)
-    return Reconstruction(tuple(meshes), cloud, tuple(measurements), clock.seconds)
+    progress("vessels", 0.0)
+    with clock.stage("vessels"):
+        tree = vessel_tree(labels)
+    progress("vessels", 1.0)
+    return Reconstruction(tuple(meshes), cloud, tuple(measurements), tree, clock.seconds)
 
 
 def _mesh(mask: StructureMask, options: ReconstructionOptions, clock: _Clock) -> Mesh:
@@ -109,7 +117,7 @@ class _Clock:
 
     def __init__(self, cancelled: Cancelled) -> None:
         self._cancelled = cancelled
-        self.seconds = dict.fromkeys(("masks", "surfaces", "decimation", "measurements", "cloud"), 0.0)
+        self.seconds = dict.fromkeys(("masks", "surfaces", "decimation", "measurements", "cloud", "vessels"), 0.0)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -41,7 +41,9 @@ def test_every_structure_comes_out_closed_within_its_budget_and_measured(labels)
         assert volume_ml == pytest.approx(measurement.volume_ml, rel=0.01)
     assert result.measurements[0].volume_ml == pytest.approx(4 / 3 * np.pi * 27, rel=0.01)
     assert set(result.cloud.labels) == {1, 2, 3}
-    assert list(result.seconds) == ["masks", "surfaces", "decimation", "measurements", "cloud"]
+    [branch] = result.tree.branches
+    assert branch.structure == VESSEL and branch.radius_mm == pytest.approx(3.0, rel=0.03)
+    assert list(result.seconds) == ["masks", "surfaces", "decimation", "measurements", "cloud", "vessels"]
     assert all(seconds > 0 for seconds in result.seconds.values())
 
 
@@ -83,8 +85,9 @@ def test_one_voxel_is_reconstructed():
 def test_progress_goes_up_to_one_and_cancelling_stops_between_stages(labels):
     seen: list[tuple[str, float]] = []
     reconstruct(labels, progress=lambda stage, fraction: seen.append((stage, fraction)))
-    assert [stage for stage, _ in seen] == sorted((stage for stage, _ in seen), key=["surfaces", "cloud"].index)
-    assert ("surfaces", 1.0) in seen and seen[-1] == ("cloud", 1.0)
+    stages = ["surfaces", "cloud", "vessels"]
+    assert [stage for stage, _ in seen] == sorted((stage for stage, _ in seen), key=stages.index)
+    assert ("surfaces", 1.0) in seen and ("cloud", 1.0) in seen and seen[-1] == ("vessels", 1.0)
 
     asked = []
 
