@@ -26,7 +26,7 @@ WINDOW_HU = (-160.0, 240.0)
 TINT = 0.28
 
 #: Per view: the LPS axis and sign in which its columns grow and the same for its rows.
-_AXES: dict[View, tuple[tuple[int, int], tuple[int, int]]] = {
+AXES: dict[View, tuple[tuple[int, int], tuple[int, int]]] = {
     "axial": ((0, 1), (1, 1)),
     "coronal": ((0, 1), (2, -1)),
     "sagittal": ((1, 1), (2, -1)),
@@ -56,7 +56,7 @@ class Extent:
 
     def size_mm(self, view: View) -> tuple[float, float]:
         """Width and height of a slice in mm."""
-        (column, _), (row, _) = _AXES[view]
+        (column, _), (row, _) = AXES[view]
         size = self.high_mm - self.low_mm
         return float(size[column]), float(size[row])
 
@@ -100,7 +100,7 @@ def draw_slice(
 def _raster(geometry: Geometry, view: View, through_mm: NDArray[np.float64], pixel_mm: float) -> NDArray[np.float64]:
     """`(3, height, width)` voxel indices `(k, j, i)` of the pixels' centers."""
     extent = Extent.of(geometry)
-    (column, column_sign), (row, row_sign) = _AXES[view]
+    (column, column_sign), (row, row_sign) = AXES[view]
     width, height = (max(1, round(mm / pixel_mm)) for mm in extent.size_mm(view))
     points = np.empty((height, width, 3))
     points[:] = through_mm

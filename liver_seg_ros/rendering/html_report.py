@@ -1,0 +1,142 @@
+"""One HTML file that holds everything it shows: slices to scroll, a 3D scene to turn, tables. It loads nothing.
+
+The page is `html/report.html` with its style and script, and plotly's script for the 3D scene. A content security
+policy in it forbids the browser to load anything from elsewhere: carried on a stick, it shows the same everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.atomic import written_beside
+from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.html_scene import CHOSEN_PATH_COLOR, PATH_COLOR, PATHS, TREE, TREE_COLOR, scene_figure
+from liver_seg_ros.rendering.html_slices import slice_stacks
+from liver_seg_ros.rendering.html_table import ReportTable, table_html
+from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
+from liver_seg_ros.volume import Volume
+
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+@dataclass(frozen=True, eq=False)
+class HtmlReport:
+    """What the page shows.
+
+    Attributes:
+        title: its heading.
+        input: the file that was read.
+        facts: further lines of its head (size, date), name to value.
+        versions: what made it, in words.
+        meshes: surfaces in 3D and outlines in the slices; at least one with triangles.
+        synthetic: whether the input is a phantom, which the page then says in plain sight.
+        ct: what the slices show below the outlines; plain gray where None.
+        paths: needle paths, at most some dozens.
+        tree: centerlines, shown on request.
+        tables: in this order.
+        notes: warnings, above everything.
+    """
+
+    title: str
+    input: str
+    facts: Mapping[str, str]
+    versions: str
+    meshes: tuple[Mesh, ...]
+    synthetic: bool | None = None
+    ct: Volume | None = None
+    paths: tuple[DrawnPath, ...] = ()
+    tree: VesselTree = EMPTY_TREE
+    tables: tuple[ReportTable, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def write_html_report(path: str | Path, report: HtmlReport) -> None:
+    """Write the page, completely or not at all.
+
+    Raises:
+        ValueError: no mesh has a triangle.
+        InputError: the file cannot be written.
+    """
+    from plotly.offline import get_plotlyjs
+
+    page = Template(_part("report.html")).substitute(
+        policy=POLICY,
+        style=_part("report.css"),
+        script=_part("report.js"),
+        plotly=get_plotlyjs(),
+        data=_for_script(_data(report)),
+        title=escape(report.title),
+        input=escape(report.input),
+        badges=_badges(report),
+        facts="\n".join(_fact(*item) for item in {"input": report.input, **report.facts}.items()),
+        notes="\n".join(f'<p class="note">{escape(note)}</p>' for note in report.notes),
+        scene_text=escape("3D scene of " + ", ".join(mesh.structure.name for mesh in report.meshes), quote=True),
+        tables="\n".join(table_html(number, table) for number, table in enumerate(report.tables)),
+        versions=escape(report.versions),
+    )
+    with written_beside(path) as beside:
+        beside.write_text(page, encoding="utf-8")
+
+
+def _part(name: str) -> str:
+    return (resources.files("liver_seg_ros.rendering") / "html" / name).read_text(encoding="utf-8")
+
+
+def _for_script(data: Mapping[str, Any]) -> str:
+    """JSON that cannot end the script element which it stands in."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _data(report: HtmlReport) -> dict[str, Any]:
+    """What the page's script works with."""
+    meshes = [mesh for mesh in report.meshes if len(mesh.triangles)]
+    structures = [
+        {"name": s.name, "label": s.name.replace("_", " "), "color": "rgb({}, {}, {})".format(*s.color_rgb)}
+        for s in STRUCTURES
+        if any(mesh.structure == s for mesh in meshes)
+    ]
+    layers = [{**structure, "shown": True} for structure in structures]
+    if report.paths:
+        layers.append({"name": PATHS, "label": "needle paths", "color": CHOSEN_PATH_COLOR, "shown": True})
+    if len(report.tree.edges):
+        layers.append({"name": TREE, "label": "centerlines", "color": TREE_COLOR, "shown": False})
+    return {
+        "structures": structures,
+        "layers": layers,
+        "slices": [stack.as_dict() for stack in slice_stacks(meshes, report.ct, report.paths)],
+        "paths": [
+            {"entry_mm": path.entry_mm, "target_mm": path.target_mm, "radius_mm": path.radius_mm}
+            for path in report.paths
+        ],
+        "path_color": PATH_COLOR,
+        "chosen_color": CHOSEN_PATH_COLOR,
+        "point_mm": _middle(meshes).round(2).tolist(),
+        "scene": json.loads(scene_figure(meshes, report.paths, report.tree).to_json() or "{}"),
+    }
+
+
+def _middle(meshes: list[Mesh]) -> NDArray[np.float64]:
+    """LPS mm: the middle of the structures' box, where the slices begin if no row of a table is a place."""
+    vertices = np.concatenate([mesh.vertices_mm for mesh in meshes]).astype(np.float64)
+    return (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+
+
+def _badges(report: HtmlReport) -> str:
+    synthetic = '<span class="badge synthetic">Synthetic: a phantom, no patient</span>' if report.synthetic else ""
+    return f'{synthetic}<span class="badge clinical">Not for clinical use</span>'
+
+
+def _fact(name: str, value: str) -> str:
+    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"

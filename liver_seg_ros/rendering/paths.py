@@ -1,0 +1,23 @@
+"""A needle's straight path as pictures show it, whoever planned it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from liver_seg_ros.geometry import Vector
+
+
+@dataclass(frozen=True)
+class DrawnPath:
+    """A path from the skin, or from anywhere, to a target.
+
+    Attributes:
+        name: what it is called beside the picture.
+        entry_mm, target_mm: LPS.
+        radius_mm: of the needle.
+    """
+
+    name: str
+    entry_mm: Vector
+    target_mm: Vector
+    radius_mm: float
