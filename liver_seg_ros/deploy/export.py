@@ -15,7 +15,8 @@ import yaml
 
 from liver_seg_ros.deploy.onnx_export import export_onnx
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing, write_bundle
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
 

@@ -1,29 +1,35 @@
 """A model bundle: one folder that says all that the pipeline needs to run a network.
 
-    models/<name>/model.onnx       weights; `model.yaml` names the file and its sha256
-    models/<name>/model.yaml       the fields of `BundleSpec`
-    models/<name>/MODEL_CARD.md    the same for people, made from the same fields
+    models/<name>/model.onnx            weights; `model.yaml` names the file and its sha256
+    models/<name>/model_<variant>.onnx  the same network in other number formats, where there are any
+    models/<name>/model.yaml            the fields of `BundleSpec`
+    models/<name>/MODEL_CARD.md         the same for people, made from the same fields
 
-The network's contract: input `(B, 1, K, J, I)` float32 as `preprocessing.normalize` makes it, output `(B, C, K, J, I)`
-float32 logits where class index = label value. K, J and I may be any multiple of `InputSpec.divisor`. Axes are in the
-canonical order of `orientation`: i grows to the patient's left, j to the posterior, k to the superior.
+The network's contract. Input `(B, 1, K, J, I)`: CT in HU with `values: hu`, or what `preprocessing.normalize` makes of
+it with `values: normalized`. K, J and I may be any multiple of `InputSpec.divisor`. Output, where class index = label
+value:
+
+    output: logits    (B, C, K, J, I) floating point
+    output: softmax   (B, C, K, J, I) float16, 0 to 1
+    output: argmax    (B, K, J, I) uint8
+
+The plain weights take float32; a variant's graph may take and give float16 where the plain one has float32. Axes are in
+the canonical order of `orientation`: i grows to the patient's left, j to the posterior, k to the superior.
+
+Reading is here, writing in `bundle_writing`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-
-import yaml
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.inference.bundle_fields import Fields
-from liver_seg_ros.inference.model_card import model_card
 
 WEIGHTS = "model.onnx"
 DESCRIPTION = "model.yaml"
@@ -31,6 +37,9 @@ CARD = "MODEL_CARD.md"
 
 STAGES = ("localize", "segment")
 PRECISIONS = ("fp32",)
+VALUES = ("hu", "normalized")
+OUTPUTS = ("logits", "softmax", "argmax")
+VARIANT_PRECISIONS = ("fp32", "fp16", "int8")
 MAX_OVERLAP = 0.9
 
 
@@ -69,6 +78,32 @@ class Postprocessing:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """The same network in another number format, in a file of its own.
+
+    Attributes:
+        weights: file name in the bundle's folder.
+        sha256: of that file.
+        precision: number format that most of it computes in, one of `VARIANT_PRECISIONS`.
+        runtimes: names of the runtimes that it is made for.
+        megabytes: size of the file, 10^6 bytes.
+        scores: Dice per structure on the phantoms that `scored_on` names.
+        dice_loss: per structure, the Dice of the plain weights on the same phantoms less that of this variant; negative
+            where this one is better.
+        scored_on: in words.
+    """
+
+    weights: str
+    sha256: str
+    precision: str
+    runtimes: tuple[str, ...]
+    megabytes: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+    dice_loss: Mapping[str, float] = field(default_factory=dict)
+    scored_on: str = "nothing"
+
+
+@dataclass(frozen=True)
 class BundleSpec:
     """Everything in `model.yaml` except the weights' file name and checksum.
 
@@ -85,6 +120,9 @@ class BundleSpec:
         license: SPDX identifier of the weights.
         intended_use: what it is for and what it is not for.
         precision: number format of the weights, one of `PRECISIONS`.
+        values: what the network takes, one of `VALUES`.
+        output: what it gives, one of `OUTPUTS`.
+        variants: by name, e.g. "fp16".
     """
 
     name: str
@@ -98,6 +136,9 @@ class BundleSpec:
     license: str
     intended_use: str
     precision: str = "fp32"
+    values: str = "normalized"
+    output: str = "logits"
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +150,24 @@ class ModelBundle:
     sha256: str
     spec: BundleSpec
 
+    def variant(self, name: str) -> Variant:
+        """The variant called `name`. Raises `InputError` where there is none."""
+        if name not in self.spec.variants:
+            there = ", ".join(self.spec.variants) or "none"
+            raise InputError(f"the model in {self.folder} has no variant '{name}'; there are: {there}")
+        return self.spec.variants[name]
+
+    def weights_of(self, variant: str | None) -> Path:
+        """The file of a variant, or of the plain weights for None, checked against its checksum.
+
+        Raises:
+            InputError: no such variant, or its file is missing or damaged.
+        """
+        if variant is None:
+            return self.weights
+        described = self.variant(variant)
+        return _checked(self.folder, described.weights, described.sha256)
+
 
 def load_bundle(folder: Path) -> ModelBundle:
     """Read and check the bundle in `folder`.
@@ -119,52 +178,14 @@ def load_bundle(folder: Path) -> ModelBundle:
     """
     folder = Path(folder)
     fields = Fields.read(folder / DESCRIPTION)
-    spec = _parse_spec(fields)
-    weights = folder / fields.file_name("weights")
+    spec = parse_spec(fields)
     sha256 = fields.text("sha256")
-    if not weights.is_file():
-        raise InputError(f"{weights} is missing; {folder / DESCRIPTION} names it as the model's weights")
-    found = _sha256(weights.read_bytes())
-    if found != sha256:
-        raise InputError(
-            f"{weights} is damaged or not the file that {folder / DESCRIPTION} describes: "
-            f"sha256 is {found[:12]}..., not {sha256[:12]}...; fetch or export the model again"
-        )
+    weights = _checked(folder, fields.file_name("weights"), sha256)
     return ModelBundle(folder, weights, sha256, spec)
 
 
-def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec) -> ModelBundle:
-    """Write a bundle, replacing one that is already in `folder`; other files there are lost.
-
-    The folder is filled beside its place and then renamed, so that no half-written bundle is ever found there.
-
-    Args:
-        folder: where, e.g. `models/localizer`.
-        onnx: the serialized ONNX model, or the file that holds it. It must not use external data files.
-        spec: all that `model.yaml` says.
-
-    Raises:
-        InputError: a field of `spec` is invalid, or the ONNX file cannot be read.
-    """
-    folder = Path(folder)
-    weights = _read_weights(onnx)
-    description = {"weights": WEIGHTS, "sha256": _sha256(weights), **asdict(spec)}
-    text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        new = Path(beside) / "new"
-        new.mkdir()
-        (new / WEIGHTS).write_bytes(weights)
-        (new / DESCRIPTION).write_text(text, encoding="utf-8")
-        (new / CARD).write_text(model_card(description), encoding="utf-8")
-        _parse_spec(Fields.read(new / DESCRIPTION, shown_as=folder / DESCRIPTION))
-        if folder.exists():
-            folder.rename(Path(beside) / "replaced")
-        new.rename(folder)
-    return load_bundle(folder)
-
-
-def _parse_spec(fields: Fields) -> BundleSpec:
+def parse_spec(fields: Fields) -> BundleSpec:
+    """What a `model.yaml` says. Raises `InputError` naming the field that is missing or invalid."""
     network_input = fields.section("input")
     postprocessing = fields.section("postprocessing")
     divisor = network_input.integer("divisor", least=1, most=128)
@@ -189,17 +210,42 @@ def _parse_spec(fields: Fields) -> BundleSpec:
         license=fields.text("license"),
         intended_use=fields.text("intended_use"),
         precision=fields.choice("precision", PRECISIONS),
+        # Bundles from before these fields have none of them.
+        values=fields.choice("values", VALUES, default="normalized"),
+        output=fields.choice("output", OUTPUTS, default="logits"),
+        variants={name: _parse_variant(variant) for name, variant in fields.sections("variants").items()},
     )
 
 
-def _read_weights(onnx: bytes | Path) -> bytes:
-    if isinstance(onnx, bytes):
-        return onnx
+def _parse_variant(fields: Fields) -> Variant:
+    return Variant(
+        weights=fields.file_name("weights"),
+        sha256=fields.text("sha256"),
+        precision=fields.choice("precision", VARIANT_PRECISIONS),
+        runtimes=fields.texts("runtimes"),
+        megabytes=fields.number("megabytes", least=0.0, most=1e6),
+        scores=fields.dice("scores", least=0.0),
+        dice_loss=fields.dice("dice_loss", least=-1.0),
+        scored_on=fields.text("scored_on"),
+    )
+
+
+def _checked(folder: Path, name: str, sha256: str) -> Path:
+    """The file of weights `name` that `folder`'s description gives the checksum of."""
+    weights = folder / name
     try:
-        return Path(onnx).read_bytes()
+        found = sha256_of(weights.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read the ONNX model {onnx}: {error.strerror}") from error
+        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"{weights} {reason}; {folder / DESCRIPTION} names it as the model's weights") from error
+    if found != sha256:
+        raise InputError(
+            f"{weights} is damaged or not the file that {folder / DESCRIPTION} describes: "
+            f"sha256 is {found[:12]}..., not {sha256[:12]}...; fetch or export the model again"
+        )
+    return weights
 
 
-def _sha256(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
+    """The checksum as `model.yaml` has it."""
     return hashlib.sha256(data).hexdigest()

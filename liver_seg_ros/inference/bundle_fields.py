@@ -45,13 +45,23 @@ class Fields:
             self._refuse(name, value, "text that is not empty (quote a number, as in '1.0')")
         return value
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        valid = "a list of names, at least one"
+        value = self._get(name, valid)
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
+            self._refuse(name, value, valid)
+        return tuple(value)
+
     def file_name(self, name: str) -> str:
         value = self.text(name)
         if Path(value).name != value:
             self._refuse(name, value, "a file name without folders")
         return value
 
-    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+    def choice(self, name: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        """One of `choices`; `default` where the field is missing and there is a default."""
+        if default is not None and name not in self.values:
+            return default
         value = self._get(name, f"one of {', '.join(choices)}")
         if value not in choices:
             self._refuse(name, value, f"one of {', '.join(choices)}")
@@ -118,6 +128,17 @@ class Fields:
             self._refuse(name, value, valid)
         return {str(structure): float(number) for structure, number in value.items()}
 
+    def dice(self, name: str, least: float) -> dict[str, float]:
+        """{structure: Dice, or a difference of two}; `least` is 0 or -1."""
+        valid = f"numbers from {least:g} to 1 per structure"
+        value = self._get(name, valid)
+        if not isinstance(value, dict) or not all(
+            isinstance(structure, str) and _is_number(number) and least <= number <= 1
+            for structure, number in value.items()
+        ):
+            self._refuse(name, value, valid)
+        return {structure: float(number) for structure, number in value.items()}
+
     def mapping(self, name: str) -> dict[str, Any]:
         value = self._get(name, "a mapping")
         if not isinstance(value, dict):
@@ -126,6 +147,13 @@ class Fields:
 
     def section(self, name: str) -> Fields:
         return Fields(self.mapping(name), self.path, f"{self.prefix}{name}.")
+
+    def sections(self, name: str) -> dict[str, Fields]:
+        """{key: section} of a mapping of mappings; empty where the field is missing."""
+        if name not in self.values:
+            return {}
+        sections = self.section(name)
+        return {str(key): sections.section(key) for key in sections.values}
 
     def _get(self, name: str, valid: str) -> Any:
         if name not in self.values:

@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_INPUTS = {
+    "hu": "HU; the graph itself clips it to {window} and scales it to -1 ... 1",
+    "normalized": "HU {window} scaled to -1 ... 1",
+}
+_OUTPUTS = {
+    "logits": "logits per class",
+    "softmax": "probabilities per class, float16",
+    "argmax": "the label of the likeliest class, uint8",
+}
+
 
 def model_card(description: Mapping[str, Any]) -> str:
     """Markdown text of the card for a bundle whose `model.yaml` holds `description`."""
@@ -22,14 +32,35 @@ def model_card(description: Mapping[str, Any]) -> str:
         "## Scores",
         *_score_lines(description["scores"]),
         "",
+        *_variant_lines(description.get("variants", {})),
         "## Use",
         f"- Stage: {description['stage']}; labels: {labels}",
-        f"- Input: HU {window} scaled to -1 ... 1, spacing {network_input['spacing_mm']} mm (i, j, k)",
+        f"- Input: {_INPUTS[description['values']].format(window=window)}, "
+        f"spacing {network_input['spacing_mm']} mm (i, j, k)",
+        f"- Output: {_OUTPUTS[description['output']]}",
         f"- Windows: at most {network_input['patch']} voxels, overlap {network_input['overlap']:g}",
         f"- Weights: {description['weights']} ({description['precision']}), sha256 {description['sha256']}",
         f"- License: {description['license']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _variant_lines(variants: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The section on other number formats, with the blank line after it; nothing where there are none."""
+    if not variants:
+        return []
+    lines = ["## Variants", "Dice (loss against the plain weights on the same phantoms).", ""]
+    for name, variant in variants.items():
+        dice = ", ".join(
+            f"{structure} {score:.3f} ({variant['dice_loss'].get(structure, 0.0):+.4f})"
+            for structure, score in variant["scores"].items()
+        )
+        lines += [
+            f"- {name}: {variant['weights']}, {variant['megabytes']:g} MB, for {', '.join(variant['runtimes'])}",
+            f"  - {dice or 'not measured'}",
+            f"  - scored on: {variant['scored_on']}",
+        ]
+    return [*lines, ""]
 
 
 def _score_lines(scores: Mapping[str, Any], indent: str = "") -> list[str]:

@@ -65,6 +65,10 @@ class Segmenter:
         for bundle, stage in ((localizer, "localize"), (segmenter, "segment")):
             if bundle.spec.stage != stage:
                 raise InputError(f"the model in {bundle.folder} is for stage '{bundle.spec.stage}', not '{stage}'")
+            if bundle.spec.output == "argmax":  # labels of overlapping windows cannot be blended
+                raise InputError(
+                    f"the model in {bundle.folder} gives labels; windows are blended from logits or softmax"
+                )
         stages = Stages(no_progress, never_cancelled)
         with stages.stage("load"):
             self._localizer = create_runtime(runtime, localizer)
@@ -171,7 +175,7 @@ def load_default_segmenter(models_dir: Path | None = None, runtime: str = AUTO) 
 def _run(
     runtime: Runtime, hu: NDArray[np.float32], spec: BundleSpec, stage: str, stages: Stages
 ) -> NDArray[np.float32]:
-    values = normalize(hu, spec.input.hu_window)
+    values = hu if spec.values == "hu" else normalize(hu, spec.input.hu_window)
     return run_windows(runtime, values, spec.input, stage, stages.progress, stages.cancelled)
 
 

@@ -90,7 +90,7 @@ def run_windows(
 
     Args:
         runtime: the loaded network.
-        values: `(K, J, I)` float32 at the network's spacing, normalized, in canonical orientation.
+        values: `(K, J, I)` float32 at the network's spacing, as the bundle's `values` say, in canonical orientation.
         spec: patch, overlap and divisor.
         stage: what `progress` and a cancellation call this work.
 
@@ -112,7 +112,8 @@ def run_windows(
         raise_if_cancelled(cancelled, stage)
         progress(stage, done / len(positions))
         window = tuple(slice(a, a + size) for a, size in zip(start, weights.shape, strict=True))
-        logits = runtime.run(np.ascontiguousarray(padded[window])[None, None])[0]  # (C, k, j, i)
+        answer = runtime.run(np.ascontiguousarray(padded[window])[None, None])[0]  # (C, k, j, i)
+        logits = answer.astype(np.float32, copy=False)
         if total is None:
             total = np.zeros((logits.shape[0], *padded.shape), np.float32)
         logits *= weights

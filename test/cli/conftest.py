@@ -13,7 +13,8 @@ import pytest
 import SimpleITK
 from onnx import TensorProto, helper
 
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing, write_bundle
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing
+from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.labels import SEGMENTED
 
 LiverSeg = Callable[..., "subprocess.CompletedProcess[str]"]

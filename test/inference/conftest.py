@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing, write_bundle
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.volume import Volume
 
 HU_WINDOW = (-200.0, 300.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import yaml
 from onnx import TensorProto, helper
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing, load_bundle, write_bundle
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing, load_bundle
+from liver_seg_ros.inference.bundle_writing import add_variant, write_bundle
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.runtimes.registry import create_runtime
 
@@ -33,7 +35,8 @@ SPEC = BundleSpec(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_bundle(tmp_path / "model", b"weights", SPEC)
+    bundle = write_bundle(tmp_path / "model", b"weights", SPEC)
+    add_variant(bundle, "half", b"half", "fp16", ("tensorrt",), {"liver": 0.9}, {"liver": 0.001}, "nothing")
     return tmp_path / "model"
 
 
@@ -50,7 +53,7 @@ def names_in(folder: Path) -> list[str]:
 
 def test_what_is_written_can_be_read(folder: Path) -> None:
     bundle = load_bundle(folder)
-    assert bundle.spec == SPEC
+    assert replace(bundle.spec, variants={}) == SPEC
     assert bundle.weights.read_bytes() == b"weights"
     card = (folder / "MODEL_CARD.md").read_text()
     assert "# test 1.0.0" in card and "liver: 0.9" in card and bundle.sha256 in card
@@ -85,6 +88,12 @@ def test_an_invalid_spec_leaves_the_old_bundle_as_it_was(folder: Path) -> None:
         ("labels", {0: "background", 1: "tumour"}, "1: 'liver'"),
         ("labels", {0: "background"}, "without a gap"),
         ("precision", "fp8", "one of fp32"),
+        ("variants.half.weights", "", "text"),
+        ("variants.half.precision", "fp8", "one of fp32, fp16, int8"),
+        ("variants.half.runtimes", [], "a list of names"),
+        ("variants.half.megabytes", "4 MB", "a number from 0"),
+        ("variants.half.scores", {"liver": 97.8}, "numbers from 0 to 1 per structure"),
+        ("variants.half.dice_loss", {"liver": "none"}, "numbers from -1 to 1 per structure"),
         ("scores", 0.9, "a mapping"),
         ("input", [1, 2], "a mapping"),
         ("input.spacing_mm", [1.5, 1.5], "three positive lengths in mm"),
@@ -120,6 +129,44 @@ def test_a_bad_or_missing_field_is_named_with_what_is_valid(folder: Path, field:
         assert "\n" not in message
         if change is put:
             assert valid in message
+
+
+@pytest.mark.parametrize(("field", "value"), [("values", "HU"), ("output", "labels"), ("variants", ["fp16"])])
+def test_fields_of_newer_bundles_may_be_missing_but_not_wrong(folder: Path, field: str, value: Any) -> None:
+    edit(folder, lambda fields: fields.pop(field))
+    spec = load_bundle(folder).spec
+    assert getattr(spec, field) == getattr(SPEC, field)
+    edit(folder, lambda fields: fields.update({field: value}))
+    with pytest.raises(InputError, match=f"model.yaml: field '{field}' is .*; it must be "):
+        load_bundle(folder)
+
+
+def test_variants_are_described_and_checked_when_they_are_asked_for(folder: Path) -> None:
+    bundle = add_variant(load_bundle(folder), "int8_qdq", b"int8", "int8", ("tensorrt", "onnxruntime"))
+    assert list(bundle.spec.variants) == ["half", "int8_qdq"]
+    assert bundle.weights_of(None) == bundle.weights
+    assert bundle.weights_of("half").read_bytes() == b"half"
+    assert bundle.weights_of("int8_qdq").read_bytes() == b"int8"
+    assert bundle.variant("half").dice_loss == {"liver": 0.001}
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "- half: model_half.onnx" in card and "liver 0.900 (+0.0010)" in card
+    (folder / "model_half.onnx").write_bytes(b"hal")
+    (folder / "model_int8_qdq.onnx").unlink()
+    bundle = load_bundle(folder)  # the plain weights are as they were
+    with pytest.raises(InputError, match=r"model_half\.onnx is damaged .* sha256"):
+        bundle.weights_of("half")
+    with pytest.raises(InputError, match=r"model_int8_qdq\.onnx is missing"):
+        bundle.weights_of("int8_qdq")
+    with pytest.raises(InputError, match=r"has no variant 'fp8'; there are: half, int8_qdq"):
+        bundle.weights_of("fp8")
+    with pytest.raises(InputError, match=r"small letters, digits and underscores, not '\.\./up'"):
+        add_variant(bundle, "../up", b"", "int8", ("tensorrt",))
+
+
+def test_new_weights_have_none_of_the_old_variants(folder: Path) -> None:
+    old = load_bundle(folder)
+    assert not write_bundle(folder, b"new", old.spec).spec.variants
+    assert names_in(folder) == ["MODEL_CARD.md", "model.onnx", "model.yaml"]
 
 
 def test_damaged_missing_or_unreadable_files_are_named(folder: Path, tmp_path: Path) -> None:
@@ -161,6 +208,48 @@ def test_a_model_that_breaks_the_contract_is_refused(tmp_path: Path, channels: i
     onnx.checker.check_model(model)
     bundle = write_bundle(tmp_path / "model", model.SerializeToString(), SPEC)
     with pytest.raises(InputError, match=r"must take one float \(B, 1, K, J, I\) and give one float \(B, 4, K, J, I\)"):
+        create_runtime("onnxruntime", bundle)
+
+
+def converting_model(output: str) -> bytes:
+    """Two classes from HU in half precision: the value itself and its negative, as `output` says."""
+    half, sizes = TensorProto.FLOAT16, ["K", "J", "I"]
+    nodes = [
+        helper.make_node("Neg", ["hu"], ["negative"]),
+        helper.make_node("Concat", ["hu", "negative"], ["logits"], axis=1),
+    ]
+    result = helper.make_tensor_value_info(output, half, ["B", 2, *sizes])
+    if output == "softmax":
+        nodes.append(helper.make_node("Softmax", ["logits"], ["softmax"], axis=1))
+    if output == "argmax":
+        nodes.append(helper.make_node("ArgMax", ["logits"], ["index"], axis=1, keepdims=0))
+        nodes.append(helper.make_node("Cast", ["index"], ["argmax"], to=TensorProto.UINT8))
+        result = helper.make_tensor_value_info(output, TensorProto.UINT8, ["B", *sizes])
+    taken = helper.make_tensor_value_info("hu", half, ["B", 1, *sizes])
+    graph = helper.make_graph(nodes, "two", [taken], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("output", ["logits", "softmax", "argmax"])
+def test_the_runtime_takes_and_gives_what_the_bundle_says(tmp_path: Path, output: str) -> None:
+    spec = replace(SPEC, labels={0: "background", 1: "liver"}, values="hu", output=output)
+    bundle = write_bundle(tmp_path / "model", converting_model(output), spec)
+    runtime = create_runtime("onnxruntime", bundle)
+    hu = np.array([-40, 60], np.float32).reshape(1, 1, 2, 1, 1)
+    answer = runtime.run(hu)
+    expected = {
+        "logits": np.array([[-40, 60], [40, -60]], np.float16),
+        "softmax": np.array([[0, 1], [1, 0]], np.float16),
+        "argmax": np.array([1, 0], np.uint8),
+    }[output]
+    assert answer.dtype == expected.dtype
+    np.testing.assert_array_equal(answer, expected.reshape(answer.shape))
+    assert answer.shape[0] == 1
+    other = {"logits": "argmax", "softmax": "argmax", "argmax": "logits"}[output]
+    bundle = write_bundle(tmp_path / "model", converting_model(other), spec)
+    with pytest.raises(InputError, match=r"model\.onnx must take one float .*; it has "):
         create_runtime("onnxruntime", bundle)
 
 

@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing, write_bundle
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing
+from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.volume import Volume
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2's rclpy is not installed (make setup installs it)")

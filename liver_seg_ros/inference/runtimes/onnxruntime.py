@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,21 +18,31 @@ if TYPE_CHECKING:
 
 NAME = "onnxruntime"
 
+_FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+#: Per `output` of a bundle, the types that its graph may give, the usual one first.
+_OUTPUT_TYPES = {
+    "logits": tuple(_FLOATS),
+    "softmax": ("tensor(float16)",),
+    "argmax": ("tensor(uint8)",),
+}
+
 
 def unavailable() -> str | None:
     """Why ONNX Runtime cannot be used here, or None where it can."""
     return None if find_spec("onnxruntime") else "the Python package 'onnxruntime' is not installed"
 
 
-def load(bundle: ModelBundle) -> OnnxRuntime:
-    """Load `bundle` on all CPU cores this process may use.
+def load(bundle: ModelBundle, variant: str | None = None) -> OnnxRuntime:
+    """Load `bundle`'s plain weights, or its variant of that name, on all CPU cores this process may use.
 
     Raises:
-        InputError: the file is no ONNX model that ONNX Runtime can execute, or its input or output is not as `bundle`
-            describes it.
+        InputError: no such variant, its file is missing or damaged or no ONNX model that ONNX Runtime can execute, or
+            its input or output is not as `bundle` describes it.
     """
     import onnxruntime
 
+    weights = bundle.weights_of(variant)
+    precision = bundle.spec.precision if variant is None else bundle.variant(variant).precision
     onnxruntime.set_default_logger_severity(4)  # errors come as exceptions; warnings on stderr help no user
     threads = _usable_cores()
     options = onnxruntime.SessionOptions()
@@ -41,13 +52,12 @@ def load(bundle: ModelBundle) -> OnnxRuntime:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(
-            str(bundle.weights), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(str(weights), sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-        raise InputError(f"{bundle.weights} is not a model that ONNX Runtime can run: {error}") from error
-    _check_contract(session, bundle)
-    return OnnxRuntime(session, threads)
+        reason = " ".join(str(error).split())
+        raise InputError(f"{weights} is not a model that ONNX Runtime can run: {reason}") from error
+    _check_contract(session, bundle, weights)
+    return OnnxRuntime(session, threads, precision)
 
 
 class OnnxRuntime:
@@ -55,46 +65,59 @@ class OnnxRuntime:
 
     name = NAME
 
-    def __init__(self, session: onnxruntime.InferenceSession, threads: int) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, threads: int, precision: str) -> None:
         self.device = f"CPU, {threads} thread{'s' if threads != 1 else ''}"
+        self.precision = precision
         self._session: onnxruntime.InferenceSession | None = session
         self._input_name = session.get_inputs()[0].name
+        self._input_type = _FLOATS[session.get_inputs()[0].type]
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
         if self._session is None:
             raise RuntimeError("this runtime was closed")
-        logits: NDArray[np.float32] = self._session.run(None, {self._input_name: batch})[0]
-        return logits
+        values = batch.astype(self._input_type, copy=False)
+        answer: NDArray[np.generic] = self._session.run(None, {self._input_name: values})[0]
+        return answer
 
     def close(self) -> None:
         self._session = None
 
 
-def _check_contract(session: onnxruntime.InferenceSession, bundle: ModelBundle) -> None:
+def _check_contract(session: onnxruntime.InferenceSession, bundle: ModelBundle, weights: Path) -> None:
     """Refuse a model with other inputs, outputs or fixed sizes than `bundle`'s module describes."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     classes = len(bundle.spec.labels)
+    output_types = _OUTPUT_TYPES[bundle.spec.output]
+    is_labels = bundle.spec.output == "argmax"
     if (
         len(inputs) != 1
         or len(outputs) != 1
-        or {inputs[0].type, outputs[0].type} != {"tensor(float)"}
+        or inputs[0].type not in _FLOATS
+        or outputs[0].type not in output_types
         or not _matches(inputs[0].shape, 1)
-        or not _matches(outputs[0].shape, classes)
+        or not _matches(outputs[0].shape, None if is_labels else classes)
     ):
+        output = "uint8 (B, K, J, I)" if is_labels else f"{_name(output_types)} (B, {classes}, K, J, I)"
         described = "; ".join(f"{node.name} {node.type} {node.shape}" for node in [*inputs, *outputs])
         raise InputError(
-            f"{bundle.weights} must take one float (B, 1, K, J, I) and give one float (B, {classes}, K, J, I) with "
+            f"{weights} must take one float (B, 1, K, J, I) and give one {output} with "
             f"K, J, I of any size; it has {described}"
         )
 
 
-def _matches(shape: list[int | str | None], channels: int) -> bool:
-    """Whether `shape` is (B, channels, K, J, I) with free K, J, I; exporters name free sizes or leave them None."""
-    return (
-        len(shape) == 5
-        and (shape[1] == channels or not isinstance(shape[1], int))
-        and not any(isinstance(size, int) for size in shape[2:])
-    )
+def _matches(shape: list[int | str | None], channels: int | None) -> bool:
+    """Whether `shape` is (B, channels, K, J, I) with free K, J, I, or (B, K, J, I) for no channels.
+
+    Exporters name free sizes or leave them None.
+    """
+    leading = 1 if channels is None else 2
+    if len(shape) != leading + 3 or any(isinstance(size, int) for size in shape[leading:]):
+        return False
+    return channels is None or not isinstance(shape[1], int) or shape[1] == channels
+
+
+def _name(types: tuple[str, ...]) -> str:
+    return types[0].removeprefix("tensor(").removesuffix(")")
 
 
 def _usable_cores() -> int:

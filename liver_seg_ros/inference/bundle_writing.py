@@ -1,0 +1,111 @@
+"""Writing a model bundle: the folder is filled beside its place and renamed, so that no half-written one is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.bundle import (
+    CARD,
+    DESCRIPTION,
+    WEIGHTS,
+    BundleSpec,
+    ModelBundle,
+    Variant,
+    load_bundle,
+    parse_spec,
+    sha256_of,
+)
+from liver_seg_ros.inference.bundle_fields import Fields
+from liver_seg_ros.inference.model_card import model_card
+
+
+def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec) -> ModelBundle:
+    """Write a bundle, replacing one that is already in `folder`; other files there are lost, its variants too.
+
+    Args:
+        folder: where, e.g. `models/localizer`.
+        onnx: the serialized ONNX model, or the file that holds it. It must not use external data files.
+        spec: all that `model.yaml` says, without variants: `add_variant` adds them.
+
+    Raises:
+        InputError: a field of `spec` is invalid, or the ONNX file cannot be read.
+    """
+    return _write(Path(folder), _read_weights(onnx), replace(spec, variants={}), {})
+
+
+def add_variant(
+    bundle: ModelBundle,
+    name: str,
+    onnx: bytes,
+    precision: str,
+    runtimes: tuple[str, ...],
+    scores: Mapping[str, float] | None = None,
+    dice_loss: Mapping[str, float] | None = None,
+    scored_on: str = "nothing",
+) -> ModelBundle:
+    """Put another number format of the same network into `bundle`, replacing a variant of that name.
+
+    Args:
+        bundle: as loaded; its folder is written anew.
+        name: small letters, digits and underscores, e.g. "int8_qdq".
+        onnx: the serialized model.
+        precision, runtimes, scores, dice_loss, scored_on: see `Variant`.
+
+    Returns:
+        The bundle as it now is.
+
+    Raises:
+        InputError: the name or a field is invalid, or a file of `bundle` was damaged meanwhile.
+    """
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise InputError(f"a variant's name is of small letters, digits and underscores, not '{name}'")
+    files = {variant.weights: bundle.weights_of(key).read_bytes() for key, variant in bundle.spec.variants.items()}
+    weights = f"model_{name}.onnx"
+    variant = Variant(
+        weights=weights,
+        sha256=sha256_of(onnx),
+        precision=precision,
+        runtimes=runtimes,
+        megabytes=round(len(onnx) / 1e6, 3),
+        scores=dict(scores or {}),
+        dice_loss=dict(dice_loss or {}),
+        scored_on=scored_on,
+    )
+    spec = replace(bundle.spec, variants={**bundle.spec.variants, name: variant})
+    return _write(bundle.folder, bundle.weights.read_bytes(), spec, {**files, weights: onnx})
+
+
+def _write(folder: Path, weights: bytes, spec: BundleSpec, variants: Mapping[str, bytes]) -> ModelBundle:
+    """`variants`: file name to content."""
+    description = {"weights": WEIGHTS, "sha256": sha256_of(weights), **asdict(spec)}
+    text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+        new = Path(beside) / "new"
+        new.mkdir()
+        (new / WEIGHTS).write_bytes(weights)
+        for name, content in variants.items():
+            (new / name).write_bytes(content)
+        (new / DESCRIPTION).write_text(text, encoding="utf-8")
+        (new / CARD).write_text(model_card(description), encoding="utf-8")
+        parse_spec(Fields.read(new / DESCRIPTION, shown_as=folder / DESCRIPTION))
+        if folder.exists():
+            folder.rename(Path(beside) / "replaced")
+        new.rename(folder)
+    return load_bundle(folder)
+
+
+def _read_weights(onnx: bytes | Path) -> bytes:
+    if isinstance(onnx, bytes):
+        return onnx
+    try:
+        return Path(onnx).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the ONNX model {onnx}: {error.strerror}") from error
