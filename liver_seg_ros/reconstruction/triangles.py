@@ -76,6 +76,18 @@ def vertex_normals(vertices: Vertices, triangles: Triangles) -> NDArray[np.float
     return normals
 
 
+def neighbor_means(values: NDArray[np.float64], triangles: Triangles, rounds: int) -> NDArray[np.float64]:
+    """Values at vertices, `(V,)` or `(V, C)`, each replaced `rounds` times by half itself, half its neighbors' mean."""
+    start = triangles.reshape(-1)
+    end = triangles[:, [1, 2, 0]].reshape(-1)
+    count = len(values)
+    neighbors = coo_matrix((np.ones(len(start)), (start, end)), shape=(count, count)).tocsr()  # of a closed mesh: all
+    degree = np.asarray(neighbors.sum(axis=1)).reshape(-1, *[1] * (values.ndim - 1)).clip(min=1)
+    for _ in range(rounds):
+        values = (values + neighbors @ values / degree) / 2
+    return values
+
+
 def restore_volume(
     vertices: Vertices,
     triangles: Triangles,
