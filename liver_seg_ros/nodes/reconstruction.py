@@ -1,4 +1,4 @@
-"""The node `reconstruction`: takes labels from the topic `labels` and publishes surfaces and points."""
+"""The node `reconstruction`: takes labels from the topic `labels` and publishes surfaces, points and vessels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray
+from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray, VesselTree
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import STRUCTURES
@@ -22,12 +22,19 @@ from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.vessel_messages import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 from liver_seg_ros.volume import LabelVolume
 
-_TOPICS = {"meshes": StructureMeshArray, "markers": MarkerArray, "cloud": PointCloud2}
+_TOPICS = {
+    "meshes": StructureMeshArray,
+    "markers": MarkerArray,
+    "cloud": PointCloud2,
+    "vessel_tree": VesselTree,
+    "vessel_tree_markers": MarkerArray,
+}
 
 
 class ReconstructionNode(StageNode):
@@ -98,6 +105,8 @@ class ReconstructionNode(StageNode):
             "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
             "markers": meshes_to_markers(result.meshes, stamp),
             "cloud": cloud_to_message(result.cloud, stamp),
+            "vessel_tree": tree_to_message(result.tree, uid, stamp),
+            "vessel_tree_markers": tree_to_markers(result.tree, stamp),
         }
         raise_if_cancelled(cancelled, "publishing")
         for topic, message in messages.items():

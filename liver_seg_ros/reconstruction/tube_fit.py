@@ -28,6 +28,9 @@ TAPER = 1.0
 SLIDE = 1.0
 STAY = 0.01
 
+#: At the end of a vessel the distance to the wall grows by more than this per mm of path, behind its cap by less.
+CAP_SLOPE = 0.35
+
 
 def fit_tubes(paths: Paths, mask: NDArray[np.bool_], spacing_mm: Vector) -> Paths:
     """`paths` moved to the middle of the vessels of `mask` `[k, j, i]`, with the radii of their walls.
@@ -159,29 +162,32 @@ def _nearest_ball(
 
 
 def _without_caps(paths: Paths, voxel_mm: float) -> Paths:
-    """Paths from whose ends a radius is cut, as far as that leaves a node and takes no fork."""
+    """Paths cut back from the wall at both ends to the middle of the last ball, as far as no fork is passed.
+
+    Toward that middle the distance to the wall grows as fast as the path at a round end, more slowly at one cut off
+    aslant; behind it, it does not. So the path is cut where the distance less a third of the path is largest.
+    """
     parent, points, radius = paths.parent, paths.points_mm, paths.radius_mm
     children = np.bincount(parent[parent >= 0], minlength=len(parent))
     kept = np.ones(len(parent), bool)
-    steps = np.append(np.linalg.norm(np.diff(points, axis=0), axis=1), 0.0)
-
-    for tip in np.flatnonzero(children == 0):
-        node, length = int(tip), voxel_mm / 2
-        # Not the first node of a path, and none after which the path before it would have no more than its root.
-        while length < radius[node] + voxel_mm / 4 and parent[node] == node - 1 and children[node - 1] == 1:
-            if parent[node - 1] < 0:
+    step_mm = np.append(np.linalg.norm(np.diff(points, axis=0), axis=1), 0.0)
+    for end in np.flatnonzero((children == 0) | (parent < 0)).tolist():
+        way = -1 if children[end] == 0 else 1  # nodes of a path follow each other
+        best, length, cut, node = -np.inf, voxel_mm / 2, end, end
+        while True:
+            score = float(radius[node]) - CAP_SLOPE * length
+            if score > best:
+                best, cut = score, node
+            elif score < best - CAP_SLOPE * voxel_mm:
                 break
-            kept[node] = False
-            length += steps[node - 1]
-            node -= 1
-    for root in np.flatnonzero(parent < 0):
-        node, length = int(root), voxel_mm / 2
-        while length < radius[node] + voxel_mm / 4 and children[node] == 1 and kept[node : node + 3].all():
-            if node + 2 >= len(parent) or children[node + 1] != 1 or parent[node + 2] != node + 1:
+            ahead = node + way
+            if not 0 <= ahead < len(parent) or parent[max(node, ahead)] != min(node, ahead) or children[ahead] != 1:
                 break
-            kept[node] = False
-            length += steps[node]
-            node += 1
+            if way < 0 and (parent[ahead] < 0 or not kept[parent[ahead]]):  # a step is left
+                break
+            length += step_mm[min(node, ahead)]
+            node = ahead
+        kept[end:cut] = kept[cut + 1 : end + 1] = False  # one of the two is empty
     number = np.cumsum(kept) - 1
     before = np.where((parent >= 0) & kept[parent], number[parent], -1)
     return Paths(points[kept], radius[kept], before[kept])

@@ -8,7 +8,7 @@ from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
-from liver_seg_interfaces.msg import StructureMeshArray
+from liver_seg_interfaces.msg import StructureMeshArray, VesselTree
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.nodes.volume_messages import volume_to_slabs
 from liver_seg_ros.volume import LabelVolume
@@ -62,6 +62,33 @@ def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
     [transform] = frames[0].transforms
     assert (transform.header.frame_id, transform.child_frame_id) == ("robot_base", "ct_lps")
     assert transform.transform.translation.z == pytest.approx(0.3)
+
+
+def test_the_vessels_arrive_as_a_tree_and_as_lines(ros, labels):
+    ros.start("reconstruction")
+    publish(ros, ros.publisher("labels"), labels)
+    ros.wait_for_line("/reconstruction 0", "surfaces of")
+    trees, markers = ros.latched(VesselTree, "vessel_tree"), ros.latched(MarkerArray, "vessel_tree_markers")
+    ros.spin_until(lambda: trees and markers)
+
+    tree = trees[0]
+    assert (tree.header.frame_id, tree.volume_uid) == ("ct_lps", labels.uid)
+    [branch] = tree.branches  # the rod of conftest.py: radius 8 mm, 28 mm long, along i through j = 54 mm, k = 62 mm
+    assert (branch.parent, branch.generation, branch.structure, branch.label) == (-1, 0, "vessel", 3)
+    assert branch.radius_m == pytest.approx(0.008, rel=0.1)
+    points = np.array([(point.x, point.y, point.z) for point in tree.points])
+    np.testing.assert_allclose(
+        labels.geometry.ros_to_index(points)[:, 1:], [[54 / 2.5, 62 / 3.0]] * len(points), atol=0.5
+    )
+    assert branch.length_m == pytest.approx(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
+    assert tree.parent.tolist() == list(range(-1, len(points) - 1))
+    assert set(tree.branch) == {0}
+    assert len(tree.radius_m) == len(points)
+
+    first, lines = markers[0].markers
+    assert first.action == Marker.DELETEALL
+    assert (lines.ns, lines.type, lines.header.frame_id) == ("vessel", Marker.LINE_LIST, "ct_lps")
+    assert len(lines.points) == len(lines.colors) == 2 * (len(points) - 1)
 
 
 def test_no_liver_removes_the_old_markers_and_bad_labels_are_survived(ros, labels):
