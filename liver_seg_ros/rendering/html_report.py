@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
-from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.rendering.html_scene import CHOSEN_PATH_COLOR, PATH_COLOR, PATHS, TREE, TREE_COLOR, scene_figure
 from liver_seg_ros.rendering.html_slices import slice_stacks
@@ -104,8 +103,7 @@ def _data(report: HtmlReport) -> dict[str, Any]:
     meshes = [mesh for mesh in report.meshes if len(mesh.triangles)]
     structures = [
         {"name": s.name, "label": s.name.replace("_", " "), "color": "rgb({}, {}, {})".format(*s.color_rgb)}
-        for s in STRUCTURES
-        if any(mesh.structure == s for mesh in meshes)
+        for s in (mesh.structure for mesh in meshes)
     ]
     layers = [{**structure, "shown": True} for structure in structures]
     if report.paths:

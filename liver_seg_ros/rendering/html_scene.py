@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.rendering.paths import CHOSEN_RGB, OTHER_RGB, DrawnPath
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ DISPLAY_TRIANGLES = 40_000
 #: The layers that are no structure of the label table; `meta["layer"]` of a trace says which it belongs to.
 PATHS, TREE = "paths", "centerlines"
 
-PATH_COLOR, CHOSEN_PATH_COLOR, TREE_COLOR, INK = "#5c6773", "#c2410c", "#1d2733", "#46505c"
+PATH_COLOR, CHOSEN_PATH_COLOR = ("rgb({}, {}, {})".format(*rgb) for rgb in (OTHER_RGB, CHOSEN_RGB))
+TREE_COLOR, INK = "#1d2733", "#46505c"
 #: A viewer at the patient's front, above the eyes' height, a little to the right: as `rendering.scene` looks.
 EYE = {"x": -0.4, "y": -1.3, "z": 0.33}
 LIGHTING = {"ambient": 0.6, "diffuse": 0.6, "specular": 0.25, "roughness": 0.4, "fresnel": 0.05}

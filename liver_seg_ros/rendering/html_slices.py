@@ -170,7 +170,6 @@ def _picture(gray: NDArray[np.uint8], view: View, plane: int) -> str:
 
 def _outlines(mesh: Mesh, view: View, positions_mm: NDArray[np.float64], frame: Extent) -> tuple[str, ...]:
     """Per position the closed curves in which that plane cuts the mesh, as one SVG path; empty where it does not."""
-    (column, column_sign), (row, row_sign) = AXES[view]
     paths = [""] * len(positions_mm)
     if len(mesh.triangles) == 0:
         return tuple(paths)
@@ -182,9 +181,7 @@ def _outlines(mesh: Mesh, view: View, positions_mm: NDArray[np.float64], frame: 
     if cut.n_points == 0:
         return tuple(paths)
     points = np.asarray(cut.points, np.float64)
-    x = points[:, column] - frame.low_mm[column] if column_sign > 0 else frame.high_mm[column] - points[:, column]
-    y = points[:, row] - frame.low_mm[row] if row_sign > 0 else frame.high_mm[row] - points[:, row]
-    pixels = np.round(np.stack([x, y], axis=1) / OUTLINE_UNIT_MM).astype(int)
+    pixels = np.round(np.stack(frame.in_picture(view, points), axis=1) / OUTLINE_UNIT_MM).astype(int)
     between_mm = (positions_mm[1:] + positions_mm[:-1]) / 2
     which = np.searchsorted(between_mm, points[:, normal_axis(view)])
     lines = np.asarray(cut.lines)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from liver_seg_ros.geometry import Vector
 
+#: Of the path that matters most, and of all others.
+CHOSEN_RGB, OTHER_RGB = (194, 65, 12), (92, 103, 115)
+
 
 @dataclass(frozen=True)
 class DrawnPath:

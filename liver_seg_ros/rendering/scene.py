@@ -6,7 +6,7 @@ vertex colors and only front faces are drawn: depth peeling, the usual way, make
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.paths import CHOSEN_RGB, OTHER_RGB, DrawnPath
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
 
 #: From the focus to the camera, LPS: in front of the patient, a little to the right and above.
@@ -29,8 +30,19 @@ BACKGROUND_TOP, BACKGROUND_BOTTOM = "#ffffff", "#e3e8ee"
 AXES = (("L", (1.0, 0.0, 0.0)), ("A", (0.0, -1.0, 0.0)), ("S", (0.0, 0.0, 1.0)))
 
 
-def render_scene(meshes: Iterable[Mesh], path: str | Path, size: tuple[int, int] = (1280, 960)) -> None:
+#: A needle is drawn no thinner than this, or it would not be seen.
+LEAST_PATH_RADIUS_MM = 0.8
+
+
+def render_scene(
+    meshes: Iterable[Mesh],
+    path: str | Path,
+    size: tuple[int, int] = (1280, 960),
+    paths: Sequence[DrawnPath] = (),
+) -> None:
     """Write a PNG of `size` (width, height) in pixels, seen from the patient's front, head up.
+
+    Needle `paths` are drawn inside, the first of them in a color of its own.
 
     Raises:
         ValueError: no meshes, or nothing in them.
@@ -39,7 +51,7 @@ def render_scene(meshes: Iterable[Mesh], path: str | Path, size: tuple[int, int]
     meshes = [mesh for mesh in meshes if len(mesh.triangles)]
     if not meshes:
         raise ValueError("a scene needs at least one mesh with triangles")
-    picture = Image.fromarray(_render(meshes, size))
+    picture = Image.fromarray(_render(meshes, size, paths))
     unit = size[1] // 40
     for row, mesh in enumerate(reversed(meshes), start=1):
         draw_legend_entry(picture, mesh.structure, (2 * unit, size[1] - unit * (0.3 + 1.7 * row)), INK, unit)
@@ -47,9 +59,10 @@ def render_scene(meshes: Iterable[Mesh], path: str | Path, size: tuple[int, int]
     save_png(picture, path)
 
 
-def _render(meshes: list[Mesh], size: tuple[int, int]) -> NDArray[np.uint8]:
+def _render(meshes: list[Mesh], size: tuple[int, int], paths: Sequence[DrawnPath]) -> NDArray[np.uint8]:
     """`(height, width, 3)` uint8."""
-    vertices = np.concatenate([mesh.vertices_mm for mesh in meshes])
+    ends = np.array([end for path in paths for end in (path.entry_mm, path.target_mm)], np.float32).reshape(-1, 3)
+    vertices = np.concatenate([*(mesh.vertices_mm for mesh in meshes), ends])
     camera, focus = _camera(vertices, size)
     # Without a display VTK first complains about it and then goes on with EGL or OSMesa.
     with pv.vtk_verbosity("off"):
@@ -59,6 +72,15 @@ def _render(meshes: list[Mesh], size: tuple[int, int]) -> NDArray[np.uint8]:
             for light in _lights(focus, camera):
                 plotter.add_light(light)
             # What is opaque first: the translucent organ is blended over it.
+            for number, path in enumerate(paths):
+                radius_mm = max(path.radius_mm, LEAST_PATH_RADIUS_MM)
+                tube = pv.Cylinder(
+                    center=np.mean([path.entry_mm, path.target_mm], axis=0).tolist(),
+                    direction=np.subtract(path.target_mm, path.entry_mm).tolist(),
+                    radius=radius_mm,
+                    height=float(np.linalg.norm(np.subtract(path.target_mm, path.entry_mm))),
+                )
+                plotter.add_mesh(tube, color=CHOSEN_RGB if number == 0 else OTHER_RGB)
             for mesh in sorted(meshes, key=lambda mesh: -mesh.structure.opacity):
                 _add(plotter, mesh, camera)
             plotter.camera_position = [tuple(camera), tuple(focus), tuple(SUPERIOR)]

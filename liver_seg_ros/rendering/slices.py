@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
 from liver_seg_ros.geometry import Geometry
@@ -59,6 +59,15 @@ class Extent:
         (column, _), (row, _) = AXES[view]
         size = self.high_mm - self.low_mm
         return float(size[column]), float(size[row])
+
+    def in_picture(self, view: View, point_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where LPS points `(..., 3)` are in a slice: mm from its left and upper border, each `(...)`."""
+        points = np.asarray(point_mm, dtype=float)
+        (column, column_sign), (row, row_sign) = AXES[view]
+        across = points[..., column] - self.low_mm[column]
+        down = points[..., row] - self.low_mm[row]
+        width, height = self.size_mm(view)
+        return across if column_sign > 0 else width - across, down if row_sign > 0 else height - down
 
 
 def point_of_interest(labels: LabelVolume) -> NDArray[np.float64]:
