@@ -158,10 +158,10 @@ class _Search:
         order = np.lexsort((along_mm, segment))
         segment, along_mm, on_surface, is_end = segment[order], along_mm[order], on_surface[order], is_end[order]
 
-        passed = np.cumsum(on_surface)
+        passed: Ids = np.cumsum(on_surface)
         begins = np.searchsorted(segment, np.arange(len(count)))
-        passed -= (passed[begins] - on_surface[begins])[segment]
-        inside = crossings.starts_inside[segment] ^ (passed % 2 == 1)
+        passed_before: Ids = passed[begins] - on_surface[begins]
+        inside = crossings.starts_inside[segment] ^ ((passed - passed_before[segment]) % 2 == 1)
         kept = on_surface | is_end | ~inside
         return segment[kept], along_mm[kept], on_surface[kept], inside[kept]
 

@@ -1,6 +1,7 @@
 """What a closed triangle mesh can be asked: how far, on which side, and where a straight line goes in and out.
 
-Embree (through open3d) answers all of them exactly on the triangles, in float32 and on all cores.
+Embree (through open3d) answers all of them exactly on the triangles, in float32 and on all cores. open3d holds Python's
+lock meanwhile, so that many points are asked for in parts: a node's other threads go on in between.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.mesh import Mesh
+
+#: Points of one question, which takes some 10 ms.
+POINTS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class SurfaceQueries:
         if len(mesh.triangles) == 0:
             raise ValueError(f"the mesh of {mesh.structure.name} has no triangles")
         self.mesh = mesh
-        self._tensor = open3d.core.Tensor
+        self._tensor = open3d.core.Tensor.from_numpy
         self._scene = open3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(self._tensor(mesh.vertices_mm), self._tensor(mesh.triangles.astype(np.uint32)))
         corners = mesh.vertices_mm[mesh.triangles].astype(np.float64)
@@ -56,18 +60,19 @@ class SurfaceQueries:
 
     def nearest(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """`(N,)` unsigned distances in mm of `(N, 3)` LPS points, and `(N, 3)` the nearest points of the surface."""
-        points = np.ascontiguousarray(points_mm, np.float32)
-        if len(points) == 0:
-            return np.empty(0), np.empty((0, 3))
-        found = self._scene.compute_closest_points(self._tensor(points))["points"].numpy()
+        points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
+        found = np.empty_like(points)
+        for part in _parts(len(points)):
+            found[part] = self._scene.compute_closest_points(self._tensor(points[part]))["points"].numpy()
         return np.linalg.norm(found.astype(np.float64) - points, axis=1), found.astype(np.float64)
 
     def signed_distance(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """`(N,)` distances in mm of `(N, 3)` LPS points, negative inside."""
-        points = np.ascontiguousarray(points_mm, np.float32)
-        if len(points) == 0:
-            return np.empty(0)
-        return self._scene.compute_signed_distance(self._tensor(points), nsamples=3).numpy().astype(np.float64)
+        points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
+        distance = np.empty(len(points))
+        for part in _parts(len(points)):
+            distance[part] = self._scene.compute_signed_distance(self._tensor(points[part]), nsamples=3).numpy()
+        return distance
 
     def crossings(self, starts_mm: ArrayLike, stops_mm: ArrayLike) -> Crossings:
         """Where the segments between `(N, 3)` and `(N, 3)` LPS points go through the surface.
@@ -101,6 +106,10 @@ class SurfaceQueries:
         length = np.linalg.norm(normal, axis=1, keepdims=True)
         normal = np.where(length > 1e-3, normal, self._area_vectors[triangle])
         return normal / np.linalg.norm(normal, axis=1, keepdims=True).clip(min=1e-30)
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(first, first + POINTS_AT_ONCE) for first in range(0, count, POINTS_AT_ONCE)]
 
 
 def directions(starts_mm: ArrayLike, stops_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,0 +1,125 @@
+"""A needle on a straight way, and the answer to what it meets, in plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from liver_seg_ros.geometry import Vector
+from liver_seg_ros.labels import Structure
+
+#: Radius of a needle of 17 gauge, which ablation electrodes often are.
+NEEDLE_RADIUS_MM = 0.75
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A needle from the skin to its target.
+
+    Attributes:
+        entry_mm, target_mm: ends of its axis, LPS; the tip is round and reaches a radius beyond the target.
+        radius_mm: of the needle.
+
+    Raises:
+        ValueError: a coordinate that is not finite, or a negative radius.
+    """
+
+    entry_mm: Vector
+    target_mm: Vector
+    radius_mm: float = NEEDLE_RADIUS_MM
+
+    def __post_init__(self) -> None:
+        for name in ("entry_mm", "target_mm"):
+            x, y, z = (float(v) for v in getattr(self, name))
+            if not np.isfinite([x, y, z]).all():
+                raise ValueError(f"{name} is {(x, y, z)}; coordinates must be finite, in mm")
+            object.__setattr__(self, name, (x, y, z))
+        if not 0 <= self.radius_mm < np.inf:
+            raise ValueError(f"a needle's radius of {self.radius_mm} mm; give a length of zero or more")
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """How near a needle comes to a structure.
+
+    Attributes:
+        structure: the row of the label table.
+        clearance_mm: between the surfaces of needle and structure; negative where the needle touches or enters it.
+        at_mm: the place on the needle's axis where it is smallest, LPS.
+    """
+
+    structure: Structure
+    clearance_mm: float
+    at_mm: Vector
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the structure by its name."""
+        return {"structure": self.structure.name, "clearance_mm": self.clearance_mm, "at_mm": list(self.at_mm)}
+
+
+@dataclass(frozen=True)
+class VesselCrossing:
+    """A vessel that a needle goes through.
+
+    Attributes:
+        branch: its number in the tree.
+        structure: the row of the label table that the branch has.
+        radius_mm: of the vessel there.
+        along_mm: distance from the entry.
+        at_mm: the place on the needle's axis that is nearest to the vessel's, LPS.
+    """
+
+    branch: int
+    structure: Structure
+    radius_mm: float
+    along_mm: float
+    at_mm: Vector
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; the structure by its name."""
+        return dict(vars(self), structure=self.structure.name, at_mm=list(self.at_mm))
+
+
+@dataclass(frozen=True)
+class TrajectoryEvaluation:
+    """What one needle meets.
+
+    Attributes:
+        trajectory: the needle.
+        length_mm: from entry to target.
+        length_in_liver_mm: of its axis, tumors and vessels in the liver included.
+        clearances: to each structure that is labelled, in the order of the label table. To the liver, when the needle
+            is in it, minus how deep it gets.
+        vessel_crossings: branches that it goes through, from the entry on.
+        capsule_crossings: how often its axis goes through the surface of the liver; 1 from outside to a lesion.
+        entry_angle_deg: between the needle and the inward normal where it first goes into the liver, 0 is
+            perpendicular; None where it does not, or where it begins inside.
+    """
+
+    trajectory: Trajectory
+    length_mm: float
+    length_in_liver_mm: float
+    clearances: tuple[Clearance, ...]
+    vessel_crossings: tuple[VesselCrossing, ...]
+    capsule_crossings: int
+    entry_angle_deg: float | None
+
+    def clearance_mm(self, structure: Structure) -> float:
+        """The clearance to `structure`; infinite where it is not labelled: there is nothing to come near to."""
+        return next((c.clearance_mm for c in self.clearances if c.structure == structure), float("inf"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; structures by name."""
+        return {
+            "entry_mm": list(self.trajectory.entry_mm),
+            "target_mm": list(self.trajectory.target_mm),
+            "radius_mm": self.trajectory.radius_mm,
+            "length_mm": self.length_mm,
+            "length_in_liver_mm": self.length_in_liver_mm,
+            "clearances": [clearance.to_dict() for clearance in self.clearances],
+            "vessel_crossings": [crossing.to_dict() for crossing in self.vessel_crossings],
+            "capsule_crossings": self.capsule_crossings,
+            "entry_angle_deg": self.entry_angle_deg,
+        }

@@ -1,0 +1,69 @@
+"""What a needle may and may not: the limits that `rank_trajectories` keeps to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from liver_seg_ros.labels import (
+    AORTA,
+    BONE,
+    COLON,
+    DUODENUM,
+    GALLBLADDER,
+    HEART,
+    KIDNEY,
+    LIVER_VESSELS,
+    LUNG,
+    PANCREAS,
+    SPLEEN,
+    STOMACH,
+    VENA_CAVA,
+    Structure,
+)
+from liver_seg_ros.planning.evaluation import NEEDLE_RADIUS_MM
+
+#: Least clearance in mm to each structure, where it is labelled. Starting values for a clinician to change, not taken
+#: from a guideline: bones stop a needle, what holds gas, bile or moves is kept further away, vessels are not touched.
+LEAST_CLEARANCE_MM: dict[Structure, float] = {
+    **dict.fromkeys(LIVER_VESSELS, 0.0),
+    **dict.fromkeys((BONE,), 1.0),
+    **dict.fromkeys((VENA_CAVA, AORTA, GALLBLADDER, PANCREAS, KIDNEY, SPLEEN, LUNG), 3.0),
+    **dict.fromkeys((STOMACH, DUODENUM, COLON, HEART), 5.0),
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A needle and where it may go.
+
+    Attributes:
+        needle_radius_mm: of the needle.
+        max_length_mm: from entry to target.
+        max_entry_angle_deg: between the needle and the inward normal of the liver's capsule; a needle that meets the
+            capsule at a grazing angle slips along it.
+        least_clearance_mm: per structure; one that is not in it is no obstacle, one that is not labelled neither. Only
+            these structures count for the clearance that trajectories are ranked by.
+
+    Raises:
+        ValueError: a radius or angle out of range, or a length that is not positive.
+    """
+
+    needle_radius_mm: float = NEEDLE_RADIUS_MM
+    max_length_mm: float = 150.0
+    max_entry_angle_deg: float = 70.0
+    least_clearance_mm: Mapping[Structure, float] = field(default_factory=lambda: dict(LEAST_CLEARANCE_MM))
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.needle_radius_mm < float("inf"):
+            raise ValueError(f"a needle's radius of {self.needle_radius_mm} mm; give a length of zero or more")
+        if not self.max_length_mm > 0:
+            raise ValueError(f"a longest needle of {self.max_length_mm} mm; give a positive length")
+        if not 0 < self.max_entry_angle_deg <= 180:
+            raise ValueError(f"a largest angle of {self.max_entry_angle_deg} degrees; give more than 0, at most 180")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; structures by name."""
+        clearances = {structure.name: mm for structure, mm in self.least_clearance_mm.items()}
+        return dict(vars(self), least_clearance_mm=clearances)

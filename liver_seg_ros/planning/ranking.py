@@ -1,0 +1,225 @@
+"""Which ways to a lesion are open, and which are best: short and far from what must not be hit.
+
+As Seitel et al. (Medical Physics 38:3246, 2011) do: hard limits first, then the Pareto front of what is to be weighed.
+Here that is length against clearance; nothing is mixed into one score whose weights no one could defend.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Vector
+from liver_seg_ros.labels import Structure
+from liver_seg_ros.planning.anatomy import Anatomy
+from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
+from liver_seg_ros.planning.limits import Limits
+from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
+from liver_seg_ros.reconstruction.clearance import TOLERANCE_MM
+from liver_seg_ros.reconstruction.surface_queries import checked_points
+
+#: Entries of two trajectories that are returned lie at least this far apart.
+APART_MM = 10.0
+
+
+@dataclass(frozen=True)
+class RankedTrajectory:
+    """One open way.
+
+    Attributes:
+        evaluation: all that is known of it.
+        clearance_mm: the smallest clearance to any structure of the limits; infinite where none of them is labelled.
+        nearest: the structure that it is smallest to; None where there is none.
+        layer: 0 on the Pareto front: no other way is as short and as clear, and better in one of both. 1 on the front
+            of what is left without those, and so on.
+    """
+
+    evaluation: TrajectoryEvaluation
+    clearance_mm: float
+    nearest: Structure | None
+    layer: int
+
+    @property
+    def on_front(self) -> bool:
+        """Whether it is on the Pareto front."""
+        return self.layer == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; an infinite clearance as None."""
+        return {
+            "clearance_mm": self.clearance_mm if np.isfinite(self.clearance_mm) else None,
+            "nearest": None if self.nearest is None else self.nearest.name,
+            "layer": self.layer,
+            "on_front": self.on_front,
+            **self.evaluation.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ways to a target, best first.
+
+    Attributes:
+        target_mm: LPS.
+        limits: what they keep to.
+        candidates: how many entries were looked at; `accepted` and the numbers of `rejected` add up to it.
+        accepted: how many keep to all limits.
+        rejected: how many do not, by the first limit that they break: "length", "clearance to <structure>" in the order
+            of the label table, "entry angle", "leaves the liver" (and goes back in).
+        trajectories: the best of the accepted ones.
+    """
+
+    target_mm: Vector
+    limits: Limits
+    candidates: int
+    accepted: int
+    rejected: dict[str, int]
+    trajectories: tuple[RankedTrajectory, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "target_mm": list(self.target_mm),
+            "limits": self.limits.to_dict(),
+            "candidates": self.candidates,
+            "accepted": self.accepted,
+            "rejected": dict(self.rejected),
+            "trajectories": [trajectory.to_dict() for trajectory in self.trajectories],
+        }
+
+
+def rank_trajectories(
+    anatomy: Anatomy,
+    target_mm: ArrayLike,
+    entries_mm: ArrayLike | None = None,
+    limits: Limits | None = None,
+    count: int = 20,
+    apart_mm: float = APART_MM,
+) -> Ranking:
+    """The best open ways to a target, from the front on; within a layer the clearest first.
+
+    Many entries beside each other give nearly the same way. So from the best down each is taken whose entry is no
+    nearer than `apart_mm` to one taken before.
+
+    Args:
+        target_mm: LPS, such as `lesion_target` gives; it need not be in the liver.
+        entries_mm: `(N, 3)` LPS; where None, the points of the anatomy's skin that face the target.
+        limits: the defaults where None.
+        count: at most so many are returned.
+
+    Raises:
+        InputError: no entries are given and the anatomy has no skin.
+        ValueError: coordinates that are not finite, or of another shape.
+    """
+    target = checked_points(np.reshape(target_mm, (1, -1)), "target")[0]
+    limits = limits or Limits()
+    if entries_mm is None:
+        if anatomy.skin is None:
+            raise InputError("no entries: give entry points, or the CT for the skin")
+        entries_mm = anatomy.skin.entries_to(target)
+    entries = checked_points(entries_mm, "entries")
+    candidates = len(entries)
+
+    rejected: dict[str, int] = {}
+    short = np.linalg.norm(entries - target, axis=1) <= limits.max_length_mm
+    _count(rejected, "length", ~short)
+    entries = entries[short]
+    evaluations = evaluate_trajectories(
+        anatomy, entries, np.broadcast_to(target, entries.shape), limits.needle_radius_mm
+    )
+    accepted = np.flatnonzero(_keeps_to(evaluations, limits, rejected))
+
+    clearance_mm, nearest = _smallest_clearance(evaluations, limits)
+    layer = np.zeros(len(entries), np.intp)
+    certain_mm = np.floor(clearance_mm / TOLERANCE_MM) * TOLERANCE_MM  # what is less different is not better
+    layer[accepted] = pareto_layers(evaluations.length_mm[accepted], certain_mm[accepted])
+    best_first = accepted[np.lexsort((evaluations.length_mm[accepted], -certain_mm[accepted], layer[accepted]))]
+    chosen = best_first[_spread(entries[best_first], apart_mm, count)]
+    x, y, z = (float(v) for v in target)
+    return Ranking(
+        (x, y, z),
+        limits,
+        candidates,
+        len(accepted),
+        rejected,
+        tuple(
+            RankedTrajectory(evaluations[n], float(clearance_mm[n]), nearest[n], int(layer[n]))
+            for n in (int(number) for number in chosen)
+        ),
+    )
+
+
+def pareto_layers(length_mm: NDArray[np.float64], clearance_mm: NDArray[np.float64]) -> NDArray[np.intp]:
+    """`(N,)` the number of fronts that have to be taken away before each is on one; 0 on the Pareto front.
+
+    Short and clear is good; of equal ones none is before the other. In order of length, a way is one layer behind the
+    last layer whose clearest way so far is as clear: these clearances fall from layer to layer, so that it is found by
+    bisection (patience sorting).
+    """
+    layer = np.zeros(len(length_mm), np.intp)
+    clearest: list[float] = []  # of each layer, negated: ascending
+    before = (np.nan, np.nan, 0)
+    for n in np.lexsort((-clearance_mm, length_mm)):
+        values = float(length_mm[n]), float(clearance_mm[n])
+        if values == before[:2]:
+            layer[n] = before[2]
+            continue
+        place = bisect_right(clearest, -values[1])
+        if place == len(clearest):
+            clearest.append(-values[1])
+        else:
+            clearest[place] = -values[1]
+        layer[n] = place
+        before = (*values, place)
+    return layer
+
+
+def _keeps_to(evaluations: TrajectoryEvaluations, limits: Limits, rejected: dict[str, int]) -> NDArray[np.bool_]:
+    """`(N,)`; those that do not are counted by the first reason."""
+    kept = np.ones(len(evaluations), bool)
+    reasons = [
+        (f"clearance to {structure.name}", evaluations.clearance_mm[:, column] < limits.least_clearance_mm[structure])
+        for column, structure in enumerate(evaluations.structures)
+        if structure in limits.least_clearance_mm
+    ]
+    reasons.append(("entry angle", evaluations.entry_angle_deg > limits.max_entry_angle_deg))  # False without an angle
+    # From outside once in, and out again only to a target that lies outside.
+    reasons.append(("leaves the liver", evaluations.capsule_crossings > 2))
+    for reason, breaks in reasons:
+        _count(rejected, reason, kept & breaks)
+        kept &= ~breaks
+    return kept
+
+
+def _count(rejected: dict[str, int], reason: str, breaks: NDArray[np.bool_]) -> None:
+    if breaks.any():
+        rejected[reason] = int(breaks.sum())
+
+
+def _smallest_clearance(
+    evaluations: TrajectoryEvaluations, limits: Limits
+) -> tuple[NDArray[np.float64], list[Structure | None]]:
+    """`(N,)` over the structures of the limits that are labelled, and which it is."""
+    columns = [c for c, structure in enumerate(evaluations.structures) if structure in limits.least_clearance_mm]
+    if not columns:
+        return np.full(len(evaluations), np.inf), [None] * len(evaluations)
+    clearance_mm = evaluations.clearance_mm[:, columns]
+    return clearance_mm.min(axis=1), [evaluations.structures[columns[c]] for c in clearance_mm.argmin(axis=1)]
+
+
+def _spread(entries: NDArray[np.float64], apart_mm: float, count: int) -> list[int]:
+    """Numbers of at most `count` entries, each the first that is not near to one before."""
+    free = np.ones(len(entries), bool)
+    tree = cKDTree(entries) if len(entries) else None
+    chosen: list[int] = []
+    while tree is not None and len(chosen) < count and free.any():
+        chosen.append(int(np.argmax(free)))
+        free[tree.query_ball_point(entries[chosen[-1]], apart_mm)] = False
+        free[chosen[-1]] = False
+    return chosen
