@@ -12,9 +12,9 @@ from visualization_msgs.msg import MarkerArray
 from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray, VesselTree
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import STRUCTURES, TUMOR
 from liver_seg_ros.nodes.assembler import Assembled
-from liver_seg_ros.nodes.cloud_messages import cloud_to_message
+from liver_seg_ros.nodes.cloud_messages import clearance_to_message, cloud_to_message
 from liver_seg_ros.nodes.frames import StaticFrame
 from liver_seg_ros.nodes.mesh_messages import meshes_to_array, meshes_to_markers
 from liver_seg_ros.nodes.parameters import real, whole
@@ -25,6 +25,7 @@ from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.vessel_messages import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
+from liver_seg_ros.reconstruction.clearance_cloud import clearance_cloud
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 from liver_seg_ros.volume import LabelVolume
 
@@ -32,6 +33,7 @@ _TOPICS = {
     "meshes": StructureMeshArray,
     "markers": MarkerArray,
     "cloud": PointCloud2,
+    "clearance_cloud": PointCloud2,
     "vessel_tree": VesselTree,
     "vessel_tree_markers": MarkerArray,
 }
@@ -100,11 +102,13 @@ class ReconstructionNode(StageNode):
         except InputError as error:
             self._reporting.publish(SegmentationReport(volume_uid=uid, message=str(error)))
             raise
+        tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
         stamp = self.get_clock().now().to_msg()
         messages = {
             "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
             "markers": meshes_to_markers(result.meshes, stamp),
             "cloud": cloud_to_message(result.cloud, stamp),
+            "clearance_cloud": clearance_to_message(clearance_cloud(result.cloud, tumor), stamp),
             "vessel_tree": tree_to_message(result.tree, uid, stamp),
             "vessel_tree_markers": tree_to_markers(result.tree, stamp),
         }

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.skin import Skin, find_skin
 from liver_seg_ros.reconstruction.clearance import DistanceField, distance_fields
-from liver_seg_ros.reconstruction.pipeline import reconstruct
-from liver_seg_ros.reconstruction.vessels import vessel_tree
+from liver_seg_ros.reconstruction.pipeline import Reconstruction, reconstruct
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -35,27 +33,18 @@ class Anatomy:
 
 
 def prepare_anatomy(
-    labels: LabelVolume,
-    meshes: Iterable[Mesh] | None = None,
-    tree: VesselTree | None = None,
-    ct: Volume | None = None,
+    labels: LabelVolume, reconstruction: Reconstruction | None = None, ct: Volume | None = None
 ) -> Anatomy:
-    """What planning needs of a segmentation: about a third of a second per structure beyond meshes and tree.
+    """What planning needs of a segmentation: half a second for each structure, and one or two for the skin.
 
     Args:
         labels: on any right-handed grid; also without any label, which leaves nothing to keep clear of.
-        meshes: the surfaces that `reconstruct` made of `labels`; made here where None.
-        tree: what `vessel_tree` made of `labels`; made here where None.
+        reconstruction: what `reconstruct` made of `labels`, for its meshes and vessel tree; made here where None.
         ct: gives the skin.
 
     Raises:
         InputError: the CT shows no body (`find_skin`).
     """
-    surfaces = reconstruct(labels).meshes if meshes is None else tuple(meshes)
-    return Anatomy(
-        labels,
-        surfaces,
-        vessel_tree(labels) if tree is None else tree,
-        distance_fields(surfaces),
-        None if ct is None else find_skin(ct),
-    )
+    result = reconstruction or reconstruct(labels)
+    skin = None if ct is None else find_skin(ct)
+    return Anatomy(labels, result.meshes, result.tree, distance_fields(result.meshes), skin)

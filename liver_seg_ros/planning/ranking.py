@@ -137,7 +137,7 @@ def rank_trajectories(
 
     clearance_mm, nearest = _smallest_clearance(evaluations, limits)
     layer = np.zeros(len(entries), np.intp)
-    certain_mm = np.floor(clearance_mm / TOLERANCE_MM) * TOLERANCE_MM  # what is less different is not better
+    certain_mm = np.round(clearance_mm / TOLERANCE_MM) * TOLERANCE_MM  # what is less different is not better
     layer[accepted] = pareto_layers(evaluations.length_mm[accepted], certain_mm[accepted])
     best_first = accepted[np.lexsort((evaluations.length_mm[accepted], -certain_mm[accepted], layer[accepted]))]
     chosen = best_first[_spread(entries[best_first], apart_mm, count)]

@@ -18,9 +18,10 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.nodes.assembler import Assembler
-from liver_seg_ros.nodes.cloud_messages import cloud_to_message
+from liver_seg_ros.nodes.cloud_messages import clearance_to_message, cloud_to_message
 from liver_seg_ros.nodes.mesh_messages import mesh_to_shape, meshes_to_markers
 from liver_seg_ros.nodes.volume_messages import message_to_slab, volume_to_slabs
+from liver_seg_ros.reconstruction.clearance_cloud import ClearanceCloud
 from liver_seg_ros.volume import LabelVolume, Volume
 
 TETRAHEDRON = Mesh(
@@ -115,3 +116,16 @@ def test_a_cloud_carries_positions_normals_labels_and_colors():
     assert column("label", "<u4") == [2, 3]
     red, green, blue = VESSEL.color_rgb
     assert column("rgb", "<u4")[1] == (red << 16) + (green << 8) + blue
+
+
+def test_a_clearance_cloud_carries_metres_and_is_red_where_it_is_near():
+    cloud = ClearanceCloud(
+        TUMOR, np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], np.float32), np.array([-1, 10, 50], np.float32)
+    )
+    message = deserialize_message(serialize_message(clearance_to_message(cloud, Time())), PointCloud2)
+    points = np.frombuffer(bytes(message.data), [(field.name, "<f4") for field in message.fields])
+    assert points.dtype.names == ("x", "y", "z", "rgb", "clearance")
+    np.testing.assert_allclose(points["z"], [0.003, 0.006, 0.009], rtol=1e-6)
+    np.testing.assert_allclose(points["clearance"], [-0.001, 0.01, 0.05], rtol=1e-6)
+    rgb = points["rgb"].copy().view("<u4")
+    assert [hex(color) for color in rgb] == ["0xe61e1e", "0xf0dc3c", "0x3caa50"]

@@ -91,6 +91,22 @@ def test_the_vessels_arrive_as_a_tree_and_as_lines(ros, labels):
     assert len(lines.points) == len(lines.colors) == 2 * (len(points) - 1)
 
 
+def test_points_say_how_far_they_are_from_the_tumor(ros, labels):
+    ros.start("reconstruction")
+    publish(ros, ros.publisher("labels"), labels)
+    clouds = ros.latched(PointCloud2, "clearance_cloud")
+    ros.spin_until(lambda: clouds)
+    points = np.frombuffer(clouds[0].data, [(field.name, "<f4") for field in clouds[0].fields])
+    tumor = labels.geometry.index_to_ros(np.argwhere(labels.array == 2)[:, ::-1])
+    places = np.stack([points["x"], points["y"], points["z"]], axis=1)
+    to_voxels = np.linalg.norm(places[:, None] - tumor, axis=2).min(axis=1)
+    voxel_m = max(labels.geometry.spacing_mm) / 1000
+    outside = points["clearance"] > 0
+    np.testing.assert_allclose(points["clearance"][outside], to_voxels[outside], atol=1.5 * voxel_m)
+    assert to_voxels[~outside].max(initial=0) < voxel_m
+    assert points["clearance"].max() > 5 * voxel_m
+
+
 def test_no_liver_removes_the_old_markers_and_bad_labels_are_survived(ros, labels):
     ros.start("reconstruction")
     publisher, markers = ros.publisher("labels"), ros.latched(MarkerArray, "markers")
