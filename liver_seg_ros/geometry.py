@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MM_PER_M = 1000.0
+MM3_PER_ML = 1000.0
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]
@@ -208,6 +209,12 @@ def lps_to_ros(points_mm: ArrayLike) -> NDArray[np.float64]:
 def ros_to_lps(points_m: ArrayLike) -> NDArray[np.float64]:
     """LPS points in mm of points in metres in the frame `ct_lps`."""
     return np.asarray(points_m, dtype=float) * MM_PER_M
+
+
+def to_vector(point: ArrayLike) -> Vector:
+    """A point or direction `(3,)` as plain floats, as frozen dataclasses and JSON hold it."""
+    x, y, z = np.asarray(point, dtype=float).tolist()
+    return x, y, z
 
 
 def _matrix(array: NDArray[np.float64]) -> Matrix:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
-from liver_seg_ros.geometry import Geometry, Vector
+from liver_seg_ros.geometry import Geometry, to_vector
 from liver_seg_ros.labels import BILE_DUCT, LIVER, LIVER_VESSELS, VENA_CAVA, Structure
 from liver_seg_ros.measurement import Gap
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
@@ -35,17 +35,21 @@ class LesionGaps:
     touches_border: bool
 
 
-def lesion_gaps(labels: LabelVolume) -> tuple[LesionGaps, ...]:
+def lesion_gaps(labels: LabelVolume, organ: StructureMask | None = None) -> tuple[LesionGaps, ...]:
     """For each lesion, in the order of `parts.lesions`: the nearest vessel, the capsule and the border of the scan.
 
     The capsule is the outer surface of the organ, holes inside it left aside, and so is the scan's border, where the
     liver goes on unseen. A lesion that touches no liver voxel lies outside the liver and has no distance to it.
+
+    Args:
+        labels: the whole scan.
+        organ: its liver as `masks.structure_mask` gives it, for who has it already.
     """
     found = lesions(labels)
     if not found:
         return ()
     vessels = [(s, _surface_tree(mask)) for s in BLOOD_VESSELS if (mask := structure_mask(labels, s)) is not None]
-    capsule = _capsule(labels)
+    capsule = _capsule(labels, organ or structure_mask(labels, LIVER))
     gaps = []
     for lesion in found:
         surface_mm = surface_points(lesion)
@@ -61,8 +65,7 @@ def lesion_gaps(labels: LabelVolume) -> tuple[LesionGaps, ...]:
     return tuple(gaps)
 
 
-def _capsule(labels: LabelVolume) -> cKDTree | None:
-    organ = structure_mask(labels, LIVER)
+def _capsule(labels: LabelVolume, organ: StructureMask | None) -> cKDTree | None:
     if organ is None:
         return None
     surface_mm = surface_points(StructureMask(LIVER, fill_voids.fill(organ.array), organ.geometry))
@@ -83,10 +86,10 @@ def _gap(surface_mm: NDArray[np.float64], other: cKDTree, structure: Structure, 
     at = int(distance_mm.argmin())
     return Gap(
         structure,
-        float(distance_mm[at]),
+        round(float(distance_mm[at]), 6),  # the same face, reached from two boxes, is not 1e-14 mm from itself
         float(np.linalg.norm(geometry.spacing_mm)),
-        _vector(surface_mm[at]),
-        _vector(other.data[nearest[at]]),
+        to_vector(surface_mm[at]),
+        to_vector(other.data[nearest[at]]),
     )
 
 
@@ -102,8 +105,3 @@ def _touches(lesion: StructureMask, labels: LabelVolume, structure: Structure) -
     around = np.argwhere(binary_dilation(lesion.array, np.ones((3, 3, 3)))) + start  # (N, 3) as (k, j, i)
     around = around[((around >= 0) & (around < labels.array.shape)).all(axis=1)]
     return bool((labels.array[tuple(around.T)] == structure.value).any())
-
-
-def _vector(point: NDArray[np.float64]) -> Vector:
-    x, y, z = (float(v) for v in point)
-    return x, y, z

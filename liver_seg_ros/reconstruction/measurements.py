@@ -16,8 +16,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Box, Vector
-from liver_seg_ros.labels import TUMOR, Structure, structure_by_name
+from liver_seg_ros.geometry import MM3_PER_ML, Box, to_vector
+from liver_seg_ros.labels import LIVER, TUMOR, Structure, structure_by_name
 from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.diameters import axial_diameter, diameter_uncertainty_mm, largest_diameter_mm
@@ -29,15 +29,17 @@ from liver_seg_ros.volume import LabelVolume
 
 __all__ = ["PartMeasurement", "StructureMeasurement", "measure", "measure_mask", "measured_structures", "with_gaps"]
 
-MM3_PER_ML = 1000.0
-
 
 def measure(labels: LabelVolume, meshes: Iterable[Mesh] = ()) -> tuple[StructureMeasurement, ...]:
     """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel."""
     box = labelled_box(labels)
     mesh_of = {mesh.structure: mesh for mesh in meshes}
-    measured = (measure_mask(s, structure_mask(box, s), mesh_of.get(s)) for s in measured_structures(box))
-    return with_gaps(tuple(measured), labels)
+    organ = structure_mask(box, LIVER)
+    measured = (
+        measure_mask(s, organ if s == LIVER else structure_mask(box, s), mesh_of.get(s))
+        for s in measured_structures(box)
+    )
+    return with_gaps(tuple(measured), labels, organ)
 
 
 def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
@@ -78,9 +80,14 @@ def measure_mask(structure: Structure, mask: StructureMask | None, mesh: Mesh | 
     )
 
 
-def with_gaps(measured: tuple[StructureMeasurement, ...], labels: LabelVolume) -> tuple[StructureMeasurement, ...]:
-    """The same measurements with what each lesion is near to, and whether the scan's border cuts it."""
-    gaps = lesion_gaps(labels)
+def with_gaps(
+    measured: tuple[StructureMeasurement, ...], labels: LabelVolume, organ: StructureMask | None = None
+) -> tuple[StructureMeasurement, ...]:
+    """The same measurements with what each lesion is near to, and whether the scan's border cuts it.
+
+    `labels` and `organ` are those of `lesion_gaps.lesion_gaps`.
+    """
+    gaps = lesion_gaps(labels, organ)
 
     def filled(measurement: StructureMeasurement) -> StructureMeasurement:
         parts = zip(measurement.parts, gaps, strict=True)
@@ -101,7 +108,7 @@ def _measure_part(part: StructureMask) -> PartMeasurement:
     return PartMeasurement(
         _volume_ml(part),
         largest_diameter_mm(part.array, spacing_mm),
-        _vector(center),
+        to_vector(center),
         _volume_uncertainty_ml(part),
         diameter_uncertainty_mm(spacing_mm),
         axial_diameter(part.array, part.geometry),
@@ -150,8 +157,3 @@ def _largest_diameters(parts: NDArray[np.unsignedinteger], mask: StructureMask) 
         axial = found if axial is None or found.long_mm > axial.long_mm else axial
     assert axial is not None  # a mask has a voxel
     return diameter_mm, axial
-
-
-def _vector(point: NDArray[np.float64]) -> Vector:
-    x, y, z = (float(v) for v in point)
-    return x, y, z
