@@ -3,9 +3,10 @@
 Some branches are chosen as stems. Each voxel of the organ belongs to the branch of a stem, or beyond it, whose wall is
 nearest, and with that to the stem (nearest-neighbor approximation of Selle, Preim, Schenk and Peitgen 2002, Analysis of
 vasculature for liver surgical planning, IEEE TMI 21:1344). What lies next to the trunk itself so belongs to what the
-trunk divides into, and what lies behind a fork to the thicker branch. A surgeon picks the stems that are to be cut; `stems_of_generation` takes all of one generation: 1
-gives the right and the left liver, 2 and 3 sectors and segments, as far as the tree forks in the usual way. A tree that
-gives off many small vessels first has other generations than the anatomist's.
+trunk divides into, and what lies behind a fork to the thicker branch. A surgeon picks the stems that are to be cut;
+`stems_of_generation` takes all of one generation: 1 gives the right and the left liver, 2 and 3 sectors and segments,
+as far as the tree forks in the usual way. A tree that gives off many small vessels first has other generations than the
+anatomist's.
 
 Voxels finer than `LATTICE_MM` are taken in blocks up to that edge, each to the branch nearest to the block's center. So
 the wall of the branch that a voxel is given to is never further than the nearest one by more than the block's diagonal,
