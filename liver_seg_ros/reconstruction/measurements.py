@@ -2,9 +2,9 @@
 
 Volumes, diameters and distances come from the voxels, not from the mesh, so that they do not depend on how it was
 smoothed. Each has the uncertainty that the resolution gives; `diameters` and `lesion_gaps` say how those come about.
-A volume's is half the volume of the voxels on the surface: any of them may be filled by as little as a half. It holds
-for the worst case, a surface that is off to the same side everywhere; of a round body the error is far smaller,
-because what is lost on one side is gained on another.
+A volume's is half the volume of the voxels just outside the surface: any of them may be filled by as much as a half,
+and those just inside, which are fewer, be empty by as much. Uncertainties are limits for bodies at least three voxels
+wide, not standard deviations: a volume's errors mostly cancel out, to a twentieth of the limit for ellipsoids.
 """
 
 from __future__ import annotations
@@ -120,14 +120,14 @@ def _volume_ml(mask: StructureMask) -> float:
 
 
 def _volume_uncertainty_ml(mask: StructureMask) -> float:
-    """Half the volume of those voxels that share a face with one outside."""
-    inner = mask.array.copy()
+    """Half the volume of those voxels outside that share a face with one inside."""
+    grown = mask.array.copy()
     for axis in range(3):
-        array, shrunk = np.moveaxis(mask.array, axis, 0), np.moveaxis(inner, axis, 0)
-        shrunk[1:] &= array[:-1]
-        shrunk[:-1] &= array[1:]
-    on_surface = np.count_nonzero(mask.array) - np.count_nonzero(inner)
-    return float(on_surface / 2 * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
+        array, wider = np.moveaxis(mask.array, axis, 0), np.moveaxis(grown, axis, 0)
+        wider[1:] |= array[:-1]
+        wider[:-1] |= array[1:]
+    around = np.count_nonzero(grown) - np.count_nonzero(mask.array)
+    return float(around / 2 * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
 
 
 def _largest_diameters(parts: NDArray[np.unsignedinteger], mask: StructureMask) -> tuple[float, AxialDiameter]:
