@@ -44,7 +44,7 @@ class SegmentClearance:
     Attributes:
         clearance_mm: `(N,)` smallest signed distance between needle and surface; negative where the needle touches or
             enters the structure, by as much as its axis is deep inside at most, plus its radius.
-        at_mm: `(N, 3)` the point of the axis, LPS, where it is smallest, to `TOLERANCE_MM`; one of them where several are.
+        at_mm: `(N, 3)` the point of the axis, LPS, where it is smallest to `TOLERANCE_MM`; one of several such.
     """
 
     clearance_mm: NDArray[np.float64]
