@@ -26,8 +26,8 @@ COLUMNS = (
 def write_measurements(path: str | Path, measurements: Iterable[StructureMeasurement]) -> None:
     """Write measurements as `.json` or `.csv`, completely or not at all.
 
-    JSON holds one object per structure, as `StructureMeasurement.to_dict` gives it. CSV holds one row per structure and,
-    after that of the tumor, one per lesion, numbered from 1, largest first; positions are LPS.
+    JSON holds an object for each structure, as `StructureMeasurement.to_dict` gives it. CSV holds a row for each
+    structure and, after that of the tumor, for each lesion, numbered from 1, largest first; positions are LPS.
 
     Raises:
         InputError: another suffix, or the file cannot be written.
