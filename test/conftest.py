@@ -1,9 +1,12 @@
-"""What all tests share: where the real data is, and the skip that says so when it is not there."""
+"""What all tests share: where the real data is, a browser, and the skips that say so when they are not there."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,3 +25,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real CT test data is not at {folder}; set LIVER_SEG_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium; skips with a reason where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (make setup-dev)")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium with its chromedriver on this machine (make setup-dev installs them)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+        "--window-size=1280,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()

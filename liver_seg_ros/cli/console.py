@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from liver_seg_ros.cli.tables import report_tables
+from liver_seg_ros.cli.tables import report_tables, terminal_table
 from liver_seg_ros.progress import Progress
+from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.report import Report
 
 
@@ -56,6 +57,16 @@ def print_report(report: Report, as_json: bool) -> None:
         print_json(report.as_dict())
     else:
         Console().print(report_tables(report))
+
+
+def print_tables(tables: Iterable[ReportTable], lines: Iterable[str] = (), most_rows: int | None = None) -> None:
+    """The same tables as on the page, of each at most so many rows, and what else is to be said; on stdout."""
+    console = Console()
+    for table in tables:
+        console.print(terminal_table(table, most_rows))
+        console.print()
+    for line in (*lines, "Not for clinical use."):
+        console.print(line)
 
 
 def print_json(result: Mapping[str, Any]) -> None:

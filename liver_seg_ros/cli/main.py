@@ -20,7 +20,7 @@ from typing import Annotated
 import typer
 
 from liver_seg_ros import __version__
-from liver_seg_ros.cli import info, phantom, reconstruct, render, segment
+from liver_seg_ros.cli import info, measure, phantom, plan, reconstruct, render, segment
 from liver_seg_ros.errors import InputError
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (phantom, segment, reconstruct, render, info):
+for _module in (phantom, segment, reconstruct, measure, plan, render, info):
     app.command(name=_module.__name__.rpartition(".")[2])(_module.command)
 
 

@@ -14,6 +14,12 @@ Number = TypeVar("Number", int, float)
 OutputFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; made where missing.")
 ]
+Labels = Annotated[
+    Path, typer.Argument(metavar="LABELS", help="NIfTI, NRRD or MetaImage file of labels, as `segment` writes it.")
+]
+Ct = Annotated[Path | None, typer.Option("--ct", metavar="CT", help="The CT of the labels, a file or DICOM folder.")]
+Png = Annotated[bool, typer.Option("--png", help="Also draw scene.png and, with --ct, overlay.png.")]
+Html = Annotated[bool, typer.Option("--html", help="Also write report.html: one page to look through in a browser.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 SeriesUid = Annotated[
@@ -25,6 +31,9 @@ ModelsFolder = Annotated[
     typer.Option("--models", metavar="DIR", help="Folder of the model bundles; those shipped where not given."),
 ]
 Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="What runs the networks; 'auto' chooses.")]
+Precision = Annotated[
+    str, typer.Option("--precision", metavar="NAME", help="Number format of the networks: fp32, fp16, int8 or auto.")
+]
 
 
 def triple(convert: Callable[[str], Number]) -> Callable[[str], tuple[Number, Number, Number]]:
@@ -38,5 +47,20 @@ def triple(convert: Callable[[str], Number]) -> Callable[[str], tuple[Number, Nu
         if not all(0 < value < math.inf for value in (i, j, k)):  # NaN is neither
             raise typer.BadParameter(f"'{text}' must be three positive numbers I,J,K")
         return i, j, k
+
+    return parse
+
+
+def numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    """A parser of `count` finite numbers with commas between."""
+
+    def parse(text: str) -> tuple[float, ...]:
+        try:
+            values = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            values = ()
+        if len(values) != count or not all(map(math.isfinite, values)):
+            raise typer.BadParameter(f"'{text}' is not {count} numbers with commas between")
+        return values
 
     return parse

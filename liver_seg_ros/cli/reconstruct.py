@@ -1,62 +1,90 @@
-"""`liver-seg reconstruct`: from labels to meshes."""
+"""`liver-seg reconstruct`: from labels to meshes, a cloud, the vessel tree and measurements."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, OutputFolder
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png
 
-REPORT = "report.json"
+if TYPE_CHECKING:
+    from liver_seg_ros.reconstruction.pipeline import Reconstruction
+
+REPORT, CLOUD, MEASUREMENTS, TREE = "report.json", "cloud.ply", "measurements", "vessel_tree"
 FORMATS = (".ply", ".glb")
 
 
 def command(
-    labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="NIfTI, NRRD or MetaImage file of labels, as `segment` writes it.")
-    ],
+    labels: Labels,
     output: OutputFolder,
+    ct: Ct = None,
+    triangle_budget: Annotated[
+        int, typer.Option(metavar="N", help="Triangles of a structure at most.", min=100)
+    ] = 30_000,
+    png: Png = False,
+    html: Html = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Make a mesh of each structure in a label volume.
+    """Make surfaces, a cloud, the vessel tree and measurements of a label volume.
 
-    Writes <structure>.ply and <structure>.glb in LPS mm, and report.json.
+    Writes, in LPS mm, per structure <structure>.ply and .glb; cloud.ply; vessel_tree.vtp and .json where there are
+    vessels; measurements.json and .csv; report.json.
     """
+    from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import Stopwatch, print_report, progress_bars
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
-    from liver_seg_ros.cli.truth import known_synthetic
-    from liver_seg_ros.errors import InputError
-    from liver_seg_ros.files.meshes import write_mesh
-    from liver_seg_ros.files.volumes import read_labels
+    from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
     from liver_seg_ros.labels import STRUCTURES
-    from liver_seg_ros.reconstruction.pipeline import reconstruct
+    from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import build_report, write_report
 
     check_output_folder(output)
     watch = Stopwatch()
     with progress_bars() as progress:
         with watch.stage("read", progress):
-            volume = read_labels(labels)
-        if not volume.array.any():
-            raise InputError(f"{labels} has no labelled voxel: there is nothing to reconstruct")
-        reconstruction = reconstruct(volume, progress=progress)
+            case = read_case(labels, ct)
+        reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         watch.seconds.update(reconstruction.seconds)
-        replaces = [f"{structure.name}{suffix}" for structure in STRUCTURES for suffix in FORMATS]
-        with output_folder(output, replaces) as folder:
+        names = [f"{s.name}{kind}{suffix}" for s in STRUCTURES for kind in ("", "_collision") for suffix in FORMATS]
+        with output_folder(output, [*names, f"{TREE}.vtp", f"{TREE}.json", *PICTURES]) as folder:
             with watch.stage("write", progress):
-                for mesh in reconstruction.meshes:
-                    for suffix in FORMATS:
-                        write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh)
+                write_files(folder, reconstruction)
+            if png:
+                with watch.stage("png", progress):
+                    write_png(folder, case, reconstruction.meshes)
+            if html:
+                with watch.stage("html", progress):
+                    write_html(
+                        folder, "Liver reconstruction", case, reconstruction.meshes, reconstruction.measurements,
+                        tree=reconstruction.tree,
+                    )  # fmt: skip
             report = build_report(
                 source=str(labels),
-                uid=volume.uid,
-                geometry=volume.geometry,
+                uid=case.labels.uid,
+                geometry=case.labels.geometry,
                 measurements=reconstruction.measurements,
                 seconds=watch.seconds,
-                synthetic=known_synthetic(labels),
+                synthetic=case.synthetic,
             )
             write_report(folder / REPORT, report)
     print_report(report, as_json)
+
+
+def write_files(folder: Path, reconstruction: Reconstruction) -> None:
+    """Write all that was made, one file per thing and format."""
+    from liver_seg_ros.files.measurements import write_measurements
+    from liver_seg_ros.files.meshes import write_cloud, write_mesh
+    from liver_seg_ros.files.vessel_tree import write_vessel_tree
+
+    for suffix in FORMATS:
+        for mesh in reconstruction.meshes:
+            write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh)
+    write_cloud(folder / CLOUD, reconstruction.cloud)
+    if reconstruction.tree.branches:
+        for suffix in (".vtp", ".json"):
+            write_vessel_tree(folder / f"{TREE}{suffix}", reconstruction.tree)
+    for suffix in (".json", ".csv"):
+        write_measurements(folder / f"{MEASUREMENTS}{suffix}", reconstruction.measurements)

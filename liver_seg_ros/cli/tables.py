@@ -1,10 +1,11 @@
-"""A `Report` as a person reads it in a terminal."""
+"""A `Report`, and any table of a page, as a person reads it in a terminal."""
 
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.report import Report
 
 _UNKNOWN = "-"
@@ -20,6 +21,22 @@ def report_tables(report: Report) -> RenderableType:
             ", ".join(f"{m.name} {m.version}" for m in report.models) + f" on {report.runtime}. Not for clinical use."
         )
     return Group(_structures(report), _seconds(report), *lines)
+
+
+def terminal_table(table: ReportTable, most_rows: int | None = None) -> Table:
+    """The same table as on the page, or its first rows, its note below it."""
+    shown = Table(
+        title=table.title, caption=table.note or None, title_justify="left", caption_justify="left", box=None,
+        pad_edge=False,
+    )  # fmt: skip
+    for number, column in enumerate(table.columns):
+        if number in table.text_columns:
+            shown.add_column(column)
+        else:
+            shown.add_column("\n".join(column.rsplit(" ", 1)), justify="right", no_wrap=True)  # the unit below
+    for row in table.rows[:most_rows]:
+        shown.add_row(*row)
+    return shown
 
 
 def _structures(report: Report) -> Table:

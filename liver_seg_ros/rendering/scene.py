@@ -30,8 +30,8 @@ BACKGROUND_TOP, BACKGROUND_BOTTOM = "#ffffff", "#e3e8ee"
 AXES = (("L", (1.0, 0.0, 0.0)), ("A", (0.0, -1.0, 0.0)), ("S", (0.0, 0.0, 1.0)))
 
 
-#: A needle is drawn no thinner than this, or it would not be seen.
-LEAST_PATH_RADIUS_MM = 0.8
+#: Needles are drawn no thinner than this, or they would not be seen: the one that matters most, and all others.
+CHOSEN_PATH_RADIUS_MM, OTHER_PATH_RADIUS_MM = 1.2, 0.4
 
 
 def render_scene(
@@ -73,14 +73,7 @@ def _render(meshes: list[Mesh], size: tuple[int, int], paths: Sequence[DrawnPath
                 plotter.add_light(light)
             # What is opaque first: the translucent organ is blended over it.
             for number, path in enumerate(paths):
-                radius_mm = max(path.radius_mm, LEAST_PATH_RADIUS_MM)
-                tube = pv.Cylinder(
-                    center=np.mean([path.entry_mm, path.target_mm], axis=0).tolist(),
-                    direction=np.subtract(path.target_mm, path.entry_mm).tolist(),
-                    radius=radius_mm,
-                    height=float(np.linalg.norm(np.subtract(path.target_mm, path.entry_mm))),
-                )
-                plotter.add_mesh(tube, color=CHOSEN_RGB if number == 0 else OTHER_RGB)
+                _add_path(plotter, path, is_chosen=number == 0)
             for mesh in sorted(meshes, key=lambda mesh: -mesh.structure.opacity):
                 _add(plotter, mesh, camera)
             plotter.camera_position = [tuple(camera), tuple(focus), tuple(SUPERIOR)]
@@ -127,6 +120,16 @@ def _add(plotter: pv.Plotter, mesh: Mesh, camera: NDArray[np.float64]) -> None:
         surface, scalars="color", rgba=True, smooth_shading=True, ambient=0.18, diffuse=0.85, specular=0.35,
         specular_power=30, culling="back" if opacity < 1 else False,
     )  # fmt: skip
+
+
+def _add_path(plotter: pv.Plotter, path: DrawnPath, is_chosen: bool) -> None:
+    least_mm, color = (CHOSEN_PATH_RADIUS_MM, CHOSEN_RGB) if is_chosen else (OTHER_PATH_RADIUS_MM, OTHER_RGB)
+    along = np.subtract(path.target_mm, path.entry_mm)
+    needle = pv.Cylinder(
+        center=np.add(path.target_mm, path.entry_mm) / 2, direction=along,
+        radius=max(path.radius_mm, least_mm) if is_chosen else least_mm, height=float(np.linalg.norm(along)),
+    )  # fmt: skip
+    plotter.add_mesh(needle, color=color)
 
 
 def _lights(focus: NDArray[np.float64], camera: NDArray[np.float64]) -> list[pv.Light]:

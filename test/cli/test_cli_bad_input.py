@@ -103,25 +103,25 @@ def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"liver-seg: {json.loads(out)['error']}\n" == err
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "render"])
+@pytest.mark.parametrize("command", ["reconstruct", "measure", "plan", "render"])
 def test_labels_that_are_no_labels_are_refused(
     command: str, small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ct = str(small_ct / "ct.nii.gz")
-    arguments = [ct, ct] if command == "render" else [ct]
+    arguments = {"render": [ct, ct], "plan": [ct, "--entry=0,0,0"]}.get(command, [ct])
     assert main.run([command, *arguments, "-o", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "label" in err
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", ["phantom", "segment", "reconstruct", "render"])
+@pytest.mark.parametrize("command", ["phantom", "segment", "reconstruct", "measure", "plan", "render"])
 def test_an_output_that_is_a_file_is_refused_before_the_work(
     command: str, small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("mine")
     ct, labels = str(small_ct / "ct.nii.gz"), str(small_ct / "labels.nii.gz")
-    inputs = {"phantom": [], "segment": [ct], "reconstruct": [labels], "render": [ct, labels]}[command]
+    inputs = {"phantom": [], "segment": [ct], "reconstruct": [labels], "render": [ct, labels]}.get(command, [labels])
     assert main.run([command, *inputs, "-o", str(tmp_path / "out")]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "is a file" in err

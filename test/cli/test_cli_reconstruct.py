@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import trimesh
 
 from liver_seg_ros.cli import main
-from liver_seg_ros.labels import SEGMENTED
+from liver_seg_ros.files.vessel_tree import read_vessel_tree
+from liver_seg_ros.labels import SEGMENTED, TUMOR
 
 Draw = Callable[..., tuple[np.ndarray, np.ndarray]]
 Write = Callable[..., None]
@@ -24,9 +26,41 @@ def reconstructed(small_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return output
 
 
-def test_writes_two_mesh_files_per_structure_and_a_report(reconstructed: Path) -> None:
-    meshes = {f"{structure.name}{suffix}" for structure in SEGMENTED for suffix in (".ply", ".glb")}
-    assert {path.name for path in reconstructed.iterdir()} == {*meshes, "report.json"}
+#: What is written whatever is labelled, and what only where there are vessels.
+ALWAYS = {"report.json", "cloud.ply", "measurements.json", "measurements.csv"}
+TREE = {"vessel_tree.vtp", "vessel_tree.json"}
+
+
+def mesh_files(*names: str) -> set[str]:
+    return {f"{name}{suffix}" for name in names for suffix in (".ply", ".glb")}
+
+
+def test_writes_all_that_was_made(reconstructed: Path) -> None:
+    meshes = mesh_files(*(structure.name for structure in SEGMENTED))
+    assert {path.name for path in reconstructed.iterdir()} == meshes | ALWAYS | TREE
+
+
+def test_cloud_tree_and_measurements_are_of_the_same_patient(reconstructed: Path) -> None:
+    tumor = trimesh.load_mesh(reconstructed / "tumor.ply")
+    cloud = read_ply_points(reconstructed / "cloud.ply")
+    on_tumor = cloud["label"] == TUMOR.value
+    points = np.stack([cloud[axis][on_tumor] for axis in "xyz"], axis=1)
+    assert len(points) > 100 and np.abs(points.mean(axis=0) - tumor.center_mass).max() < 1
+    tree = read_vessel_tree(reconstructed / "vessel_tree.json")
+    # A straight vessel of radius 9 mm along z at (-17, -17).
+    middle = tree.points_mm[np.abs(tree.points_mm[:, 2] - 1) < 10]
+    assert np.abs(middle[:, :2] - (-17, -17)).max() < 3
+    structures = json.loads((reconstructed / "measurements.json").read_text())["structures"]
+    lesion = next(structure for structure in structures if structure["structure"] == "tumor")["parts"][0]
+    assert lesion["center_mm"] == pytest.approx(tumor.center_mass, abs=1) and lesion["to_vessel"]["distance_mm"] > 0
+
+
+def read_ply_points(path: Path) -> np.ndarray:
+    header, _, body = path.read_bytes().partition(b"end_header\n")
+    count = int(re.search(rb"element vertex (\d+)", header).group(1))
+    kinds = {b"float": "<f4", b"uchar": "u1"}
+    fields = re.findall(rb"property (float|uchar) (\w+)", header)
+    return np.frombuffer(body, [(name.decode(), kinds[kind]) for kind, name in fields], count)
 
 
 def test_meshes_are_closed_and_where_the_labels_are(reconstructed: Path) -> None:
@@ -55,7 +89,14 @@ def test_meshes_of_an_earlier_run_do_not_stay(
     for name, array in (("all", labels), ("liver", (labels > 0).astype(np.uint8))):
         write_nifti(tmp_path / f"{name}.nii.gz", array)
         assert main.run(["reconstruct", str(tmp_path / f"{name}.nii.gz"), "-o", str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"liver.ply", "liver.glb", "report.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == mesh_files("liver") | ALWAYS
+
+
+def test_the_triangle_budget_is_kept(small_ct: Path, tmp_path: Path) -> None:
+    labels = str(small_ct / "labels.nii.gz")
+    assert main.run(["reconstruct", labels, "-o", str(tmp_path), "--triangle-budget", "500", "--png"]) == 0
+    assert len(trimesh.load_mesh(tmp_path / "liver.ply").faces) <= 500
+    assert (tmp_path / "scene.png").is_file() and not (tmp_path / "overlay.png").exists()  # there is no CT
 
 
 def test_json_is_the_report(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

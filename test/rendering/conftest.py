@@ -1,10 +1,8 @@
-"""What the tests of pictures share: a ball, and a browser that may load nothing but files."""
+"""What the tests of pictures share: a ball."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -26,24 +24,3 @@ def ball() -> Callable[[Structure, Vector, float], Mesh]:
         return Mesh(structure, vertices, made.faces.reshape(-1, 4)[:, 1:].astype(np.int32), normals)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A headless Chromium; skips with a reason where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (make setup-dev)")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium with its chromedriver on this machine (make setup-dev installs them)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-        "--window-size=1280,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()

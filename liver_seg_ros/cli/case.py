@@ -1,0 +1,43 @@
+"""What `reconstruct`, `measure` and `plan` begin with: labels, and the CT below them where one is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from liver_seg_ros.cli.truth import known_synthetic, read_labels_of
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.volumes import read_labels, read_volume
+from liver_seg_ros.volume import LabelVolume, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One patient's labels.
+
+    Attributes:
+        source: the file of the labels.
+        labels: with at least one labelled voxel.
+        ct: on the same grid; None where none was given.
+        ct_source: the file or folder of the CT.
+        synthetic: True where they are a phantom's; None where nothing says so.
+    """
+
+    source: Path
+    labels: LabelVolume
+    ct: Volume | None
+    ct_source: Path | None
+    synthetic: bool | None
+
+
+def read_case(labels: Path, ct: Path | None = None) -> Case:
+    """Read the labels and, where given, their CT.
+
+    Raises:
+        InputError: one of them cannot be read, they are not on one grid, or no voxel is labelled.
+    """
+    volume = None if ct is None else read_volume(ct)
+    found = read_labels(labels) if volume is None else read_labels_of(volume, labels)
+    if not found.array.any():
+        raise InputError(f"{labels} has no labelled voxel: there is nothing to reconstruct")
+    return Case(labels, found, volume, ct, known_synthetic(labels))

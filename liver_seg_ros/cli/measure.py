@@ -1,0 +1,73 @@
+"""`liver-seg measure`: how large, how far across, how many, how near to what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png
+
+NAMES = ("measurements.json", "measurements.csv")
+
+
+def command(
+    labels: Labels,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for files; made where missing.")
+    ] = None,
+    ct: Ct = None,
+    png: Png = False,
+    html: Html = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure structures and lesions: volumes, diameters, distances, each with the resolution's uncertainty.
+
+    Prints tables; with -o also writes measurements.json and measurements.csv.
+    """
+    from liver_seg_ros.cli.case import read_case
+    from liver_seg_ros.cli.console import print_json, print_tables, progress_bars
+    from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
+    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.errors import InputError
+    from liver_seg_ros.reconstruction.measurements import measure
+
+    if output is None and (png or html):
+        raise InputError("pictures need a folder: give one with -o")
+    if output is not None:
+        check_output_folder(output)
+    with progress_bars() as progress:
+        progress("read", 0.0)
+        case = read_case(labels, ct)
+        progress("read", 1.0)
+        progress("measure", 0.0)
+        measurements = measure(case.labels)
+        progress("measure", 1.0)
+        if output is not None:
+            from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
+            from liver_seg_ros.files.measurements import write_measurements
+            from liver_seg_ros.reconstruction.pipeline import reconstruct
+
+            with output_folder(output, PICTURES) as folder:
+                for name in NAMES:
+                    write_measurements(folder / name, measurements)
+                meshes = reconstruct(case.labels, progress=progress).meshes if png or html else ()
+                if png:
+                    write_png(folder, case, meshes)
+                if html:
+                    write_html(folder, "Liver measurements", case, meshes, measurements)
+    if as_json:
+        print_json(
+            {
+                "input": str(labels),
+                "uid": case.labels.uid,
+                "synthetic": case.synthetic,
+                "structures": [measured.to_dict() for measured in measurements],
+            }
+        )
+        return
+    tables = (lesions_table(measurements), structures_table(measurements))
+    synthetic = ("Synthetic: a phantom, no patient.",) if case.synthetic else ()
+    print_tables((table for table in tables if table is not None), (*warnings(measurements), *synthetic))

@@ -1,0 +1,75 @@
+"""The pictures of a case that `reconstruct`, `measure` and `plan` write beside their results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from liver_seg_ros.cli.case import Case
+from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
+from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
+from liver_seg_ros.rendering.html_table import ReportTable
+from liver_seg_ros.rendering.overlay import render_overlay
+from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.rendering.scene import render_scene
+from liver_seg_ros.report import versions
+from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
+
+SCENE, OVERLAY, HTML = "scene.png", "overlay.png", "report.html"
+#: All that these functions may write.
+PICTURES = (SCENE, OVERLAY, HTML)
+
+
+def write_png(folder: Path, case: Case, meshes: Sequence[Mesh], paths: Sequence[DrawnPath] = ()) -> None:
+    """Write the surfaces in 3D and, where there is a CT, the labels over its slices; with needle paths in both."""
+    render_scene(meshes, folder / SCENE, paths=paths)
+    if case.ct is not None:
+        render_overlay(case.ct, case.labels, folder / OVERLAY, paths=paths)
+
+
+def write_html(
+    folder: Path,
+    title: str,
+    case: Case,
+    meshes: Sequence[Mesh],
+    measurements: Sequence[StructureMeasurement],
+    *,
+    tree: VesselTree = EMPTY_TREE,
+    paths: Sequence[DrawnPath] = (),
+    tables: Sequence[ReportTable] = (),
+    facts: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page: `tables` and `facts` of the command, then the measurements."""
+    geometry = case.labels.geometry
+    measured = (lesions_table(measurements), structures_table(measurements))
+    report = HtmlReport(
+        title=title,
+        input=str(case.source),
+        facts={
+            **({"CT": str(case.ct_source)} if case.ct_source else {}),
+            "grid": f"{_times(geometry.size)} voxels of {_times(geometry.spacing_mm)} mm",
+            **(facts or {}),
+            "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        },
+        versions=", ".join(f"{name} {version}" for name, version in _own_first(versions())),
+        meshes=tuple(meshes),
+        synthetic=case.synthetic,
+        ct=case.ct,
+        paths=tuple(paths),
+        tree=tree,
+        tables=(*tables, *(table for table in measured if table is not None)),
+        notes=(*notes, *warnings(measurements)),
+    )
+    write_html_report(folder / HTML, report)
+
+
+def _own_first(found: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted(found.items(), key=lambda item: item[0] != "liver_seg_ros")
+
+
+def _times(numbers: Sequence[float]) -> str:
+    return " x ".join(f"{number:.4g}" for number in numbers)

@@ -1,0 +1,126 @@
+"""`liver-seg plan`: ways for a needle to a lesion, and what an ablation or a resection would do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, numbers
+
+PLAN, TRAJECTORIES = "plan.json", "plan.csv"
+#: Raised when a key of `plan.json` changes its meaning or goes away.
+FORMAT = 1
+#: Rows of a table shown in a terminal; files and the page have all.
+SHOWN = 8
+
+
+def command(
+    labels: Labels,
+    output: OutputFolder,
+    ct: Ct = None,
+    lesion: Annotated[int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1)] = 1,
+    target: Annotated[
+        tuple | None,
+        typer.Option(metavar="X,Y,Z", help="Target, LPS mm; the lesion's center where not given.", parser=numbers(3)),
+    ] = None,
+    entry: Annotated[
+        tuple | None, typer.Option(metavar="X,Y,Z", help="Judge the one way from here, LPS mm.", parser=numbers(3))
+    ] = None,
+    entries: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Entry points x,y,z to rank; the skin in the CT where not given.")
+    ] = None,
+    max_length_mm: Annotated[float, typer.Option(help="Longest way from entry to target.", min=1)] = 150.0,
+    min_clearance_mm: Annotated[
+        float, typer.Option(help="Least distance to each structure, where its own is not larger.", min=0)
+    ] = 0.0,
+    needle_radius_mm: Annotated[float, typer.Option(help="Radius of the needle.", min=0)] = 0.75,
+    ablation: Annotated[
+        tuple | None,
+        typer.Option(metavar="ALONG,ACROSS", help="Radii in mm of an ablation on the best way.", parser=numbers(2)),
+    ] = None,
+    resection: Annotated[
+        tuple | None,
+        typer.Option(
+            metavar="PX,PY,PZ,NX,NY,NZ", help="Plane to cut along: point and normal to what goes.", parser=numbers(6)
+        ),
+    ] = None,
+    png: Png = False,
+    html: Html = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Rank ways for a needle from the skin to a lesion; judge one way, an ablation, a resection.
+
+    Writes plan.json and plan.csv. Where no way keeps to the limits, the same files are written, a line says which
+    limits are in the way, and the exit code is 1.
+    """
+    from liver_seg_ros.cli.case import read_case
+    from liver_seg_ros.cli.console import Stopwatch, print_json, print_tables, progress_bars
+    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
+    from liver_seg_ros.cli.plan_answers import Question, answer, check_question, limits_for
+    from liver_seg_ros.cli.plan_drawing import drawn_meshes
+    from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
+    from liver_seg_ros.cli.plan_tables import drawn_paths
+    from liver_seg_ros.planning.anatomy import prepare_anatomy
+    from liver_seg_ros.reconstruction.pipeline import reconstruct
+    from liver_seg_ros.report import versions
+
+    check_output_folder(output)
+    question = Question(
+        lesion=lesion - 1,
+        limits=limits_for(needle_radius_mm, max_length_mm, min_clearance_mm),
+        target_mm=target,
+        entry_mm=entry,
+        entries_mm=read_entries(entries) if entries else None,
+        ablation_mm=ablation,
+        resection_plane=(resection[:3], resection[3:]) if resection else None,
+    )
+    check_question(question, anatomy_has_skin=ct is not None)
+    watch = Stopwatch()
+    with progress_bars() as progress:
+        with watch.stage("read", progress):
+            case = read_case(labels, ct)
+        reconstruction = reconstruct(case.labels, progress=progress)
+        watch.seconds.update(reconstruction.seconds)
+        from_skin = question.entry_mm is None and question.entries_mm is None
+        with watch.stage("anatomy", progress):
+            anatomy = prepare_anatomy(case.labels, reconstruction, case.ct if from_skin else None)
+        with watch.stage("plan", progress):
+            answers = answer(anatomy, question)
+        plan = {
+            "format": FORMAT,
+            "input": str(labels),
+            "uid": case.labels.uid,
+            "synthetic": case.synthetic,
+            "frame": "LPS",
+            **answers.to_dict(),
+            "seconds": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
+            "versions": versions(),
+        }
+        tables, paths = answers.tables(), drawn_paths(answers.trajectories)
+        with output_folder(output, PICTURES) as folder:
+            write_plan(folder / PLAN, plan)
+            write_trajectories(folder / TRAJECTORIES, answers.trajectories, question.limits)
+            meshes = (*reconstruction.meshes, *drawn_meshes(answers, reconstruction.meshes))
+            if png:
+                progress("png", 0.0)
+                write_png(folder, case, meshes, paths)
+                progress("png", 1.0)
+            if html:
+                progress("html", 0.0)
+                notes = [answers.message] if answers.message else []
+                write_html(
+                    folder, "Liver plan", case, meshes, reconstruction.measurements,
+                    tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
+                )  # fmt: skip
+                progress("html", 1.0)
+    if as_json:
+        print_json(plan)
+    else:
+        print_tables(tables, most_rows=SHOWN)
+    if answers.message:
+        typer.echo(f"liver-seg: {labels}: {answers.message}", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,173 @@
+"""What `plan` asks of an anatomy, and the answers together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.cli.plan_tables import (
+    ablation_table,
+    clearances_table,
+    feeding_table,
+    resection_table,
+    trajectories_table,
+)
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Vector
+from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
+from liver_seg_ros.planning.ablation_zone import AblationZone
+from liver_seg_ros.planning.anatomy import Anatomy
+from liver_seg_ros.planning.evaluation import Trajectory, TrajectoryEvaluation
+from liver_seg_ros.planning.feeding import LesionFeeding, feeding_vessels
+from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM, Limits
+from liver_seg_ros.planning.ranking import Ranking, rank_trajectories
+from liver_seg_ros.planning.resection import Resection, resect_by_plane
+from liver_seg_ros.planning.target import lesion_target
+from liver_seg_ros.planning.trajectory import evaluate_trajectory
+from liver_seg_ros.reconstruction.parts import lesions
+from liver_seg_ros.rendering.html_table import ReportTable
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a user wants to know, LPS mm.
+
+    Attributes:
+        lesion: its place among the lesions, largest first, from 0.
+        limits: what a way has to keep to.
+        target_mm: the lesion's center where None.
+        entry_mm: of the one way to judge; ways are ranked where None.
+        entries_mm: `(N, 3)` to rank; those on the skin where None.
+        ablation_mm: radii along and across the needle of an ablation on the best way.
+        resection_plane: a point and the normal towards what is taken.
+    """
+
+    lesion: int
+    limits: Limits
+    target_mm: Vector | None = None
+    entry_mm: Vector | None = None
+    entries_mm: NDArray[np.float64] | None = None
+    ablation_mm: tuple[float, float] | None = None
+    resection_plane: tuple[Vector, Vector] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What planning says to a question.
+
+    Attributes:
+        question: with the target filled in.
+        ranking: None where one way was judged, or none was asked for.
+        trajectories: the ways, best first.
+        feeding: the vessels of the lesion; None where there is no such lesion.
+        ablation, resection: None where not asked for, and an ablation where there is no way to put it on.
+    """
+
+    question: Question
+    ranking: Ranking | None
+    trajectories: tuple[TrajectoryEvaluation, ...]
+    feeding: LesionFeeding | None
+    ablation: AblationCheck | None
+    resection: Resection | None
+
+    @property
+    def message(self) -> str:
+        """One line that says why there is no way where one was asked for; else empty."""
+        if self.ranking is None or self.trajectories:
+            return ""
+        reasons = ", ".join(f"{reason} {count}" for reason, count in self.ranking.rejected.items())
+        return f"no way of {self.ranking.candidates} keeps to the limits; rejected for {reasons or 'nothing'}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        if self.ranking is not None:
+            trajectories = self.ranking.to_dict()
+        else:
+            ways = [evaluation.to_dict() for evaluation in self.trajectories]
+            target_mm = self.question.target_mm
+            trajectories = {
+                "target_mm": None if target_mm is None else list(target_mm),
+                "limits": self.question.limits.to_dict(),
+                "trajectories": ways,
+            }
+        return {
+            "lesion": self.question.lesion + 1,
+            **trajectories,
+            "message": self.message,
+            "feeding": None if self.feeding is None else self.feeding.to_dict(),
+            "ablation": None if self.ablation is None else self.ablation.to_dict(),
+            "resection": None if self.resection is None else self.resection.to_dict(),
+        }
+
+    def tables(self) -> tuple[ReportTable, ...]:
+        """The answers as tables, the trajectories first."""
+        limits, found = self.question.limits, []
+        if self.trajectories:
+            if self.ranking is None:
+                found.append(trajectories_table("Trajectory", self.trajectories, limits))
+            else:
+                note = f"{self.ranking.accepted} of {self.ranking.candidates} ways keep to the limits."
+                found.append(trajectories_table("Ranked trajectories", self.trajectories, limits, note))
+            found.append(clearances_table("Clearances of the first trajectory", self.trajectories[0], limits))
+        if self.ablation is not None:
+            found.append(ablation_table(self.ablation))
+        if self.resection is not None:
+            found.append(resection_table(self.resection))
+        if self.feeding is not None and self.feeding.vessels:
+            found.append(feeding_table(self.feeding))
+        return tuple(found)
+
+
+def limits_for(needle_radius_mm: float, max_length_mm: float, min_clearance_mm: float) -> Limits:
+    """Limits with a least clearance for all structures. Raises `InputError` for numbers that are no limits."""
+    if not np.isfinite(min_clearance_mm):
+        raise InputError(f"a least clearance of {min_clearance_mm} mm: give a number")
+    clearances = {structure: max(mm, min_clearance_mm) for structure, mm in LEAST_CLEARANCE_MM.items()}
+    try:
+        return Limits(needle_radius_mm, max_length_mm, least_clearance_mm=clearances)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def check_question(question: Question, anatomy_has_skin: bool) -> None:
+    """Raise `InputError` where there is nowhere to begin; asked before the work, not after it."""
+    anywhere = question.entry_mm is not None or question.entries_mm is not None or anatomy_has_skin
+    if not anywhere and question.resection_plane is None:
+        raise InputError("where does the needle begin? Give --ct for the skin, or --entry or --entries")
+
+
+def answer(anatomy: Anatomy, question: Question) -> Answers:
+    """All that was asked.
+
+    Raises:
+        InputError: there is no such lesion and no target, or a number that cannot be.
+    """
+    there = len(lesions(anatomy.labels))
+    lesion = question.lesion if question.lesion < there else None
+    wanted = question.entry_mm is not None or question.entries_mm is not None or anatomy.skin is not None
+    ranking: Ranking | None = None
+    ways: tuple[TrajectoryEvaluation, ...] = ()
+    target_mm = question.target_mm
+    if wanted:
+        if target_mm is None and lesion is None:
+            raise InputError(f"there is no lesion {question.lesion + 1}, of {there}: give another, or a --target")
+        target_mm = lesion_target(anatomy.labels, question.lesion) if target_mm is None else target_mm
+        if question.entry_mm is not None:
+            needle = Trajectory(question.entry_mm, target_mm, question.limits.needle_radius_mm)
+            ways = (evaluate_trajectory(anatomy, needle),)
+        else:
+            ranking = rank_trajectories(anatomy, target_mm, question.entries_mm, question.limits)
+            ways = tuple(ranked.evaluation for ranked in ranking.trajectories)
+    feeding = feeding_vessels(anatomy.labels, anatomy.tree)[lesion] if lesion is not None else None
+    ablation = None
+    if question.ablation_mm is not None and ways:
+        needle = ways[0].trajectory
+        zone = AblationZone.on_trajectory(needle.entry_mm, needle.target_mm, *question.ablation_mm)
+        ablation = check_ablation(anatomy.labels, anatomy.tree, zone, lesion=lesion)
+    resection = None
+    if question.resection_plane is not None:
+        resection = resect_by_plane(anatomy.labels, anatomy.tree, *question.resection_plane)
+    return Answers(replace(question, target_mm=target_mm), ranking, ways, feeding, ablation, resection)

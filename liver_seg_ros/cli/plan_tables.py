@@ -1,0 +1,134 @@
+"""Answers of planning as tables for a terminal and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from liver_seg_ros.cli.measurement_tables import UNKNOWN
+from liver_seg_ros.labels import Structure
+from liver_seg_ros.planning.ablation import AblationCheck
+from liver_seg_ros.planning.evaluation import Clearance, TrajectoryEvaluation
+from liver_seg_ros.planning.feeding import LesionFeeding
+from liver_seg_ros.planning.limits import Limits
+from liver_seg_ros.planning.resection import Resection
+from liver_seg_ros.rendering.html_table import ReportTable
+from liver_seg_ros.rendering.paths import DrawnPath
+
+
+def least_clearance(evaluation: TrajectoryEvaluation, limits: Limits) -> Clearance | None:
+    """The smallest clearance to a structure of the limits; None where none of them is labelled."""
+    kept_clear = [clearance for clearance in evaluation.clearances if clearance.structure in limits.least_clearance_mm]
+    return min(kept_clear, key=lambda clearance: clearance.clearance_mm, default=None)
+
+
+def trajectories_table(
+    title: str, evaluations: Sequence[TrajectoryEvaluation], limits: Limits, note: str = ""
+) -> ReportTable:
+    """One row per trajectory, the best first; each a place, its target, and a path."""
+    return ReportTable(
+        title,
+        ("rank", "length mm", "in liver mm", "clearance mm", "nearest", "crosses", "angle °", "entry LPS mm"),
+        tuple(_trajectory(number, evaluation, limits) for number, evaluation in enumerate(evaluations, start=1)),
+        (0, 4),
+        f"{note} Crosses: vessels from 3 mm in diameter, the largest. Angle: to the capsule's normal.".strip(),
+        tuple(evaluation.trajectory.target_mm for evaluation in evaluations),
+        are_paths=True,
+    )
+
+
+def _trajectory(number: int, evaluation: TrajectoryEvaluation, limits: Limits) -> tuple[str, ...]:
+    least = least_clearance(evaluation, limits)
+    crossed = evaluation.vessel_crossings
+    angle_deg = evaluation.entry_angle_deg
+    return (
+        str(number),
+        f"{evaluation.length_mm:.1f}",
+        f"{evaluation.length_in_liver_mm:.1f}",
+        UNKNOWN if least is None else f"{least.clearance_mm:.1f}",
+        UNKNOWN if least is None else name(least.structure),
+        f"{len(crossed)}, {2 * max(c.radius_mm for c in crossed):.1f} mm" if crossed else "0",
+        UNKNOWN if angle_deg is None else f"{angle_deg:.0f}",
+        ", ".join(f"{mm:.0f}" for mm in evaluation.trajectory.entry_mm),
+    )
+
+
+def clearances_table(title: str, evaluation: TrajectoryEvaluation, limits: Limits) -> ReportTable:
+    """One row per structure that is kept clear of, the nearest first; each the place where it is nearest."""
+    clearances = sorted(
+        (clearance for clearance in evaluation.clearances if clearance.structure in limits.least_clearance_mm),
+        key=lambda clearance: clearance.clearance_mm,
+    )
+    return ReportTable(
+        title,
+        ("structure", "clearance mm", "at least mm"),
+        tuple(
+            (name(c.structure), f"{c.clearance_mm:.1f}", f"{limits.least_clearance_mm[c.structure]:.1f}")
+            for c in clearances
+        ),
+        places_mm=tuple(clearance.at_mm for clearance in clearances),
+    )
+
+
+def drawn_paths(evaluations: Sequence[TrajectoryEvaluation]) -> tuple[DrawnPath, ...]:
+    """What pictures show of the trajectories."""
+    return tuple(
+        DrawnPath(f"trajectory {number}", e.trajectory.entry_mm, e.trajectory.target_mm, e.trajectory.radius_mm)
+        for number, e in enumerate(evaluations, start=1)
+    )
+
+
+def feeding_table(feeding: LesionFeeding) -> ReportTable:
+    """One row per vessel near the lesion, the one that most of it is nearest to first; each a place."""
+    rows = tuple(
+        (
+            f"{name(vessel.structure)} {vessel.branch}",
+            str(vessel.generation),
+            f"{2 * vessel.radius_mm:.1f}",
+            f"{vessel.distance_mm:.1f}",
+            f"{100 * vessel.share:.0f}",
+        )
+        for vessel in feeding.vessels
+    )
+    columns = ("branch", "generation", "diameter mm", "distance mm", "share %")
+    note = "Share: the part of the lesion that is nearer to this branch than to any other."
+    return ReportTable("Vessels that may feed it", columns, rows, (0,), note, tuple(v.at_mm for v in feeding.vessels))
+
+
+def ablation_table(check: AblationCheck) -> ReportTable:
+    """One row per finding."""
+    rows = [
+        ("zone", f"{2 * check.zone.along_mm:.0f} x {2 * check.zone.across_mm:.0f} mm, {check.zone.volume_ml:.1f} ml")
+    ]
+    if check.tumor is not None:
+        tumor = check.tumor
+        rows += [
+            ("tumor covered", f"{100 * tumor.covered:.1f} %"),
+            (f"with {check.margin_mm:g} mm margin", f"{100 * tumor.covered_with_margin:.1f} %"),
+            ("smallest margin", f"{tumor.smallest_margin_mm:.1f} ± {tumor.uncertainty_mm:.1f} mm"),
+        ]
+    rows.append(("healthy liver in it", f"{check.healthy_liver_ml:.1f} ml"))
+    sinks = [vessel for vessel in check.vessels if vessel.heat_sink]
+    rows.append(("vessels in it", f"{len(check.vessels)}, of which {len(sinks)} may cool it"))
+    rows += [(f"to {name(other.structure)}", f"{other.distance_mm:.1f} mm") for other in check.others]
+    return ReportTable("Ablation", ("what", "how much"), tuple(rows), (0, 1))
+
+
+def resection_table(resection: Resection) -> ReportTable:
+    """One row per figure."""
+    rows = (
+        ("organ", f"{resection.liver_ml:.0f} ml"),
+        ("taken", f"{resection.resected_ml:.0f} ml"),
+        ("remnant", f"{resection.remnant_ml:.0f} ml, {resection.remnant_percent:.1f} % of the liver without tumor"),
+        ("tumor left behind", f"{resection.tumor_left_ml:.1f} ml"),
+        ("vessels divided", f"{len(resection.cut)}" + _thickest(resection)),
+    )
+    return ReportTable("Resection", ("what", "how much"), rows, (0, 1))
+
+
+def _thickest(resection: Resection) -> str:
+    return f", the thickest {2 * resection.cut[0].radius_mm:.1f} mm across" if resection.cut else ""
+
+
+def name(structure: Structure) -> str:
+    """A structure's name as people write it."""
+    return structure.name.replace("_", " ")
