@@ -12,7 +12,7 @@ from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_prog
 from liver_seg_ros.reconstruction.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
-from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask, measured_structures
+from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask, measured_structures, with_gaps
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.reconstruction.vessels import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
@@ -80,6 +80,7 @@ def reconstruct(
     """
     options = options or ReconstructionOptions()
     clock = _Clock(cancelled)
+    whole = labels
     with clock.stage("masks"):
         labels = labelled_box(labels)
     meshes, measurements = [], []
@@ -93,6 +94,8 @@ def reconstruct(
             measurements.append(measure_mask(structure, mask, mesh))
         if mesh is not None:
             meshes.append(mesh)
+    with clock.stage("measurements"):
+        measured = with_gaps(tuple(measurements), whole)
     progress("surfaces", 1.0)
     progress("cloud", 0.0)
     with clock.stage("cloud"):
@@ -102,7 +105,7 @@ def reconstruct(
     with clock.stage("vessels"):
         tree = vessel_tree(labels)
     progress("vessels", 1.0)
-    return Reconstruction(tuple(meshes), cloud, tuple(measurements), tree, clock.seconds)
+    return Reconstruction(tuple(meshes), cloud, measured, tree, clock.seconds)
 
 
 def _mesh(mask: StructureMask, options: ReconstructionOptions, clock: _Clock) -> Mesh:
