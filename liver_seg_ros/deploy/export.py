@@ -11,16 +11,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from liver_seg_ros.deploy.graph import DeployedNetwork
 from liver_seg_ros.deploy.onnx_export import export_onnx
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, InputSpec, ModelBundle, Postprocessing
 from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
 
 DEFAULT_SETTINGS = Path("config/training/bundles.yaml")
+
+_INPUTS = {"float32": torch.float32, "float16": torch.float16}
 
 
 def export_bundle(
@@ -31,7 +35,8 @@ def export_bundle(
     Args:
         checkpoint: what was trained.
         folder: where, e.g. `models/segmenter`.
-        settings: `name`, `version`, `patch`, `overlap`, `min_volume_mm3`, `margin_mm` (see `BundleSpec`).
+        settings: `name`, `version`, `patch`, `overlap`, `min_volume_mm3`, `margin_mm` (see `BundleSpec`) and, where the
+            defaults are not wanted, `values` ("hu"), `output` ("logits") and `input` ("float32").
         scores: measured on held-out cases; the checkpoint's validation scores are added.
 
     Raises:
@@ -64,11 +69,15 @@ def export_bundle(
                 "Research and demonstration. Trained on synthetic data only; not a medical device, "
                 "not for clinical use, not validated on patients."
             ),
+            values=_choice(settings, "values", VALUES),
+            output=_choice(settings, "output", OUTPUTS),
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
     size = (2 * divisor, 3 * divisor, 4 * divisor)
-    return write_bundle(folder, export_onnx(network, size, divisor), spec)
+    graph = DeployedNetwork(network, recipe.data.hu_window if spec.values == "hu" else None, spec.output)
+    dtype = _INPUTS[_choice(settings, "input", tuple(_INPUTS))]
+    return write_bundle(folder, export_onnx(graph, size, divisor, dtype=dtype), spec)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -88,6 +97,14 @@ def main(arguments: list[str] | None = None) -> None:
     scores = _read(options.scores) if options.scores else None
     bundle = export_bundle(checkpoint, options.bundle, settings, scores)
     sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")
+
+
+def _choice(settings: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:
+    """The setting, the first of `choices` where it is not given."""
+    value = settings.get(name, choices[0])
+    if value not in choices:
+        raise InputError(f"the bundle's setting '{name}' is {value!r}; it must be one of {', '.join(choices)}")
+    return str(value)
 
 
 def _trained_on(checkpoint: Checkpoint) -> str:

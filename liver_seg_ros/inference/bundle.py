@@ -13,8 +13,9 @@ value:
     output: softmax   (B, C, K, J, I) float16, 0 to 1
     output: argmax    (B, K, J, I) uint8
 
-The plain weights take float32; a variant's graph may take and give float16 where the plain one has float32. Axes are in
-the canonical order of `orientation`: i grows to the patient's left, j to the posterior, k to the superior.
+The graph takes float32 or float16; a `Runtime` takes either and converts. Logits are float32, or float16 from a
+variant. Axes are in the canonical order of `orientation`: i grows to the patient's left, j to the posterior, k to the
+superior.
 
 Reading is here, writing in `bundle_writing`.
 """
@@ -167,6 +168,10 @@ class ModelBundle:
             return self.weights
         described = self.variant(variant)
         return _checked(self.folder, described.weights, described.sha256)
+
+    def precision_of(self, variant: str | None) -> str:
+        """The number format of a variant, or of the plain weights for None. Raises `InputError` where there is none."""
+        return self.spec.precision if variant is None else self.variant(variant).precision
 
 
 def load_bundle(folder: Path) -> ModelBundle:

@@ -19,6 +19,7 @@ from liver_seg_ros.deploy.export import export_bundle  # noqa: E402  after the s
 from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
+from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
 from liver_seg_ros.inference.runtimes.registry import create_runtime  # noqa: E402
 from liver_seg_ros.networks.unet3d import UNet3D  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, save_checkpoint  # noqa: E402
@@ -58,10 +59,10 @@ def test_the_runtime_computes_what_the_network_computes(checkpoint: Checkpoint, 
     runtime = create_runtime("auto", load_bundle(bundle_folder))
     network = checkpoint.network()
     for shape in ((1, 1, 16, 16, 16), (1, 1, 8, 20, 12), (1, 1, 4, 4, 28)):
-        image = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+        hu = np.random.default_rng(1).uniform(-300, 400, shape).astype(np.float32)
         with torch.no_grad():
-            expected = network(torch.from_numpy(image)).numpy()
-        assert np.abs(runtime.run(image) - expected).max() <= 1e-4 * np.abs(expected).max()
+            expected = network(torch.from_numpy(normalize(hu, checkpoint.recipe.data.hu_window))).numpy()
+        assert np.abs(runtime.run(hu) - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 def test_the_model_is_one_file_with_norms_folded(bundle_folder: Path) -> None:
@@ -76,6 +77,7 @@ def test_the_model_is_one_file_with_norms_folded(bundle_folder: Path) -> None:
 def test_the_bundle_says_what_was_trained(bundle_folder: Path) -> None:
     spec = load_bundle(bundle_folder).spec
     assert (spec.stage, spec.input.divisor) == ("segment", 4)
+    assert (spec.values, spec.output) == ("hu", "logits")
     assert spec.input.spacing_mm == (1.5, 1.5, 1.5)
     assert spec.scores == {"validation_dice_all_phases": {"liver": 0.5}, "held_out": {"liver": 0.4}}
     card = (bundle_folder / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -94,6 +96,19 @@ def test_a_missing_setting_is_named(checkpoint: Checkpoint, tmp_path: Path) -> N
     settings = {name: value for name, value in SETTINGS.items() if name != "overlap"}
     with pytest.raises(InputError, match="the bundle's settings lack 'overlap'"):
         export_bundle(checkpoint, tmp_path / "tiny", settings)
+
+
+@pytest.mark.parametrize("setting", ["values", "output", "input"])
+def test_a_setting_that_is_no_choice_is_named(checkpoint: Checkpoint, tmp_path: Path, setting: str) -> None:
+    with pytest.raises(InputError, match=f"setting '{setting}' is 'HU'; it must be one of "):
+        export_bundle(checkpoint, tmp_path / "tiny", {**SETTINGS, setting: "HU"})
+
+
+def test_labels_from_half_precision_values_can_be_had(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "values": "normalized", "output": "argmax", "input": "float16"}
+    runtime = create_runtime("onnxruntime", export_bundle(checkpoint, tmp_path / "tiny", settings))
+    labels = runtime.run(np.zeros((2, 1, 8, 4, 12), np.float16))
+    assert labels.dtype == np.uint8 and labels.shape == (2, 8, 4, 12)
 
 
 def test_the_command_refuses_bad_input_with_one_line(checkpoint: Checkpoint, tmp_path: Path) -> None:
