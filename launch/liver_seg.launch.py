@@ -37,6 +37,9 @@ def generate_launch_description() -> LaunchDescription:
             "runtime", default_value="auto", description="what runs the networks; 'auto': the fastest"
         ),
         DeclareLaunchArgument(
+            "precision", default_value="auto", description="fp32, fp16 or int8; 'auto': the runtime's best"
+        ),
+        DeclareLaunchArgument(
             "parent_frame", default_value="map", description="frame that ct_lps hangs below; empty: published elsewhere"
         ),
         DeclareLaunchArgument(
@@ -66,7 +69,11 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     path = value["path"]
     parameters = {
         "ct_source": {"path": path},
-        "segmentation": {"models_dir": value["models"], "runtime": value["runtime"]},
+        "segmentation": {
+            "models_dir": value["models"],
+            "runtime": value["runtime"],
+            "precision": value["precision"],
+        },
         "reconstruction": {"parent_frame": value["parent_frame"]},
     }
 

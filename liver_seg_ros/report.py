@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Raised when a key of `report.json` changes its meaning or goes away.
 FORMAT = 1
 
-_REPORTED_PACKAGES = ("liver_seg_ros", "numpy", "SimpleITK", "onnxruntime", "vtk")
+_REPORTED_PACKAGES = ("liver_seg_ros", "numpy", "SimpleITK", "onnxruntime", "openvino", "vtk")
 
 
 @dataclass(frozen=True)

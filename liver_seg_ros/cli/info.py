@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Runtime, SeriesUid
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision, Runtime, SeriesUid
 
 if TYPE_CHECKING:
     from liver_seg_ros.geometry import Geometry
@@ -21,6 +21,7 @@ def command(
     ] = None,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
+    precision: Precision = "auto",
     series: SeriesUid = None,
     as_json: Json = False,
     debug: Debug = False,
@@ -32,7 +33,7 @@ def command(
     facts: dict[str, Any] = {}
     if path is not None:
         facts["file"] = describe_file(path, series)
-    facts["inference"] = describe_inference(models, runtime)
+    facts["inference"] = describe_inference(models, runtime, precision)
     facts["versions"] = versions()
     if as_json:
         print_json(facts)
@@ -59,39 +60,36 @@ def describe_file(path: Path, series_uid: str | None = None) -> dict[str, Any]:
     return {"path": str(path), "kind": "CT", "uid": volume.uid, **_grid(volume.geometry), "hu_min": low, "hu_max": high}
 
 
-def describe_inference(models_dir: Path | None, runtime: str) -> dict[str, Any]:
-    """The models and the runtime that `segment` would use, and why these.
+def describe_inference(models_dir: Path | None, runtime: str, precision: str) -> dict[str, Any]:
+    """The models and the runtimes that `segment` would use, and why these. Nothing is loaded or built.
 
     {"problem": one line} where nothing was asked for and `segment` could not run; what was asked for and cannot be had
     raises `InputError`.
     """
     from liver_seg_ros.errors import InputError
-    from liver_seg_ros.inference.model_folders import VARIABLE
-    from liver_seg_ros.inference.runtimes.registry import AUTO, unavailable_runtimes
-    from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.inference.bundle import load_bundle
+    from liver_seg_ros.inference.model_folders import LOCALIZER, SEGMENTER, VARIABLE, find_models_dir
+    from liver_seg_ros.inference.runtimes.registry import AUTO
 
     try:
-        segmenter = load_default_segmenter(models_dir, runtime)
+        folder = find_models_dir(models_dir)
+        models = {name: _model(load_bundle(folder / name), runtime, precision) for name in (LOCALIZER, SEGMENTER)}
     except InputError as error:
-        if models_dir is not None or runtime != AUTO:
+        if models_dir is not None or runtime != AUTO or precision != AUTO:
             raise
         return {"problem": str(error)}
     if models_dir is not None:
         found = "given with --models"
     else:
         found = f"named by {VARIABLE}" if os.environ.get(VARIABLE) else "shipped"
-    return {
-        "runtime": segmenter.runtime_name,
-        "why_runtime": "given with --runtime" if runtime != AUTO else "the first choice among those that work here",
-        "unavailable_runtimes": unavailable_runtimes(),
-        "why_models": found,
-        "localizer": _model(segmenter.localizer_bundle),
-        "segmenter": _model(segmenter.segmenter_bundle),
-    }
+    return {"why_models": found, **models}
 
 
-def _model(bundle: ModelBundle) -> dict[str, Any]:
+def _model(bundle: ModelBundle, runtime: str, precision: str) -> dict[str, Any]:
+    from liver_seg_ros.inference.runtimes.registry import choose
+
     spec = bundle.spec
+    choice = choose(runtime, bundle, precision)
     return {
         "name": spec.name,
         "version": spec.version,
@@ -100,6 +98,10 @@ def _model(bundle: ModelBundle) -> dict[str, Any]:
         "spacing_mm": spec.input.spacing_mm,
         "labels": list(spec.labels.values()),
         "trained_on": spec.trained_on,
+        "runtime": choice.runtime,
+        "precision": choice.precision,
+        "why": choice.why,
+        "other_runtimes": choice.others,
     }
 
 

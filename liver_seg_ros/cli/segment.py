@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, OutputFolder, Runtime, SeriesUid
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, OutputFolder, Precision, Runtime, SeriesUid
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
 
@@ -17,6 +17,7 @@ def command(
     output: OutputFolder,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
+    precision: Precision = "auto",
     series: SeriesUid = None,
     truth: Annotated[
         Path | None,
@@ -34,6 +35,7 @@ def command(
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
     from liver_seg_ros.cli.truth import known_synthetic, read_labels_of, score
     from liver_seg_ros.files.volumes import read_volume, write_labels
+    from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.reconstruction.measurements import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
@@ -44,7 +46,7 @@ def command(
         with watch.stage("read", progress):
             volume = read_volume(ct, series)
             true_labels = read_labels_of(volume, truth) if truth else None
-        segmenter = load_default_segmenter(models, runtime)
+        segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress))
         segmentation = segmenter.segment(volume, progress)
         watch.seconds.update(segmentation.seconds)
         with watch.stage("measure", progress):

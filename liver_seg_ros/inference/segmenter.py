@@ -17,7 +17,7 @@ from liver_seg_ros.inference.orientation import to_canonical
 from liver_seg_ros.inference.postprocessing import clean_labels, largest_liver
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.resampling import SliceOf, largest_share, resample_to_spacing
-from liver_seg_ros.inference.runtimes.base import Runtime
+from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions, Runtime
 from liver_seg_ros.inference.runtimes.registry import AUTO, create_runtime
 from liver_seg_ros.inference.timing import Stages
 from liver_seg_ros.inference.windows import run_windows
@@ -51,16 +51,26 @@ class Segmentation:
 class Segmenter:
     """Two networks loaded and ready; `segment` may be called any number of times, from one thread at a time."""
 
-    def __init__(self, localizer: ModelBundle, segmenter: ModelBundle, runtime: str = AUTO) -> None:
+    def __init__(
+        self,
+        localizer: ModelBundle,
+        segmenter: ModelBundle,
+        runtime: str = AUTO,
+        precision: str = AUTO,
+        options: LoadOptions = DEFAULTS,
+    ) -> None:
         """Load both networks.
 
         Args:
             localizer: a bundle of stage "localize".
             segmenter: a bundle of stage "segment".
             runtime: a name of the runtime registry, or "auto" for the first available.
+            precision: number format of the weights, see the registry; "auto" for what is best on that runtime.
+            options: where engines are kept, progress and cancellation of building them.
 
         Raises:
-            InputError: a bundle of the wrong stage, no such runtime, or weights that it refuses.
+            InputError: a bundle of the wrong stage, no such runtime or weights, or weights that it refuses.
+            CancelledError: `options.cancelled()` was true while an engine was built.
         """
         for bundle, stage in ((localizer, "localize"), (segmenter, "segment")):
             if bundle.spec.stage != stage:
@@ -71,16 +81,16 @@ class Segmenter:
                 )
         stages = Stages(no_progress, never_cancelled)
         with stages.stage("load"):
-            self._localizer = create_runtime(runtime, localizer)
-            self._segmenter = create_runtime(runtime, segmenter)
+            self._localizer = create_runtime(runtime, localizer, precision, options)
+            self._segmenter = create_runtime(runtime, segmenter, precision, options)
         self._load_seconds = stages.seconds
         self.localizer_bundle = localizer
         self.segmenter_bundle = segmenter
 
     @property
     def runtime_name(self) -> str:
-        """Which runtime executes the networks, and on what."""
-        return f"{self._segmenter.name} ({self._segmenter.device})"
+        """Which runtime executes the fine network, in which number format and on what."""
+        return f"{self._segmenter.name} {self._segmenter.precision} ({self._segmenter.device})"
 
     def segment(
         self, volume: Volume, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
@@ -162,14 +172,16 @@ class Segmenter:
             return clean_labels(labels, geometry, spec.postprocessing)
 
 
-def load_default_segmenter(models_dir: Path | None = None, runtime: str = AUTO) -> Segmenter:
+def load_default_segmenter(
+    models_dir: Path | None = None, runtime: str = AUTO, precision: str = AUTO, options: LoadOptions = DEFAULTS
+) -> Segmenter:
     """The `Segmenter` of the shipped models, or of those in `models_dir` (see `model_folders.find_models_dir`).
 
     Raises:
         InputError: no models are found, a bundle is invalid, or the runtime cannot run it.
     """
     folder = find_models_dir(models_dir)
-    return Segmenter(load_bundle(folder / LOCALIZER), load_bundle(folder / SEGMENTER), runtime)
+    return Segmenter(load_bundle(folder / LOCALIZER), load_bundle(folder / SEGMENTER), runtime, precision, options)
 
 
 def _run(

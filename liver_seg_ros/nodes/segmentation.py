@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from liver_seg_interfaces.msg import SegmentationReport
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
 from liver_seg_ros.nodes.assembler import Assembled
 from liver_seg_ros.nodes.parameters import text
@@ -18,9 +20,11 @@ from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
-from liver_seg_ros.progress import Cancelled
+from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.measurements import measure
 from liver_seg_ros.volume import LabelVolume, Volume
+
+_LOADING_INTERVAL_S = 2.0
 
 
 class SegmentationNode(StageNode):
@@ -41,6 +45,11 @@ class SegmentationNode(StageNode):
             "models_dir", "", text("Folder with the models localizer/ and segmenter/; empty for those shipped.")
         )
         self.declare_parameter("runtime", "auto", text("What runs the networks; 'auto' takes the fastest there is."))
+        self.declare_parameter(
+            "precision",
+            "auto",
+            text("Number format of the networks: fp32, fp16, int8, or 'auto' for the runtime's best."),
+        )
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled) if subscribe else None
         self._output = VolumeOutput(self, "labels")
         self._reporting = Reporting(self)
@@ -49,7 +58,10 @@ class SegmentationNode(StageNode):
     def configure(self) -> None:
         models_dir = self.get_parameter("models_dir").value
         self._segmenter = load_default_segmenter(
-            Path(models_dir).expanduser() if models_dir else None, self.get_parameter("runtime").value
+            Path(models_dir).expanduser() if models_dir else None,
+            self.get_parameter("runtime").value,
+            self.get_parameter("precision").value,
+            LoadOptions(progress=self._say_loading()),
         )
         self._output.open()
         self._reporting.open()
@@ -73,6 +85,18 @@ class SegmentationNode(StageNode):
         """Segment `volume` next. Returns at once; safe from any thread."""
         self.worker.submit(lambda cancelled: self._segment(volume, cancelled))
 
+    def _say_loading(self) -> Progress:
+        """A `Progress` for the diagnostics, whose timer stands still while `configure` builds an engine for minutes."""
+        said_at = time.monotonic()
+
+        def say(stage: str, fraction: float) -> None:
+            nonlocal said_at
+            if time.monotonic() - said_at >= _LOADING_INTERVAL_S:
+                said_at = time.monotonic()
+                self.diagnostics.say(f"{stage}: {fraction:.0%}")
+
+        return say
+
     def _on_assembled(self, assembled: Assembled) -> None:
         self.accept(Volume(assembled.array, assembled.geometry, assembled.uid))
 
@@ -84,9 +108,10 @@ class SegmentationNode(StageNode):
         try:
             check_ct(volume, f"volume {volume.uid}")
             segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
-        except InputError as error:
-            self._reporting.publish(SegmentationReport(volume_uid=volume.uid, message=str(error)))
-            raise
+        except (InputError, MemoryError) as error:
+            message = str(error) if isinstance(error, InputError) else f"volume {volume.uid}: {_memory_message(error)}"
+            self._reporting.publish(SegmentationReport(volume_uid=volume.uid, message=message))
+            raise InputError(message) from error
         if self._deliver is not None:
             self._deliver(segmentation.labels)
         self._output.publish(segmentation.labels, cancelled)
@@ -101,6 +126,12 @@ class SegmentationNode(StageNode):
             (segmenter.localizer_bundle, segmenter.segmenter_bundle),
         )
         self.diagnostics.say(segmentation.message)
+
+
+def _memory_message(error: MemoryError) -> str:
+    """NumPy says how much it lacked, runtimes for what; Python itself says nothing."""
+    message = str(error)
+    return message if message.startswith("too little memory") else f"too little memory. {message}".strip()
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

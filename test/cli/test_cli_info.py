@@ -39,11 +39,24 @@ def test_says_what_would_run_and_why(
 ) -> None:
     given = _info(capsys, "--models", small_models)["inference"]
     assert given["why_models"] == "given with --models" and given["segmenter"]["name"] == "nearest-mean-segment"
-    assert given["runtime"].startswith("onnxruntime")
+    for model in (given["localizer"], given["segmenter"]):
+        assert (model["runtime"], model["precision"]) == ("openvino", "fp32")
+        assert model["why"].startswith("the first in order of speed that works here; fp32, as")
+        assert set(model["other_runtimes"]) == {"tensorrt", "onnxruntime"} and all(model["other_runtimes"].values())
     monkeypatch.setenv("LIVER_SEG_MODELS", str(small_models))
     named = _info(capsys)
     assert "LIVER_SEG_MODELS" in named["inference"]["why_models"]
     assert named["versions"]["liver_seg_ros"] == __version__
+
+
+def test_says_what_was_asked_for_and_why_it_cannot_be_had(
+    small_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = _info(capsys, "--models", small_models, "--runtime", "onnxruntime", "--precision", "fp32")["inference"]
+    assert asked["segmenter"]["why"] == "asked for; fp32 was asked for"
+    assert asked["segmenter"]["other_runtimes"]["openvino"] == "not asked for"
+    assert main.run(["info", "--models", str(small_models), "--precision", "int8"]) == 2
+    assert "has no int8 weights for it, but fp32" in capsys.readouterr().err
 
 
 def test_says_why_nothing_could_run(

@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import yaml
-from onnx import TensorProto, helper
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, ModelBundle, Postprocessing, load_bundle
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing, load_bundle
 from liver_seg_ros.inference.bundle_writing import add_variant, write_bundle
 from liver_seg_ros.inference.preprocessing import normalize
-from liver_seg_ros.inference.runtimes.registry import create_runtime
 
 SPEC = BundleSpec(
     name="test",
@@ -184,84 +181,6 @@ def test_damaged_missing_or_unreadable_files_are_named(folder: Path, tmp_path: P
         load_bundle(tmp_path / "nowhere")
     with pytest.raises(InputError, match="cannot read the ONNX model"):
         write_bundle(folder, tmp_path / "nowhere.onnx", SPEC)
-
-
-def test_a_truncated_model_with_a_matching_checksum_is_refused_by_the_runtime(
-    tmp_path: Path, make_segmenter_bundle: Callable[..., ModelBundle]
-) -> None:
-    whole = make_segmenter_bundle().weights.read_bytes()
-    bundle = write_bundle(tmp_path / "model", whole[: len(whole) // 2], SPEC)
-    with pytest.raises(InputError, match=r"model\.onnx is not a model that ONNX Runtime can run"):
-        create_runtime("onnxruntime", bundle)
-
-
-@pytest.mark.parametrize(("channels", "size"), [(3, "K"), (4, 32)], ids=["a class missing", "fixed size"])
-def test_a_model_that_breaks_the_contract_is_refused(tmp_path: Path, channels: int, size: str | int) -> None:
-    shape = ["B", 1, size, "J", "I"]
-    graph = helper.make_graph(
-        [helper.make_node("Concat", ["x"] * channels, ["y"], axis=1)],
-        "repeat",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["B", channels, size, "J", "I"])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    bundle = write_bundle(tmp_path / "model", model.SerializeToString(), SPEC)
-    with pytest.raises(InputError, match=r"must take one float \(B, 1, K, J, I\) and give one float \(B, 4, K, J, I\)"):
-        create_runtime("onnxruntime", bundle)
-
-
-def converting_model(output: str) -> bytes:
-    """Two classes from HU in half precision: the value itself and its negative, as `output` says."""
-    half, sizes = TensorProto.FLOAT16, ["K", "J", "I"]
-    nodes = [
-        helper.make_node("Neg", ["hu"], ["negative"]),
-        helper.make_node("Concat", ["hu", "negative"], ["logits"], axis=1),
-    ]
-    result = helper.make_tensor_value_info(output, half, ["B", 2, *sizes])
-    if output == "softmax":
-        nodes.append(helper.make_node("Softmax", ["logits"], ["softmax"], axis=1))
-    if output == "argmax":
-        nodes.append(helper.make_node("ArgMax", ["logits"], ["index"], axis=1, keepdims=0))
-        nodes.append(helper.make_node("Cast", ["index"], ["argmax"], to=TensorProto.UINT8))
-        result = helper.make_tensor_value_info(output, TensorProto.UINT8, ["B", *sizes])
-    taken = helper.make_tensor_value_info("hu", half, ["B", 1, *sizes])
-    graph = helper.make_graph(nodes, "two", [taken], [result])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
-
-
-@pytest.mark.parametrize("output", ["logits", "softmax", "argmax"])
-def test_the_runtime_takes_and_gives_what_the_bundle_says(tmp_path: Path, output: str) -> None:
-    spec = replace(SPEC, labels={0: "background", 1: "liver"}, values="hu", output=output)
-    bundle = write_bundle(tmp_path / "model", converting_model(output), spec)
-    runtime = create_runtime("onnxruntime", bundle)
-    hu = np.array([-40, 60], np.float32).reshape(1, 1, 2, 1, 1)
-    answer = runtime.run(hu)
-    expected = {
-        "logits": np.array([[-40, 60], [40, -60]], np.float16),
-        "softmax": np.array([[0, 1], [1, 0]], np.float16),
-        "argmax": np.array([1, 0], np.uint8),
-    }[output]
-    assert answer.dtype == expected.dtype
-    np.testing.assert_array_equal(answer, expected.reshape(answer.shape))
-    assert answer.shape[0] == 1
-    other = {"logits": "argmax", "softmax": "argmax", "argmax": "logits"}[output]
-    bundle = write_bundle(tmp_path / "model", converting_model(other), spec)
-    with pytest.raises(InputError, match=r"model\.onnx must take one float .*; it has "):
-        create_runtime("onnxruntime", bundle)
-
-
-def test_runtimes_by_name(make_segmenter_bundle: Callable[..., ModelBundle]) -> None:
-    bundle = make_segmenter_bundle()
-    with pytest.raises(InputError, match="unknown runtime 'cuda'; valid are: auto, onnxruntime"):
-        create_runtime("cuda", bundle)
-    runtime = create_runtime("auto", bundle)
-    assert runtime.name == "onnxruntime" and "CPU" in runtime.device
-    runtime.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        runtime.run(np.zeros((1, 1, 4, 4, 4), np.float32))
 
 
 def test_normalize_maps_the_window_to_minus_one_and_one() -> None:

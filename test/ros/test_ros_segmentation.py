@@ -47,7 +47,7 @@ def test_slabs_out_of_order_and_doubled_give_the_labels_of_the_library(ros, mode
     measured = {entry.structure: entry.volume_ml for entry in report.structures}
     assert measured["tumor"] == pytest.approx((expected == 2).sum() * voxel_ml, rel=1e-6)
     assert len(report.stages) == len(report.stage_seconds) > 0
-    assert report.runtime.startswith("onnxruntime")
+    assert report.runtime.startswith("openvino fp32 (CPU, ")
     assert [len(model.sha256) for model in report.models] == [64, 64]
     [tumor] = [entry for entry in report.structures if entry.structure == "tumor"]
     assert tumor.count == len(tumor.parts) > 0

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a runtime is loaded; each takes what concerns it.
+
+    Attributes:
+        cache_dir: where engines and compiled models are kept; None for the user's own (see `cache_folder`).
+        largest_batch: windows that may be run at once; a runtime that compiles for fixed bounds takes no more.
+        workspace_mb: limit of the scratch memory of one layer, 10^6 bytes; None for the library's own.
+        progress: told how far the building of an engine is.
+        cancelled: asked while an engine is built.
+    """
+
+    cache_dir: Path | None = None
+    largest_batch: int = 1
+    workspace_mb: int | None = None
+    progress: Progress = no_progress
+    cancelled: Cancelled = never_cancelled
+
+
+DEFAULTS = LoadOptions()
+
 
 class Runtime(Protocol):
     """A network loaded from a model bundle and ready to run.
 
-    Made by its module's `load(bundle, variant=None)`, which raises `InputError` where the weights (the plain ones, or
-    those of the bundle's variant of that name) cannot be executed or do not keep the contract stated in `bundle`. Each
-    module also has `unavailable() -> str | None`: why this machine cannot use the runtime, in words, or None where it
-    can.
+    Made by its module's `load(bundle, variant=None, options=DEFAULTS)`, which raises `InputError` where the weights
+    (the plain ones, or those of the bundle's variant of that name) cannot be executed or do not keep the contract
+    stated in `bundle`. Each module also has `unavailable() -> str | None`: why this machine cannot use the runtime, in
+    words, or None where it can.
 
     Attributes:
         name: the runtime's name in the registry.
@@ -31,6 +58,16 @@ class Runtime(Protocol):
 
         The batch holds what the bundle's `values` say, HU or normalized, and the answer is what its `output` says:
         see `bundle`. Always with the batch axis.
+
+        Raises:
+            MemoryError: there is too little memory for windows of this size; a smaller one may still be run.
+        """
+        ...
+
+    def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
+        """The answers to `batches`, in order; a batch is taken while the one before it is still computed.
+
+        An answer is valid only until the next one is asked for. It may be written to.
         """
         ...
 

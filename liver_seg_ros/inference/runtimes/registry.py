@@ -1,50 +1,158 @@
-"""Which runtimes there are, which of them work here, and making one by name."""
+"""Which runtimes there are, which of them work here, which weights each would run, and making one.
+
+What "auto" takes is the first of `RUNTIMES` that works on this machine, and for it
+
+    tensorrt       fp16 where the bundle has it, else fp32
+    openvino       int8 where the bundle has it and the processor multiplies 8-bit integers in hardware, else fp32
+    onnxruntime    fp32
+"""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
-from liver_seg_ros.inference.runtimes.base import Runtime
+from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions, Runtime
+from liver_seg_ros.inference.runtimes.cpu import INT8_FLAGS, int8_instructions
 
 AUTO = "auto"
 
-#: Runtime name -> its module, the one to prefer first.
-_MODULES = {"onnxruntime": "liver_seg_ros.inference.runtimes.onnxruntime"}
+#: Runtime names, the one to prefer first; each has a module of its name in this folder.
+RUNTIMES = ("tensorrt", "openvino", "onnxruntime")
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+_log = logging.getLogger(__name__)
 
 
-def create_runtime(name: str, bundle: ModelBundle) -> Runtime:
-    """Load `bundle` into the runtime called `name`, or into the first that is available for "auto".
+@dataclass(frozen=True)
+class Choice:
+    """What would run a bundle, and why.
+
+    Attributes:
+        runtime: its name.
+        variant: the bundle's variant, None for its plain weights.
+        precision: of these weights.
+        why: in words.
+        others: {runtime: why not this one} of all others.
+    """
+
+    runtime: str
+    variant: str | None
+    precision: str
+    why: str
+    others: dict[str, str]
+
+
+def create_runtime(name: str, bundle: ModelBundle, precision: str = AUTO, options: LoadOptions = DEFAULTS) -> Runtime:
+    """Load `bundle` into the runtime called `name`, or for "auto" into the first that runs it.
+
+    Args:
+        name: a name of `RUNTIMES`, or "auto".
+        bundle: the network.
+        precision: one of `PRECISIONS`, or "auto".
+        options: see `LoadOptions`.
 
     Raises:
-        InputError: no such runtime, or it is not available here (the message says why), or it refuses the weights.
+        InputError: as `choose`, or the runtime refuses the weights.
+        CancelledError: `options.cancelled()` was true while an engine was built.
     """
-    unavailable = unavailable_runtimes()
-    if name == AUTO:
-        available = [candidate for candidate in _MODULES if candidate not in unavailable]
-        if not available:
-            raise InputError(f"no runtime is available to run the model: {_reasons(unavailable)}")
-        name = available[0]
-    if name not in _MODULES:
-        hint = f"; not available here: {_reasons(unavailable)}" if unavailable else ""
-        raise InputError(f"unknown runtime '{name}'; valid are: {', '.join([AUTO, *_MODULES])}{hint}")
-    if name in unavailable:
-        raise InputError(f"runtime '{name}' is not available here: {unavailable[name]}")
-    runtime: Runtime = _module(name).load(bundle)
-    return runtime
+    usable, _ = _usable(name, bundle, precision)
+    refused: list[str] = []
+    for runtime in usable:
+        variant, _ = _weights(runtime, bundle, precision)
+        try:
+            loaded: Runtime = _module(runtime).load(bundle, variant, options)
+        except InputError as error:
+            if runtime == usable[-1]:
+                raise
+            refused.append(f"{runtime} cannot be used: {error}")
+        else:
+            break
+    for reason in refused:
+        _log.warning("%s; taken instead: %s", reason, loaded.name)
+    return loaded
+
+
+def choose(name: str, bundle: ModelBundle, precision: str = AUTO) -> Choice:
+    """What `create_runtime` would load first, and why, without loading it.
+
+    Raises:
+        InputError: no such runtime or precision, or the runtime asked for cannot be used here or has no such weights in
+            the bundle, or none can.
+    """
+    usable, reasons = _usable(name, bundle, precision)
+    runtime = usable[0]
+    variant, why = _weights(runtime, bundle, precision)
+    for other in RUNTIMES:
+        if other != runtime and other not in reasons:
+            reasons[other] = f"works here too, and comes after {runtime}" if name == AUTO else "not asked for"
+    first = "the first in order of speed that works here" if name == AUTO else "asked for"
+    return Choice(runtime, variant, bundle.precision_of(variant), f"{first}; {why}", reasons)
 
 
 def unavailable_runtimes() -> dict[str, str]:
     """{name: why it cannot be used on this machine} of the runtimes that cannot."""
-    reasons = {name: _module(name).unavailable() for name in _MODULES}
+    reasons = {name: _module(name).unavailable() for name in RUNTIMES}
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
+def _usable(name: str, bundle: ModelBundle, precision: str) -> tuple[list[str], dict[str, str]]:
+    """Those of the runtimes asked for that can run `bundle`, in order, at least one; and why the others cannot."""
+    if precision not in (AUTO, *PRECISIONS):
+        raise InputError(f"unknown precision '{precision}'; valid are: {', '.join([AUTO, *PRECISIONS])}")
+    reasons = unavailable_runtimes()
+    if name not in (AUTO, *RUNTIMES):
+        hint = f"; not available here: {_joined(reasons)}" if reasons else ""
+        raise InputError(f"unknown runtime '{name}'; valid are: {', '.join([AUTO, *RUNTIMES])}{hint}")
+    for runtime in RUNTIMES:
+        there = _precisions(runtime, bundle)
+        if runtime not in reasons and precision not in (AUTO, *there):
+            reasons[runtime] = f"the model in {bundle.folder} has no {precision} weights for it, but {', '.join(there)}"
+    asked_for = RUNTIMES if name == AUTO else (name,)
+    usable = [runtime for runtime in asked_for if runtime not in reasons]
+    if not usable and name == AUTO:
+        raise InputError(f"no runtime can run the model in {bundle.folder}: {_joined(reasons)}")
+    if not usable:
+        raise InputError(f"runtime '{name}' cannot be used: {reasons[name]}")
+    return usable, reasons
+
+
+def _precisions(runtime: str, bundle: ModelBundle) -> dict[str, str | None]:
+    """{precision: variant} of what `bundle` has for `runtime`; None stands for its plain weights."""
+    there: dict[str, str | None] = {bundle.spec.precision: None}
+    for name, variant in bundle.spec.variants.items():
+        if runtime in variant.runtimes:
+            there.setdefault(variant.precision, name)
+    return there
+
+
+def _weights(runtime: str, bundle: ModelBundle, precision: str) -> tuple[str | None, str]:
+    """Which variant `runtime` runs, None for the plain weights, and why."""
+    there = _precisions(runtime, bundle)
+    if precision != AUTO:
+        return there[precision], f"{precision} was asked for"
+    if runtime == "tensorrt":
+        if "fp16" in there:
+            return there["fp16"], "fp16, as the model has it"
+        return None, "fp32, as the model has no fp16 weights for it"
+    if runtime == "openvino":
+        instructions = int8_instructions()
+        if "int8" not in there:
+            return None, "fp32, as the model has no int8 weights for it"
+        if instructions is None:
+            return None, f"fp32, as the processor has none of {', '.join(INT8_FLAGS)}, without which int8 may saturate"
+        return there["int8"], f"int8, as the processor has {instructions}"
+    return None, "fp32, the reference"
+
+
 def _module(name: str) -> ModuleType:
-    return import_module(_MODULES[name])
+    return import_module(f"liver_seg_ros.inference.runtimes.{name}")
 
 
-def _reasons(unavailable: dict[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in unavailable.items())
+def _joined(reasons: dict[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())

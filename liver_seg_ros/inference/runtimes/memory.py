@@ -1,0 +1,23 @@
+"""Out of memory, said by all runtimes in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: How the libraries say it; none has an exception of its own for it.
+_SIGNS = ("bad_alloc", "failed to allocate", "out of memory", "outofmemory")
+
+
+def says_out_of_memory(reason: str) -> bool:
+    """Whether a library's message means that there was too little memory."""
+    return any(sign in reason.lower() for sign in _SIGNS)
+
+
+def too_little_memory(shape: Sequence[int]) -> MemoryError:
+    """For a batch of `shape` `(B, 1, K, J, I)` that could not be run."""
+    batch, _, k, j, i = shape
+    windows = "a window" if batch == 1 else f"{batch} windows"
+    return MemoryError(
+        f"too little memory to run {windows} of {i} x {j} x {k} voxels; "
+        "end other programs, or set a smaller patch in the model's description"
+    )
