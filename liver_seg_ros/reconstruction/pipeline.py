@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from liver_seg_ros.labels import LIVER
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress, raise_if_cancelled
 from liver_seg_ros.reconstruction.cloud import sample_surfaces
@@ -83,19 +84,20 @@ def reconstruct(
     whole = labels
     with clock.stage("masks"):
         labels = labelled_box(labels)
-    meshes, measurements = [], []
+    meshes, measurements, organ = [], [], None
     structures = measured_structures(labels)
     for number, structure in enumerate(structures):
         progress("surfaces", number / len(structures))
         with clock.stage("masks"):
             mask = structure_mask(labels, structure)
+        organ = mask if structure == LIVER else organ
         mesh = None if mask is None else _mesh(mask, options, clock)
         with clock.stage("measurements"):
             measurements.append(measure_mask(structure, mask, mesh))
         if mesh is not None:
             meshes.append(mesh)
     with clock.stage("measurements"):
-        measured = with_gaps(tuple(measurements), whole)
+        measured = with_gaps(tuple(measurements), whole, organ)
     progress("surfaces", 1.0)
     progress("cloud", 0.0)
     with clock.stage("cloud"):
