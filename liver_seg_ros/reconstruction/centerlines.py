@@ -35,12 +35,16 @@ class Paths:
     Attributes:
         points_mm: `(N, 3)` float64.
         radius_mm: `(N,)` float64 of the vessel there.
-        parent: `(N,)` int64 node toward the root, which comes earlier; -1 of a root.
+        parent: `(N,)` int64 node toward the root, which comes earlier; -1 of a root. The nodes of a path, from where it
+            leaves the path before, follow each other.
+        contacts: `(C, 2)` int64 tips, and the nodes of other paths that their voxels touch: vessels that would close a
+            loop.
     """
 
     points_mm: NDArray[np.float64]
     radius_mm: NDArray[np.float64]
     parent: NDArray[np.int64]
+    contacts: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +56,14 @@ class VoxelGraph:
         wall_mm: `(V,)` float64 distance to the wall, at least a quarter of the smallest spacing.
         pairs: `(2, E)` int32 voxels that touch, each pair once.
         length_mm: `(E,)` float64 distance of their centers.
+        step_mm: mean spacing.
     """
 
     points_mm: NDArray[np.float64]
     wall_mm: NDArray[np.float64]
     pairs: NDArray[np.int32]
     length_mm: NDArray[np.float64]
+    step_mm: float
 
     @staticmethod
     def of(mask: NDArray[np.bool_], spacing_mm: Vector) -> VoxelGraph:
@@ -81,7 +87,7 @@ class VoxelGraph:
             lengths.append(np.full(len(start), np.linalg.norm(step * k_j_i_mm)))
         pairs = np.stack([np.concatenate(starts), np.concatenate(ends)])
         points = np.stack([i, j, k], axis=1) * np.array(spacing_mm)
-        return VoxelGraph(points, wall_mm, pairs, np.concatenate(lengths))
+        return VoxelGraph(points, wall_mm, pairs, np.concatenate(lengths), float(np.mean(spacing_mm)))
 
     def matrix(self, weights: NDArray[np.float64]) -> csr_array:
         """The symmetric `(V, V)` matrix of `weights` `(E,)`."""
@@ -102,7 +108,7 @@ def trace_centerlines(mask: NDArray[np.bool_], spacing_mm: Vector) -> Paths:
     """
     graph = VoxelGraph.of(mask, spacing_mm)
     if len(graph.wall_mm) == 0:
-        return Paths(np.empty((0, 3)), np.empty(0), np.empty(0, np.int64))
+        return Paths(np.empty((0, 3)), np.empty(0), np.empty(0, np.int64), np.empty((0, 2), np.int64))
     reach_mm = EXPLAINED_RADII * graph.wall_mm + EXPLAINED_VOXELS * max(spacing_mm)
     costs = graph.matrix(_costs(graph))
     extremities = _extremities(graph, costs)
@@ -144,7 +150,8 @@ class _Tree:
         number[self.chosen] = np.arange(len(self.chosen))
         before = self.toward_root[self.chosen]
         parent = np.where(before >= 0, number[before], -1)
-        return Paths(graph.points_mm[self.chosen], graph.wall_mm[self.chosen], parent)
+        points, wall_mm = graph.points_mm[self.chosen], graph.wall_mm[self.chosen]
+        return Paths(points, wall_mm, parent, _contacts(points, wall_mm, parent, number[self.tips], graph.step_mm))
 
 
 def _costs(graph: VoxelGraph) -> NDArray[np.float64]:
@@ -153,7 +160,7 @@ def _costs(graph: VoxelGraph) -> NDArray[np.float64]:
     return graph.length_mm * (per_mm[a] + per_mm[b]) / 2
 
 
-def _along(points: NDArray[np.float64], toward_root: NDArray[np.int32]) -> NDArray[np.float64]:
+def _along(points: NDArray[np.float64], toward_root: NDArray[np.signedinteger]) -> NDArray[np.float64]:
     """`(V,)` length of the path from the root: steps added up by pointer doubling."""
     here = np.arange(len(points))
     ahead = np.where(toward_root < 0, here, toward_root)
@@ -209,6 +216,47 @@ def _choose(
         chosen += path
         ends.append(tip)
     return np.array(chosen, np.int64), np.array(ends, np.int64)
+
+
+def _contacts(
+    points: NDArray[np.float64],
+    wall_mm: NDArray[np.float64],
+    parent: NDArray[np.int64],
+    tips: NDArray[np.int64],
+    step_mm: float,
+) -> NDArray[np.int64]:
+    """`(C, 2)` each tip that ends at the wall of another vessel, and the node there that it ends at.
+
+    Shortest paths that flow round a loop from both sides meet, and end, somewhere on it; so do those of a vessel that
+    ends against another.
+    """
+    if len(tips) == 0:
+        return np.empty((0, 2), np.int64)
+    depth = _along(points, parent)
+    before = parent.tolist()
+    tree = cKDTree(points)
+    found = []
+    for tip, near in zip(tips.tolist(), tree.query_ball_point(points[tips], wall_mm.max() + 2 * step_mm), strict=True):
+        others = np.array(near)
+        gap = np.linalg.norm(points[others] - points[tip], axis=1) - wall_mm[others]
+        for other in others[(gap < 2 * step_mm)][np.argsort(gap[gap < 2 * step_mm])].tolist():
+            if not _is_near((tip, other), before, depth, 4 * (wall_mm[tip] + wall_mm[other]) + 4 * step_mm):
+                found.append((tip, other))
+                break
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _is_near(pair: tuple[int, int], before: list[int], depth: NDArray[np.float64], reach_mm: float) -> bool:
+    """Whether the way along the paths between two voxels is shorter than `reach_mm`."""
+    low, high = pair
+    start = depth[low] + depth[high]
+    while low != high:
+        if depth[low] < depth[high]:
+            low, high = high, low
+        if before[low] < 0 or start - depth[low] - depth[high] > reach_mm:
+            return False
+        low = before[low]
+    return bool(start - 2 * depth[low] <= reach_mm)
 
 
 def _extremities(graph: VoxelGraph, costs: csr_array) -> NDArray[np.int64]:

@@ -48,7 +48,7 @@ def fit_tubes(paths: Paths, mask: NDArray[np.bool_], spacing_mm: Vector) -> Path
     radius = paths.radius_mm + voxel_mm / 4
     for _ in range(ROUNDS):
         points, radius = _fit(points, radius, lines, wall_mm, area_mm2, voxel_mm)
-    return Paths(points, radius, paths.parent)
+    return Paths(points, radius, paths.parent, paths.contacts)
 
 
 class _Lines:
@@ -171,7 +171,11 @@ def _without_caps(paths: Paths, voxel_mm: float) -> Paths:
     children = np.bincount(parent[parent >= 0], minlength=len(parent))
     kept = np.ones(len(parent), bool)
     step_mm = np.append(np.linalg.norm(np.diff(points, axis=0), axis=1), 0.0)
-    for end in np.flatnonzero((children == 0) | (parent < 0)).tolist():
+    is_end = (children == 0) | (parent < 0)
+    is_end[paths.contacts] = False
+    needed = np.zeros(len(parent), bool)
+    needed[paths.contacts] = True
+    for end in np.flatnonzero(is_end).tolist():
         way = -1 if children[end] == 0 else 1  # nodes of a path follow each other
         best, length, cut, node = -np.inf, voxel_mm / 2, end, end
         while True:
@@ -179,6 +183,8 @@ def _without_caps(paths: Paths, voxel_mm: float) -> Paths:
             if score > best:
                 best, cut = score, node
             elif score < best - CAP_SLOPE * voxel_mm:
+                break
+            if needed[node]:
                 break
             ahead = node + way
             if not 0 <= ahead < len(parent) or parent[max(node, ahead)] != min(node, ahead) or children[ahead] != 1:
@@ -190,4 +196,4 @@ def _without_caps(paths: Paths, voxel_mm: float) -> Paths:
         kept[end:cut] = kept[cut + 1 : end + 1] = False  # one of the two is empty
     number = np.cumsum(kept) - 1
     before = np.where((parent >= 0) & kept[parent], number[parent], -1)
-    return Paths(points[kept], radius[kept], before[kept])
+    return Paths(points[kept], radius[kept], before[kept], number[paths.contacts])

@@ -6,7 +6,7 @@ from liver_seg_ros.labels import LIVER_VESSELS
 from liver_seg_ros.reconstruction.branches import Forest, build_tree
 from liver_seg_ros.reconstruction.centerlines import trace_centerlines
 from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask
-from liver_seg_ros.reconstruction.trees import root_trees
+from liver_seg_ros.reconstruction.trees import grow_trees
 from liver_seg_ros.reconstruction.tube_fit import fit_tubes
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
@@ -31,7 +31,7 @@ def vessel_tree(labels: LabelVolume) -> VesselTree:
             continue
         spacing_mm = mask.geometry.spacing_mm
         paths = fit_tubes(trace_centerlines(mask.array, spacing_mm), mask.array, spacing_mm)
-        paths = root_trees(paths, mask.array, spacing_mm)
+        paths = grow_trees(paths, mask.array, spacing_mm)
         points_mm = mask.geometry.index_to_lps(paths.points_mm / spacing_mm)
         forests.append(Forest(structure, points_mm, paths.radius_mm, paths.parent))
     return build_tree(forests)
