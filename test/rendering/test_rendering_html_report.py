@@ -21,14 +21,14 @@ from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.volume import Volume
 
+#: A name that would break out of the page if it were not escaped.
+NASTY = "</script><b id=broken>&amp;.nii.gz"
 TARGET = (-20.0, -12.0, 15.0)
-PATHS = tuple(DrawnPath(f"path {n}", (-80.0, -30.0 + 30 * n, 15.0), TARGET, 1.0) for n in range(2))
+PATHS = tuple(DrawnPath(f"{n} {NASTY}", (-80.0, -30.0 + 30 * n, 15.0), TARGET, 1.0) for n in range(2))
 TRAJECTORIES = ReportTable(
     "Trajectories", ("rank", "length mm"), (("1", "62.6"), ("2", "61.2")), places_mm=(TARGET,) * 2, are_paths=True
 )
 LESIONS = ReportTable("Lesions", ("lesion", "volume ml"), (("1", "2.1"),), places_mm=((0.0, 0.0, 0.0),))
-#: A file name that would break out of the page if it were not escaped.
-NASTY = "</script><b id=broken>&amp;.nii.gz"
 
 
 @pytest.fixture(scope="module")
