@@ -21,6 +21,7 @@ from liver_seg_ros.reconstruction.triangles import (
     area_vectors,
     defect_vertices,
     parts_of_vertices,
+    pinched_vertices,
     restore_volume,
     signed_volumes,
 )
@@ -98,7 +99,7 @@ def _collapse(part: Surface, goal: int) -> Surface | None:
         if kept.sum() > 0.8 * goal:
             return None
         smaller = _collapse_all_but(part, kept, goal)
-        broken = defect_vertices(smaller.triangles, len(smaller.vertices_mm))
+        broken = _broken_vertices(smaller)
         if broken.size == 0:
             return smaller if _is_same_solid(part, smaller) else None
         corners = smaller.vertices_mm[smaller.triangles]
@@ -108,6 +109,13 @@ def _collapse(part: Surface, goal: int) -> Surface | None:
         for near in tree.query_ball_point(smaller.vertices_mm[broken], edge_mm * (1 + attempt / 2)):
             kept[near] = True
     return None
+
+
+def _broken_vertices(surface: Surface) -> NDArray[np.int64]:
+    """Vertices at which the surface is open or not a manifold."""
+    count = len(surface.vertices_mm)
+    broken = defect_vertices(surface.triangles, count)
+    return broken if broken.size else pinched_vertices(surface.triangles, count)
 
 
 def _is_same_solid(before: Surface, after: Surface) -> bool:

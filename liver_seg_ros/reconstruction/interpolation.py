@@ -81,7 +81,7 @@ class _Slice:
     """A slice `[j, i]`: its regions numbered from 1, their areas in pixels, and the signed distance in mm."""
 
     regions: NDArray[np.unsignedinteger]
-    areas: NDArray[np.unsignedinteger]  # of region 0, the background, too
+    areas: NDArray[np.integer]  # of region 0, the background, too
     distance: Distance  # negative inside, zero on the border between pixels; +inf everywhere in an empty slice
     pixel_mm: tuple[float, float]
 

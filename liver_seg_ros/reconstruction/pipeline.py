@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress, raise_if_cancelled
 from liver_seg_ros.reconstruction.cloud import sample_surfaces
+from liver_seg_ros.reconstruction.collision import CollisionMesh, collision_mesh
 from liver_seg_ros.reconstruction.decimation import decimate
+from liver_seg_ros.reconstruction.interpolation import interpolated
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
 from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask, measured_structures, with_gaps
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.quality import MeshQuality, mesh_quality
+from liver_seg_ros.reconstruction.self_intersections import without_self_intersections
+from liver_seg_ros.reconstruction.surfaces import Surface, extract_surface, surface_to_mesh
 from liver_seg_ros.reconstruction.vessels import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
+
+_log = logging.getLogger(__name__)
+
+_STAGES = ("masks", "surfaces", "decimation", "collision", "measurements", "cloud", "vessels")
 
 
 @dataclass(frozen=True)
@@ -27,17 +38,26 @@ class ReconstructionOptions:
     Attributes:
         triangle_budget: triangles per structure; MoveIt's collision checks stall above 30 000 of an object.
         point_spacing_mm: smallest distance between two points of the cloud on a structure.
+        collision_margin_mm: how far a collision mesh may be outside of its structure; 0 makes no collision meshes.
+        collision_triangle_budget: triangles per collision mesh at most; those that need fewer have fewer.
+        interpolate: whether thick slices are interpolated before surfaces are made of them (`interpolation`).
 
     Raises:
-        ValueError: fewer than 100 triangles, or a spacing that is not positive.
+        ValueError: fewer than 100 triangles, a spacing that is not positive, or a negative margin.
     """
 
     triangle_budget: int = 30_000
     point_spacing_mm: float = 2.0
+    collision_margin_mm: float = 3.0
+    collision_triangle_budget: int = 20_000
+    interpolate: bool = True
 
     def __post_init__(self) -> None:
-        if self.triangle_budget < 100:
-            raise ValueError(f"{self.triangle_budget} triangles are too few for a structure; give 100 or more")
+        for budget in (self.triangle_budget, self.collision_triangle_budget):
+            if budget < 100:
+                raise ValueError(f"{budget} triangles are too few for a structure; give 100 or more")
+        if not 0 <= self.collision_margin_mm < np.inf:
+            raise ValueError(f"a collision margin of {self.collision_margin_mm} mm; give 0 (no meshes) or more")
         if not self.point_spacing_mm > 0:
             raise ValueError(f"a spacing of {self.point_spacing_mm} mm between points is not positive")
 
@@ -47,14 +67,23 @@ class Reconstruction:
     """What `reconstruct` returns.
 
     Attributes:
-        meshes: one per structure that has voxels, in the order of the label table.
+        meshes: one per structure that has voxels, in the order of the label table; to be shown and measured.
+        collision_meshes: of the same structures, each enclosing its mesh and voxels within the margin; to be kept
+            clear of. Empty where the options ask for none.
+        quality: of each of `meshes`.
+        collision_quality: of each of `collision_meshes`.
+        collision_distance_mm: how far each of `collision_meshes` is from its mesh at most.
         cloud: points on all meshes; empty where there are none.
         measurements: one per structure of `LabelVolume.counts`, zeros where it has no voxel.
         tree: centerlines of the vessels, with radii; empty where there are none.
-        seconds: per stage, over all structures: masks, surfaces, decimation, measurements, cloud, vessels.
+        seconds: per stage, over all structures: masks, surfaces, decimation, collision, measurements, cloud, vessels.
     """
 
     meshes: tuple[Mesh, ...]
+    collision_meshes: tuple[Mesh, ...]
+    quality: tuple[MeshQuality, ...]
+    collision_quality: tuple[MeshQuality, ...]
+    collision_distance_mm: tuple[float, ...]
     cloud: PointCloud
     measurements: tuple[StructureMeasurement, ...]
     tree: VesselTree
@@ -84,20 +113,35 @@ def reconstruct(
     whole = labels
     with clock.stage("masks"):
         labels = labelled_box(labels)
-    meshes, measurements, organ = [], [], None
+    meshes: list[Mesh] = []
+    quality: list[MeshQuality] = []
+    collisions: list[CollisionMesh] = []
+    measurements, organ = [], None
     structures = measured_structures(labels)
     for number, structure in enumerate(structures):
         progress("surfaces", number / len(structures))
         with clock.stage("masks"):
             mask = structure_mask(labels, structure)
         organ = mask if structure == LIVER else organ
-        mesh = None if mask is None else _mesh(mask, options, clock)
+        mesh = None
+        if mask is not None:
+            with clock.stage("surfaces"):
+                shape = interpolated(mask) if options.interpolate else mask
+                surface = extract_surface(shape, counted=mask)
+            with clock.stage("decimation"):
+                mesh = _decimated(surface, shape, options.triangle_budget)
+                meshes.append(mesh)
+                quality.append(_checked(mesh, "mesh"))
+            if options.collision_margin_mm > 0:
+                with clock.stage("collision"):
+                    margin_mm, budget = options.collision_margin_mm, options.collision_triangle_budget
+                    collisions.append(collision_mesh(shape, mesh, margin_mm, budget))
         with clock.stage("measurements"):
             measurements.append(measure_mask(structure, mask, mesh))
-        if mesh is not None:
-            meshes.append(mesh)
     with clock.stage("measurements"):
         measured = with_gaps(tuple(measurements), whole, organ)
+    with clock.stage("collision"):
+        collision_quality = [_checked(collision.mesh, "collision mesh") for collision in collisions]
     progress("surfaces", 1.0)
     progress("cloud", 0.0)
     with clock.stage("cloud"):
@@ -107,14 +151,31 @@ def reconstruct(
     with clock.stage("vessels"):
         tree = vessel_tree(labels)
     progress("vessels", 1.0)
-    return Reconstruction(tuple(meshes), cloud, measured, tree, clock.seconds)
+    return Reconstruction(
+        meshes=tuple(meshes),
+        collision_meshes=tuple(collision.mesh for collision in collisions),
+        quality=tuple(quality),
+        collision_quality=tuple(collision_quality),
+        collision_distance_mm=tuple(collision.largest_distance_mm for collision in collisions),
+        cloud=cloud,
+        measurements=measured,
+        tree=tree,
+        seconds=clock.seconds,
+    )
 
 
-def _mesh(mask: StructureMask, options: ReconstructionOptions, clock: _Clock) -> Mesh:
-    with clock.stage("surfaces"):
-        surface = extract_surface(mask)
-    with clock.stage("decimation"):
-        return surface_to_mesh(decimate(surface, options.triangle_budget), mask)
+def _decimated(surface: Surface, shape: StructureMask, triangle_budget: int) -> Mesh:
+    """The mesh of a surface within the budget, put right where it goes through itself."""
+    smaller = decimate(surface, triangle_budget)
+    vertices_mm, _ = without_self_intersections(smaller.vertices_mm, smaller.triangles)
+    return surface_to_mesh(Surface(vertices_mm, smaller.triangles), shape)
+
+
+def _checked(mesh: Mesh, what: str) -> MeshQuality:
+    quality = mesh_quality(mesh)
+    if not quality.is_sound:
+        _log.warning("%s of %s: %s", what, mesh.structure.name, quality)
+    return quality
 
 
 class _Clock:
@@ -122,7 +183,7 @@ class _Clock:
 
     def __init__(self, cancelled: Cancelled) -> None:
         self._cancelled = cancelled
-        self.seconds = dict.fromkeys(("masks", "surfaces", "decimation", "measurements", "cloud", "vessels"), 0.0)
+        self.seconds = dict.fromkeys(_STAGES, 0.0)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

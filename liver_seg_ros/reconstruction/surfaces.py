@@ -80,7 +80,7 @@ def extract_surface(mask: StructureMask, counted: StructureMask | None = None) -
     filled = fill_voids.fill(mask.array)
     is_organ = mask.structure in ORGANS
     field = _smoothed_field(filled, spacing_mm) if is_organ else bridged(filled).view(np.uint8)
-    vertices, triangles = _isosurface(field, spacing_mm)
+    vertices, triangles = isosurface(field, spacing_mm)
     # A Gaussian also moves voxels out of a thin mask: the parts of both, so that none of the volume is forgotten.
     parts = cc3d.connected_components(filled | (field > 0.5) if is_organ else filled, connectivity=26)
     group = _part_at(vertices, triangles, parts, spacing_mm)
@@ -92,6 +92,29 @@ def extract_surface(mask: StructureMask, counted: StructureMask | None = None) -
         vertices = np.where((enclosed > volume_mm3 / 2)[group, None], smoothed, vertices)
     restored = restore_volume(vertices, triangles, group, volume_mm3, min(spacing_mm) / 2)
     return Surface(restored, triangles.astype(np.int32))
+
+
+def isosurface(
+    field: NDArray[np.generic], spacing_mm: Vector, level: float = 0.5
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Vertices in mm and outward triangles where `field` `[k, j, i]` falls below `level`.
+
+    Closed where the border of `field` is below, and free of voxels joined over edges or corners (`bridging`).
+    """
+    scalars = np.ascontiguousarray(field).reshape(-1)
+    image = vtkImageData()
+    image.SetDimensions(*field.shape[::-1])
+    image.SetSpacing(*spacing_mm)
+    image.GetPointData().SetScalars(numpy_to_vtk(scalars))
+    contour = vtkFlyingEdges3D()
+    contour.SetInputData(image)
+    contour.SetValue(0, level)
+    contour.ComputeNormalsOff()
+    contour.ComputeScalarsOff()
+    contour.Update()
+    output = contour.GetOutput()
+    triangles = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).reshape(-1, 3)
+    return vtk_to_numpy(output.GetPoints().GetData()), triangles
 
 
 def surface_to_mesh(surface: Surface, mask: StructureMask) -> Mesh:
@@ -112,24 +135,6 @@ def _smoothed_field(mask: NDArray[np.bool_], spacing_mm: Vector) -> NDArray[np.f
     lost = np.setdiff1d(np.arange(1, count + 1), islands[field > 0.5])
     field[np.isin(islands, lost)] = 1.0
     return field
-
-
-def _isosurface(field: NDArray[np.generic], spacing_mm: Vector) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Vertices in mm and triangles where `field` `[k, j, i]` crosses 0.5; closed, as its border is background."""
-    scalars = np.ascontiguousarray(field).reshape(-1)
-    image = vtkImageData()
-    image.SetDimensions(*field.shape[::-1])
-    image.SetSpacing(*spacing_mm)
-    image.GetPointData().SetScalars(numpy_to_vtk(scalars))
-    contour = vtkFlyingEdges3D()
-    contour.SetInputData(image)
-    contour.SetValue(0, 0.5)
-    contour.ComputeNormalsOff()
-    contour.ComputeScalarsOff()
-    contour.Update()
-    output = contour.GetOutput()
-    triangles = vtk_to_numpy(output.GetPolys().GetConnectivityArray()).reshape(-1, 3)
-    return vtk_to_numpy(output.GetPoints().GetData()), triangles
 
 
 def _part_at(
@@ -157,7 +162,7 @@ def _volumes(
     if count > 1:
         parts, filled = parts[count // 2 :: count], filled[count // 2 :: count]
     voxels = np.bincount(parts[filled], minlength=int(parts.max()) + 1)
-    return voxels * counted.geometry.voxel_volume_mm3
+    return voxels.astype(np.float64) * counted.geometry.voxel_volume_mm3
 
 
 def _smoothed(vertices: NDArray[np.float32], triangles: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -37,6 +37,25 @@ def is_watertight(triangles: Triangles, vertex_count: int) -> bool:
     return len(triangles) > 0 and defect_vertices(triangles, vertex_count).size == 0
 
 
+def pinched_vertices(triangles: Triangles, vertex_count: int) -> NDArray[np.int64]:
+    """Vertices in which a closed oriented mesh touches itself: the triangles around them form more than one fan.
+
+    Together with no `defect_vertices` at all, none of them means that the mesh is a closed 2-manifold.
+    """
+    start = triangles.reshape(-1).astype(np.int64)  # of edge and corner number 3 t + c
+    end = triangles[:, [1, 2, 0]].reshape(-1).astype(np.int64)
+    key = start * vertex_count + end
+    order = np.argsort(key)
+    opposite = order[np.searchsorted(key[order], end * vertex_count + start)]
+    same_vertex = opposite + np.where(opposite % 3 == 2, -2, 1)  # where the opposite edge ends, in its triangle
+    count = len(start)
+    links = coo_matrix((np.ones(count, np.int8), (np.arange(count), same_vertex)), shape=(count, count))
+    fans, fan = connected_components(links, directed=False)
+    vertex_of_fan = np.zeros(fans, np.int64)
+    vertex_of_fan[fan] = start
+    return np.flatnonzero(np.bincount(vertex_of_fan, minlength=vertex_count) > 1)
+
+
 def parts_of_vertices(triangles: Triangles, vertex_count: int) -> tuple[int, NDArray[np.int32]]:
     """The number of connected parts, and `(V,)` the part of each vertex. A vertex of no triangle is its own part."""
     start = triangles[:, :2].reshape(-1)
@@ -82,7 +101,7 @@ def neighbor_means(values: NDArray[np.float64], triangles: Triangles, rounds: in
     end = triangles[:, [1, 2, 0]].reshape(-1)
     count = len(values)
     neighbors = coo_matrix((np.ones(len(start)), (start, end)), shape=(count, count)).tocsr()  # of a closed mesh: all
-    degree = np.asarray(neighbors.sum(axis=1)).reshape(-1, *[1] * (values.ndim - 1)).clip(min=1)
+    degree = np.bincount(start, minlength=count).reshape(-1, *[1] * (values.ndim - 1)).clip(min=1)
     for _ in range(rounds):
         values = (values + neighbors @ values / degree) / 2
     return values

@@ -9,6 +9,7 @@ from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
+from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.triangles import is_watertight, signed_volumes
 from liver_seg_ros.volume import LabelVolume
 
@@ -43,7 +44,9 @@ def test_every_structure_comes_out_closed_within_its_budget_and_measured(labels)
     assert set(result.cloud.labels) == {1, 2, 3}
     [branch] = result.tree.branches
     assert branch.structure == VESSEL and branch.radius_mm == pytest.approx(3.0, rel=0.03)
-    assert list(result.seconds) == ["masks", "surfaces", "decimation", "measurements", "cloud", "vessels"]
+    assert list(result.seconds) == [
+        "masks", "surfaces", "decimation", "collision", "measurements", "cloud", "vessels",
+    ]  # fmt: skip
     assert all(seconds > 0 for seconds in result.seconds.values())
 
 
@@ -100,7 +103,29 @@ def test_progress_goes_up_to_one_and_cancelling_stops_between_stages(labels):
     assert len(asked) == 3
 
 
-@pytest.mark.parametrize("options", [{"triangle_budget": 10}, {"point_spacing_mm": 0.0}])
+def test_each_mesh_is_sound_and_within_its_collision_mesh(labels):
+    options = ReconstructionOptions(collision_margin_mm=2.0, collision_triangle_budget=4000)
+    result = reconstruct(labels, options)
+    assert [mesh.structure for mesh in result.collision_meshes] == [mesh.structure for mesh in result.meshes]
+    assert all(quality.is_sound for quality in result.quality + result.collision_quality)
+    for mesh, collision, distance_mm in zip(
+        result.meshes, result.collision_meshes, result.collision_distance_mm, strict=True
+    ):
+        assert len(collision.triangles) <= 4000
+        assert 0 < distance_mm <= 2.0
+        assert SurfaceQueries(collision).signed_distance(mesh.vertices_mm).max() <= 0
+
+
+def test_a_margin_of_zero_makes_no_collision_meshes(labels):
+    result = reconstruct(labels, ReconstructionOptions(collision_margin_mm=0.0))
+    assert len(result.meshes) == 3
+    assert result.collision_meshes == result.collision_quality == result.collision_distance_mm == ()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"triangle_budget": 10}, {"point_spacing_mm": 0.0}, {"collision_triangle_budget": 9}, {"collision_margin_mm": -1}],
+)
 def test_options_out_of_range_are_refused(options):
-    with pytest.raises(ValueError, match=r"triangles|spacing"):
+    with pytest.raises(ValueError, match=r"triangles|spacing|margin"):
         ReconstructionOptions(**options)

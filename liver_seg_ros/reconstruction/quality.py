@@ -1,0 +1,51 @@
+"""What a planner should know of a mesh before it trusts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.reconstruction.self_intersections import self_intersections
+from liver_seg_ros.reconstruction.triangles import defect_vertices, parts_of_vertices, pinched_vertices, signed_volumes
+
+
+@dataclass(frozen=True)
+class MeshQuality:
+    """How sound a mesh is.
+
+    Attributes:
+        triangles: how many.
+        watertight: every edge is shared by exactly two triangles, in opposite directions.
+        manifold: watertight, and around each vertex the triangles form one closed fan.
+        outward: the normals of every connected part point out of it.
+        self_intersections: pairs of triangles that go through each other.
+    """
+
+    triangles: int
+    watertight: bool
+    manifold: bool
+    outward: bool
+    self_intersections: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing is wrong with it."""
+        return self.manifold and self.outward and self.self_intersections == 0
+
+
+def mesh_quality(mesh: Mesh) -> MeshQuality:
+    """Check a mesh with at least one triangle: some hundredths of a second for 30 000."""
+    vertices = mesh.vertices_mm.astype(np.float64) - mesh.vertices_mm.mean(axis=0)
+    count = len(vertices)
+    watertight = defect_vertices(mesh.triangles, count).size == 0
+    parts, part = parts_of_vertices(mesh.triangles, count)
+    volumes = np.bincount(part[mesh.triangles[:, 0]], signed_volumes(vertices, mesh.triangles), minlength=parts)
+    return MeshQuality(
+        triangles=len(mesh.triangles),
+        watertight=watertight,
+        manifold=watertight and pinched_vertices(mesh.triangles, count).size == 0,
+        outward=bool((volumes > 0).all()),
+        self_intersections=len(self_intersections(vertices, mesh.triangles)),
+    )
