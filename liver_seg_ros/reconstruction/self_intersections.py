@@ -22,7 +22,7 @@ ROUNDS = 8
 def self_intersections(vertices: Vertices, triangles: Triangles) -> NDArray[np.intp]:
     """`(P, 2)` pairs of triangles that intersect, the smaller number first, each pair once.
 
-    Touching in a common corner or along a common edge is no intersection. Embree computes in float32.
+    Touching in a common corner or along a common edge is no intersection.
     """
     start = triangles.reshape(-1)
     end = triangles[:, [1, 2, 0]].reshape(-1)
@@ -55,7 +55,20 @@ def edge_crossings(
         within = hits["t_hit"] <= 1
         edges.append(hits["ray_ids"][within].astype(np.intp) + first)
         found.append(hits["primitive_ids"][within].astype(np.intp))
-    return np.concatenate(edges), np.concatenate(found)
+    edge, triangle = np.concatenate(edges), np.concatenate(found)
+    # Embree computes in float32, which is not enough for slivers.
+    a, b, c = (other_vertices[other_triangles[triangle, corner]].astype(np.float64) for corner in range(3))
+    p, q = (vertices[ends[edge]].astype(np.float64) for ends in (start, end))
+    sides = np.sign([_volume(p, q, a, b), _volume(p, q, b, c), _volume(p, q, c, a)])
+    through = (abs(sides.sum(axis=0)) == 3) & (_volume(p, a, b, c) * _volume(q, a, b, c) < 0)
+    return edge[through], triangle[through]
+
+
+def _volume(
+    a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64], d: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Six times the signed volumes of tetrahedra: on which side of the plane through three points the fourth is."""
+    return np.einsum("ni,ni->n", np.cross(b - a, c - a), d - a)
 
 
 def without_self_intersections(
