@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png
+
+if TYPE_CHECKING:
+    from liver_seg_ros.mesh import Mesh
 
 NAMES = ("measurements.json", "measurements.csv")
 
@@ -48,12 +51,14 @@ def command(
         if output is not None:
             from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
             from liver_seg_ros.files.measurements import write_measurements
-            from liver_seg_ros.reconstruction.pipeline import reconstruct
+            from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 
             with output_folder(output, PICTURES) as folder:
                 for name in NAMES:
                     write_measurements(folder / name, measurements)
-                meshes = reconstruct(case.labels, progress=progress).meshes if png or html else ()
+                meshes: tuple[Mesh, ...] = ()
+                if png or html:
+                    meshes = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress).meshes
                 if png:
                     write_png(folder, case, meshes)
                 if html:

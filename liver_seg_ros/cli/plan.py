@@ -65,7 +65,7 @@ def command(
     from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
     from liver_seg_ros.cli.plan_tables import drawn_paths
     from liver_seg_ros.planning.anatomy import prepare_anatomy
-    from liver_seg_ros.reconstruction.pipeline import reconstruct
+    from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import versions
 
     check_output_folder(output)
@@ -83,7 +83,7 @@ def command(
     with progress_bars() as progress:
         with watch.stage("read", progress):
             case = read_case(labels, ct)
-        reconstruction = reconstruct(case.labels, progress=progress)
+        reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
         watch.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None
         with watch.stage("anatomy", progress):
@@ -111,7 +111,7 @@ def command(
                 progress("png", 1.0)
             if html:
                 progress("html", 0.0)
-                notes = [answers.message] if answers.message else []
+                notes = [line for line in (answers.message, answers.unlabelled) if line]
                 write_html(
                     folder, "Liver plan", case, meshes, reconstruction.measurements,
                     tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
@@ -120,7 +120,7 @@ def command(
     if as_json:
         print_json(plan)
     else:
-        print_tables(tables, most_rows=SHOWN)
+        print_tables(tables, [answers.unlabelled] if answers.unlabelled else [], most_rows=SHOWN)
     if answers.message:
         typer.echo(f"liver-seg: {labels}: {answers.message}", err=True)
         raise typer.Exit(1)

@@ -12,11 +12,13 @@ from liver_seg_ros.cli.plan_tables import (
     ablation_table,
     clearances_table,
     feeding_table,
+    name,
     resection_table,
     trajectories_table,
 )
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
+from liver_seg_ros.labels import LIVER_VESSELS
 from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.anatomy import Anatomy
@@ -81,6 +83,20 @@ class Answers:
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.ranking.rejected.items())
         return f"no way of {self.ranking.candidates} keeps to the limits; rejected for {reasons or 'nothing'}"
 
+    @property
+    def unlabelled(self) -> str:
+        """One line that names what a way was not kept clear of because nothing is known of it; empty without ways."""
+        if not self.trajectories:
+            return ""
+        known = {clearance.structure for clearance in self.trajectories[0].clearances}
+        vessels_known = any(structure in known for structure in LIVER_VESSELS)
+        names = [
+            name(structure)
+            for structure in self.question.limits.least_clearance_mm
+            if structure not in known and not (vessels_known and structure in LIVER_VESSELS)
+        ]
+        return f"Not labelled, and so not kept clear of: {', '.join(names)}." if names else ""
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         if self.ranking is not None:
@@ -97,6 +113,7 @@ class Answers:
             "lesion": self.question.lesion + 1,
             **trajectories,
             "message": self.message,
+            "unlabelled": self.unlabelled,
             "feeding": None if self.feeding is None else self.feeding.to_dict(),
             "ablation": None if self.ablation is None else self.ablation.to_dict(),
             "resection": None if self.resection is None else self.resection.to_dict(),

@@ -14,6 +14,9 @@ from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
 
+#: Vessels of a lesion that a table shows; `plan.json` has all.
+MOST_VESSELS = 12
+
 
 def least_clearance(evaluation: TrajectoryEvaluation, limits: Limits) -> Clearance | None:
     """The smallest clearance to a structure of the limits; None where none of them is labelled."""
@@ -79,6 +82,7 @@ def drawn_paths(evaluations: Sequence[TrajectoryEvaluation]) -> tuple[DrawnPath,
 
 def feeding_table(feeding: LesionFeeding) -> ReportTable:
     """One row per vessel near the lesion, the one that most of it is nearest to first; each a place."""
+    shown = feeding.vessels[:MOST_VESSELS]
     rows = tuple(
         (
             f"{name(vessel.structure)} {vessel.branch}",
@@ -87,11 +91,13 @@ def feeding_table(feeding: LesionFeeding) -> ReportTable:
             f"{vessel.distance_mm:.1f}",
             f"{100 * vessel.share:.0f}",
         )
-        for vessel in feeding.vessels
+        for vessel in shown
     )
     columns = ("branch", "generation", "diameter mm", "distance mm", "share %")
     note = "Share: the part of the lesion that is nearer to this branch than to any other."
-    return ReportTable("Vessels that may feed it", columns, rows, (0,), note, tuple(v.at_mm for v in feeding.vessels))
+    if len(shown) < len(feeding.vessels):
+        note += f" {len(feeding.vessels) - len(shown)} with a smaller share are not shown."
+    return ReportTable("Vessels that may feed it", columns, rows, (0,), note, tuple(vessel.at_mm for vessel in shown))
 
 
 def ablation_table(check: AblationCheck) -> ReportTable:

@@ -30,8 +30,8 @@ def command(
 ) -> None:
     """Make surfaces, a cloud, the vessel tree and measurements of a label volume.
 
-    Writes, in LPS mm, per structure <structure>.ply and .glb; cloud.ply; vessel_tree.vtp and .json where there are
-    vessels; measurements.json and .csv; report.json.
+    Writes, in LPS mm, per structure <structure>.ply and .glb to look at and <structure>_collision.ply and .glb that
+    enclose it; cloud.ply; vessel_tree.vtp and .json where there are vessels; measurements.json and .csv; report.json.
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import Stopwatch, print_report, progress_bars
@@ -82,6 +82,8 @@ def write_files(folder: Path, reconstruction: Reconstruction) -> None:
     for suffix in FORMATS:
         for mesh in reconstruction.meshes:
             write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh)
+        for mesh in reconstruction.collision_meshes:
+            write_mesh(folder / f"{mesh.structure.name}_collision{suffix}", mesh)
     write_cloud(folder / CLOUD, reconstruction.cloud)
     if reconstruction.tree.branches:
         for suffix in (".vtp", ".json"):

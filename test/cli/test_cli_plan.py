@@ -62,6 +62,11 @@ def test_they_keep_to_the_limits_and_the_best_comes_first(plan: dict) -> None:
     assert plan["accepted"] + sum(plan["rejected"].values()) == plan["candidates"]
 
 
+def test_it_says_what_no_way_was_kept_clear_of(plan: dict) -> None:
+    assert plan["unlabelled"].startswith("Not labelled") and "bone" in plan["unlabelled"]
+    assert "vein" not in plan["unlabelled"]  # vessels are labelled, if not told apart
+
+
 def test_the_table_holds_the_same_ways(planned: Path, plan: dict) -> None:
     rows = list(csv.DictReader((planned / "plan.csv").open()))
     assert [int(row["rank"]) for row in rows] == list(range(1, len(plan["trajectories"]) + 1))

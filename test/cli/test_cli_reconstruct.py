@@ -36,7 +36,7 @@ def mesh_files(*names: str) -> set[str]:
 
 
 def test_writes_all_that_was_made(reconstructed: Path) -> None:
-    meshes = mesh_files(*(structure.name for structure in SEGMENTED))
+    meshes = mesh_files(*(f"{structure.name}{kind}" for structure in SEGMENTED for kind in ("", "_collision")))
     assert {path.name for path in reconstructed.iterdir()} == meshes | ALWAYS | TREE
 
 
@@ -71,6 +71,13 @@ def test_meshes_are_closed_and_where_the_labels_are(reconstructed: Path) -> None
     assert tumor.volume / 1000 == pytest.approx(4 / 3 * np.pi * 1.5**3, rel=0.15)
 
 
+def test_the_collision_mesh_encloses_what_is_looked_at(reconstructed: Path) -> None:
+    shown, kept_clear = (trimesh.load_mesh(reconstructed / f"tumor{kind}.ply") for kind in ("", "_collision"))
+    assert kept_clear.is_watertight and kept_clear.volume > shown.volume
+    (low, high), (outer_low, outer_high) = shown.bounds, kept_clear.bounds
+    assert (outer_low <= low).all() and (outer_high >= high).all() and (outer_high - high).max() < 3.1
+
+
 def test_the_report_agrees_with_the_files(reconstructed: Path) -> None:
     report = json.loads((reconstructed / "report.json").read_text())
     assert report["liver_found"] is True and report["lesions"] == 1
@@ -89,7 +96,7 @@ def test_meshes_of_an_earlier_run_do_not_stay(
     for name, array in (("all", labels), ("liver", (labels > 0).astype(np.uint8))):
         write_nifti(tmp_path / f"{name}.nii.gz", array)
         assert main.run(["reconstruct", str(tmp_path / f"{name}.nii.gz"), "-o", str(tmp_path / "out")]) == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == mesh_files("liver") | ALWAYS
+    assert {path.name for path in (tmp_path / "out").iterdir()} == mesh_files("liver", "liver_collision") | ALWAYS
 
 
 def test_the_triangle_budget_is_kept(small_ct: Path, tmp_path: Path) -> None:
