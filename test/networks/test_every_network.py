@@ -18,9 +18,10 @@ pytest.importorskip("monai", reason="monai is not installed (extra [train])")
 from torch import Tensor, nn  # noqa: E402  after the skips
 from torch.nn.functional import interpolate  # noqa: E402
 
-from liver_seg_ros.deploy.tensorrt_build import ShapeRange, build_engine, load_tensorrt  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt_library import load_tensorrt  # noqa: E402
 from liver_seg_ros.networks import NETWORKS, create_network  # noqa: E402
 from liver_seg_ros.phantom import Phantom  # noqa: E402
 from liver_seg_ros.training.losses import dice_and_cross_entropy  # noqa: E402

@@ -21,6 +21,8 @@ MANIFESTS = [REPOSITORY / "package.xml", REPOSITORY / "liver_seg_interfaces" / "
 SHARED_FOLDERS = ("launch", "config", "rviz", "models")
 # Rooms that no running robot needs; their dependencies are extras.
 WORKSHOPS = {"networks": "train", "training": "train", "deploy": "deploy"}
+# And what only those need who have a GPU.
+RUNTIMES = {"liver_seg_ros/inference/runtimes/cuda.py": "tensorrt"}
 
 
 def run_setup(*arguments: str) -> str:
@@ -104,11 +106,7 @@ def test_every_import_is_declared() -> None:
     undeclared = []
     for path in sorted((REPOSITORY / "liver_seg_ros").rglob("*.py")):
         relative = path.relative_to(REPOSITORY)
-        extra = (
-            "train"
-            if relative == Path("liver_seg_ros/inference/runtimes/torch.py")
-            else WORKSHOPS.get(relative.parts[1])
-        )
+        extra = RUNTIMES.get(str(relative)) or WORKSHOPS.get(relative.parts[1])
         allowed = runtime | ({normalized(line) for line in requirements(extra)} if extra else set())
         for module in sorted(imported_modules(path) - set(sys.stdlib_module_names) - {"liver_seg_ros"}):
             if module not in ros_packages and not distributions.get(module, set()) & allowed:

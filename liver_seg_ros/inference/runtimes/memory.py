@@ -21,3 +21,11 @@ def too_little_memory(shape: Sequence[int]) -> MemoryError:
         f"too little memory to run {windows} of {i} x {j} x {k} voxels; "
         "end other programs, or set a smaller patch in the model's description"
     )
+
+
+def too_little_gpu_memory() -> MemoryError:
+    """For a GPU that cannot hold what is needed."""
+    return MemoryError(
+        "too little memory on the GPU; end other programs that use it, take another precision, or set a smaller patch "
+        "in the model's description"
+    )

@@ -64,7 +64,7 @@ def create_runtime(name: str, bundle: ModelBundle, precision: str = AUTO, option
     usable, _ = _usable(name, bundle, precision)
     refused: list[str] = []
     for runtime in usable:
-        variant, _ = _weights(runtime, bundle, precision)
+        variant, _ = weights_for(runtime, bundle, precision)
         try:
             loaded: Runtime = _module(runtime).load(bundle, variant, options)
         except InputError as error:
@@ -87,7 +87,7 @@ def choose(name: str, bundle: ModelBundle, precision: str = AUTO) -> Choice:
     """
     usable, reasons = _usable(name, bundle, precision)
     runtime = usable[0]
-    variant, why = _weights(runtime, bundle, precision)
+    variant, why = weights_for(runtime, bundle, precision)
     for other in RUNTIMES:
         if other != runtime and other not in reasons:
             reasons[other] = f"works here too, and comes after {runtime}" if name == AUTO else "not asked for"
@@ -95,44 +95,15 @@ def choose(name: str, bundle: ModelBundle, precision: str = AUTO) -> Choice:
     return Choice(runtime, variant, bundle.precision_of(variant), f"{first}; {why}", reasons)
 
 
-def unavailable_runtimes() -> dict[str, str]:
-    """{name: why it cannot be used on this machine} of the runtimes that cannot."""
-    reasons = {name: _module(name).unavailable() for name in RUNTIMES}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
+def weights_for(runtime: str, bundle: ModelBundle, precision: str = AUTO) -> tuple[str | None, str]:
+    """Which variant of `bundle` the runtime would run, None for its plain weights, and why; be it available or not.
 
-
-def _usable(name: str, bundle: ModelBundle, precision: str) -> tuple[list[str], dict[str, str]]:
-    """Those of the runtimes asked for that can run `bundle`, in order, at least one; and why the others cannot."""
-    if precision not in (AUTO, *PRECISIONS):
-        raise InputError(f"unknown precision '{precision}'; valid are: {', '.join([AUTO, *PRECISIONS])}")
-    reasons = unavailable_runtimes()
-    if name not in (AUTO, *RUNTIMES):
-        hint = f"; not available here: {_joined(reasons)}" if reasons else ""
-        raise InputError(f"unknown runtime '{name}'; valid are: {', '.join([AUTO, *RUNTIMES])}{hint}")
-    for runtime in RUNTIMES:
-        there = _precisions(runtime, bundle)
-        if runtime not in reasons and precision not in (AUTO, *there):
-            reasons[runtime] = f"the model in {bundle.folder} has no {precision} weights for it, but {', '.join(there)}"
-    asked_for = RUNTIMES if name == AUTO else (name,)
-    usable = [runtime for runtime in asked_for if runtime not in reasons]
-    if not usable and name == AUTO:
-        raise InputError(f"no runtime can run the model in {bundle.folder}: {_joined(reasons)}")
-    if not usable:
-        raise InputError(f"runtime '{name}' cannot be used: {reasons[name]}")
-    return usable, reasons
-
-
-def _precisions(runtime: str, bundle: ModelBundle) -> dict[str, str | None]:
-    """{precision: variant} of what `bundle` has for `runtime`; None stands for its plain weights."""
-    there: dict[str, str | None] = {bundle.spec.precision: None}
-    for name, variant in bundle.spec.variants.items():
-        if runtime in variant.runtimes:
-            there.setdefault(variant.precision, name)
-    return there
-
-
-def _weights(runtime: str, bundle: ModelBundle, precision: str) -> tuple[str | None, str]:
-    """Which variant `runtime` runs, None for the plain weights, and why."""
+    Raises:
+        InputError: no such precision, or the bundle has no such weights for the runtime.
+    """
+    _check_precision(precision)
+    if lacking := _lacks(runtime, bundle, precision):
+        raise InputError(f"{runtime}: {lacking}")
     there = _precisions(runtime, bundle)
     if precision != AUTO:
         return there[precision], f"{precision} was asked for"
@@ -148,6 +119,53 @@ def _weights(runtime: str, bundle: ModelBundle, precision: str) -> tuple[str | N
             return None, f"fp32, as the processor has none of {', '.join(INT8_FLAGS)}, without which int8 may saturate"
         return there["int8"], f"int8, as the processor has {instructions}"
     return None, "fp32, the reference"
+
+
+def unavailable_runtimes() -> dict[str, str]:
+    """{name: why it cannot be used on this machine} of the runtimes that cannot."""
+    reasons = {name: _module(name).unavailable() for name in RUNTIMES}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def _usable(name: str, bundle: ModelBundle, precision: str) -> tuple[list[str], dict[str, str]]:
+    """Those of the runtimes asked for that can run `bundle`, in order, at least one; and why the others cannot."""
+    _check_precision(precision)
+    reasons = unavailable_runtimes()
+    if name not in (AUTO, *RUNTIMES):
+        hint = f"; not available here: {_joined(reasons)}" if reasons else ""
+        raise InputError(f"unknown runtime '{name}'; valid are: {', '.join([AUTO, *RUNTIMES])}{hint}")
+    for runtime in RUNTIMES:
+        if runtime not in reasons and (lacking := _lacks(runtime, bundle, precision)):
+            reasons[runtime] = lacking
+    asked_for = RUNTIMES if name == AUTO else (name,)
+    usable = [runtime for runtime in asked_for if runtime not in reasons]
+    if not usable and name == AUTO:
+        raise InputError(f"no runtime can run the model in {bundle.folder}: {_joined(reasons)}")
+    if not usable:
+        raise InputError(f"runtime '{name}' cannot be used: {reasons[name]}")
+    return usable, reasons
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in (AUTO, *PRECISIONS):
+        raise InputError(f"unknown precision '{precision}'; valid are: {', '.join([AUTO, *PRECISIONS])}")
+
+
+def _lacks(runtime: str, bundle: ModelBundle, precision: str) -> str | None:
+    """That `bundle` has no such weights for `runtime`, and which it has; None where it has them."""
+    there = _precisions(runtime, bundle)
+    if precision in (AUTO, *there):
+        return None
+    return f"the model in {bundle.folder} has no {precision} weights for it, but {', '.join(there)}"
+
+
+def _precisions(runtime: str, bundle: ModelBundle) -> dict[str, str | None]:
+    """{precision: variant} of what `bundle` has for `runtime`; None stands for its plain weights."""
+    there: dict[str, str | None] = {bundle.spec.precision: None}
+    for name, variant in bundle.spec.variants.items():
+        if runtime in variant.runtimes:
+            there.setdefault(variant.precision, name)
+    return there
 
 
 def _module(name: str) -> ModuleType:

@@ -1,8 +1,68 @@
-"""TensorRT on an NVIDIA GPU: not in this version yet."""
+"""TensorRT on an NVIDIA GPU: JetPack's on a Jetson, TensorRT-RTX on a workstation. No PyTorch is needed.
+
+`tensorrt_engine` gives the engine, `tensorrt_execution` runs it.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.bundle import ModelBundle
+from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
+from liver_seg_ros.inference.runtimes.contract import check_contract
+from liver_seg_ros.inference.runtimes.gpu import no_gpu
+from liver_seg_ros.inference.runtimes.tensorrt_engine import prepare_engine, profile_of
+from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, load_tensorrt
+
+if TYPE_CHECKING:
+    from liver_seg_ros.inference.runtimes.tensorrt_execution import TensorRt
+
 
 def unavailable() -> str | None:
-    """Why TensorRT cannot be used here."""
-    return "not in this version yet"
+    """Why TensorRT cannot be used here, or None where it can."""
+    if (reason := no_gpu()) is not None:
+        return reason
+    try:
+        load_tensorrt()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions = DEFAULTS) -> TensorRt:
+    """Load `bundle`'s plain weights, or its variant of that name, on the first GPU; the engine is built where needed.
+
+    Raises:
+        InputError: TensorRT cannot be used here or cannot build the weights, the graph's input or output is not as
+            `bundle` describes it, or there is too little memory on the GPU.
+        CancelledError: `options.cancelled()` was true while the engine was built.
+    """
+    if (reason := unavailable()) is not None:
+        raise InputError(f"TensorRT cannot be used: {reason}")
+    # Not at the top: without a driver's Python bindings it cannot be imported.
+    from liver_seg_ros.inference.runtimes.cuda import CudaError, Device
+    from liver_seg_ros.inference.runtimes.tensorrt_execution import LoadedEngine, TensorRt
+
+    trt = load_tensorrt()
+    weights = bundle.weights_of(variant)
+    device = None
+    try:
+        device = Device()
+        engine = prepare_engine(trt, bundle, variant, device.gpu, options)
+        try:
+            loaded = LoadedEngine(trt, engine.data)
+        except EngineError as error:
+            if engine.built:
+                raise
+            engine = prepare_engine(trt, bundle, variant, device.gpu, options, anew=f"cannot be loaded ({error})")
+            loaded = LoadedEngine(trt, engine.data)
+        check_contract(weights, bundle.spec, loaded.inputs, loaded.outputs)
+        largest = profile_of(bundle.spec, options.largest_batch).largest
+        return TensorRt(device, loaded, largest, engine.key.precision, engine.path)
+    except BaseException as error:
+        if device is not None:
+            device.close()
+        if isinstance(error, (EngineError, CudaError, MemoryError)):
+            raise InputError(f"TensorRT cannot run {weights}: {error}") from error
+        raise
