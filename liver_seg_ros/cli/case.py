@@ -30,13 +30,13 @@ class Case:
     synthetic: bool | None
 
 
-def read_case(labels: Path, ct: Path | None = None) -> Case:
-    """Read the labels and, where given, their CT.
+def read_case(labels: Path, ct: Path | None = None, series_uid: str | None = None) -> Case:
+    """Read the labels and, where given, their CT, of a folder of DICOM the series of this UID.
 
     Raises:
         InputError: one of them cannot be read, they are not on one grid, or no voxel is labelled.
     """
-    volume = None if ct is None else read_volume(ct)
+    volume = None if ct is None else read_volume(ct, series_uid)
     found = read_labels(labels) if volume is None else read_labels_of(volume, labels)
     if not found.array.any():
         raise InputError(f"{labels} has no labelled voxel: there is nothing to reconstruct")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png, SeriesUid
 
 if TYPE_CHECKING:
     from liver_seg_ros.mesh import Mesh
@@ -21,6 +21,7 @@ def command(
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for files; made where missing.")
     ] = None,
     ct: Ct = None,
+    series: SeriesUid = None,
     png: Png = False,
     html: Html = False,
     as_json: Json = False,
@@ -43,7 +44,7 @@ def command(
         check_output_folder(output)
     with progress_bars() as progress:
         progress("read", 0.0)
-        case = read_case(labels, ct)
+        case = read_case(labels, ct, series)
         progress("read", 1.0)
         progress("measure", 0.0)
         measurements = measure(case.labels)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, numbers
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, SeriesUid, numbers
 
 PLAN, TRAJECTORIES = "plan.json", "plan.csv"
 #: Raised when a key of `plan.json` changes its meaning or goes away.
@@ -20,6 +20,7 @@ def command(
     labels: Labels,
     output: OutputFolder,
     ct: Ct = None,
+    series: SeriesUid = None,
     lesion: Annotated[int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1)] = 1,
     target: Annotated[
         tuple | None,
@@ -82,7 +83,7 @@ def command(
     watch = Stopwatch()
     with progress_bars() as progress:
         with watch.stage("read", progress):
-            case = read_case(labels, ct)
+            case = read_case(labels, ct, series)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
         watch.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None

@@ -164,12 +164,15 @@ def answer(anatomy: Anatomy, question: Question) -> Answers:
     """
     there = len(lesions(anatomy.labels))
     lesion = question.lesion if question.lesion < there else None
-    wanted = question.entry_mm is not None or question.entries_mm is not None or anatomy.skin is not None
+    given = question.entry_mm is not None or question.entries_mm is not None
+    nothing_to_reach = lesion is None and question.target_mm is None
+    # Who asks for a resection may give the CT for the pictures alone.
+    wanted = given or (anatomy.skin is not None and not (nothing_to_reach and question.resection_plane is not None))
     ranking: Ranking | None = None
     ways: tuple[TrajectoryEvaluation, ...] = ()
     target_mm = question.target_mm
     if wanted:
-        if target_mm is None and lesion is None:
+        if nothing_to_reach:
             raise InputError(f"there is no lesion {question.lesion + 1}, of {there}: give another, or a --target")
         target_mm = lesion_target(anatomy.labels, question.lesion) if target_mm is None else target_mm
         if question.entry_mm is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, SeriesUid
 
 if TYPE_CHECKING:
     from liver_seg_ros.reconstruction.pipeline import Reconstruction
@@ -20,6 +20,7 @@ def command(
     labels: Labels,
     output: OutputFolder,
     ct: Ct = None,
+    series: SeriesUid = None,
     triangle_budget: Annotated[
         int, typer.Option(metavar="N", help="Triangles of a structure at most.", min=100)
     ] = 30_000,
@@ -45,7 +46,7 @@ def command(
     watch = Stopwatch()
     with progress_bars() as progress:
         with watch.stage("read", progress):
-            case = read_case(labels, ct)
+            case = read_case(labels, ct, series)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         watch.seconds.update(reconstruction.seconds)
         names = [f"{s.name}{kind}{suffix}" for s in STRUCTURES for kind in ("", "_collision") for suffix in FORMATS]

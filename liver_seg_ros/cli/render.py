@@ -30,7 +30,7 @@ def command(
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
     from liver_seg_ros.cli.truth import read_labels_of
     from liver_seg_ros.files.volumes import read_volume
-    from liver_seg_ros.reconstruction.pipeline import reconstruct
+    from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.rendering.overlay import render_overlay
     from liver_seg_ros.rendering.scene import render_scene
 
@@ -43,7 +43,7 @@ def command(
             render_overlay(volume, drawn, folder / OVERLAY)
             progress("overlay", 1.0)
             if drawn.array.any():
-                meshes = reconstruct(drawn, progress=progress).meshes
+                meshes = reconstruct(drawn, ReconstructionOptions(collision_margin_mm=0), progress).meshes
                 progress("scene", 0.0)
                 render_scene(meshes, folder / SCENE)
                 progress("scene", 1.0)

@@ -86,6 +86,17 @@ def test_ablation_resection_and_feeding_vessels_are_in_the_plan(plan: dict) -> N
     assert sum(vessel["share"] for vessel in plan["feeding"]["vessels"]) == pytest.approx(1)
 
 
+def test_a_resection_needs_neither_lesion_nor_needle(
+    small_ct: Path, draw_body: Draw, write_nifti: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_nifti(tmp_path / "liver.nii.gz", (draw_body()[1] > 0).astype(np.uint8))
+    arguments = [tmp_path / "liver.nii.gz", "-o", tmp_path / "out", "--resection=-23,1,1,0,0,5"]
+    for further in ([], ["--ct", small_ct / "ct.nii.gz"]):
+        plan = run([*arguments, *further], capsys)
+        assert plan["resection"]["remnant_percent"] == pytest.approx(50, abs=3)  # a ball cut through its middle
+        assert plan["trajectories"] == [] and plan["feeding"] is None and plan["message"] == ""
+
+
 def test_one_way_is_judged_without_a_ct(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = run([small_ct / "labels.nii.gz", "-o", tmp_path, "--entry=-89,19,7", "--target=-29,19,7"], capsys)
     (way,) = plan["trajectories"]
