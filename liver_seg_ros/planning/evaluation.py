@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.labels import Structure
+from liver_seg_ros.labels import LIVER, Structure
 
 #: Radius of a needle of 17 gauge, which ablation electrodes often are.
 NEEDLE_RADIUS_MM = 0.75
@@ -90,8 +90,8 @@ class TrajectoryEvaluation:
         trajectory: the needle.
         length_mm: from entry to target.
         length_in_liver_mm: of its axis, tumors and vessels in the liver included.
-        clearances: to each structure that is labelled, in the order of the label table. To the liver, when the needle
-            is in it, minus how deep it gets.
+        clearances: to each structure that is labelled but the liver, in the order of the label table. Where the needle
+            goes in, minus how deep it gets. (The liver is there to be entered; its `DistanceField` knows how deep.)
         vessel_crossings: branches that it goes through, from the entry on.
         capsule_crossings: how often its axis goes through the surface of the liver; 1 from outside to a lesion.
         entry_angle_deg: between the needle and the inward normal where it first goes into the liver, 0 is
@@ -107,7 +107,13 @@ class TrajectoryEvaluation:
     entry_angle_deg: float | None
 
     def clearance_mm(self, structure: Structure) -> float:
-        """The clearance to `structure`; infinite where it is not labelled: there is nothing to come near to."""
+        """The clearance to `structure`; infinite where it is not labelled: there is nothing to come near to.
+
+        Raises:
+            ValueError: for the liver, to which a needle keeps no clearance.
+        """
+        if structure == LIVER:
+            raise ValueError("a needle keeps no clearance to the liver; ask for its length in the liver")
         return next((c.clearance_mm for c in self.clearances if c.structure == structure), float("inf"))
 
     def to_dict(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
         entries_mm, targets_mm: `(N, 3)` LPS.
         radius_mm: of all needles.
         length_mm, length_in_liver_mm: `(N,)`.
-        structures: the `S` labelled structures.
+        structures: the `S` labelled structures, without the liver.
         clearance_mm: `(N, S)`.
         clearance_at_mm: `(N, S, 3)` LPS.
         capsule_crossings: `(N,)`.
@@ -128,11 +128,12 @@ def evaluate_trajectories(
     entries, targets = checked_segments(entries_mm, targets_mm)
     if not 0 <= radius_mm < np.inf:
         raise ValueError(f"a needle's radius of {radius_mm} mm; give a length of zero or more")
-    fields = anatomy.fields
+    fields = {structure: field for structure, field in anatomy.fields.items() if structure != LIVER}
+    liver = anatomy.fields.get(LIVER)
     with ThreadPoolExecutor(2) as pool:  # numpy works in one while open3d works in the other
         clearances = [pool.submit(field.along, entries, targets, radius_mm) for field in fields.values()]
         crossings = pool.submit(vessel_crossings, anatomy.tree, entries, targets, radius_mm, least_vessel_radius_mm)
-        passage = capsule_passage(fields[LIVER].surface if LIVER in fields else None, entries, targets)
+        passage = capsule_passage(None if liver is None else liver.surface, entries, targets)
     clearance_mm, at_mm = np.empty((len(entries), len(fields))), np.empty((len(entries), len(fields), 3))
     for column, clearance in enumerate(clearances):
         clearance_mm[:, column] = clearance.result().clearance_mm

@@ -21,8 +21,8 @@ Ids = NDArray[np.intp]
 #: Vessels in one ball.
 BLOCK = 6
 
-#: Needles that are compared at once.
-CHUNK = 2_000
+#: Needles that are compared at once: what fits the cache.
+CHUNK = 250
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ LEAST_SPACING_MM = 2.0
 STEP_MM = 12.0
 
 #: Segments that are searched at once.
-CHUNK = 20_000
+CHUNK = 2_500
 
 
 @dataclass(frozen=True, eq=False)
