@@ -16,6 +16,7 @@ import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
+from scipy.spatial import cKDTree
 
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.decimation import decimate
@@ -68,7 +69,7 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
     if not margin_mm > 0:
         raise ValueError(f"a collision margin of {margin_mm} mm is not positive")
     inner = _Inner.of(mask, visual)
-    dilated = surface = _dilated(mask, inner.visual, margin_mm)
+    dilated = surface = _dilated(mask, inner, margin_mm)
     best, budget = None, triangle_budget
     while True:
         surface = _repaired(decimate(surface, budget))
@@ -95,15 +96,20 @@ class _Inner:
     """What is to be enclosed: the visual mesh, and the voxel centers that are not inside of it."""
 
     visual: SurfaceQueries
-    points_mm: NDArray[np.float64]
+    centers_mm: NDArray[np.float64]
 
     @staticmethod
     def of(mask: StructureMask, visual: Mesh) -> _Inner:
         queries = SurfaceQueries(visual)
         border = mask.array & ~binary_erosion(mask.array)
         centers_mm = mask.geometry.index_to_lps(np.argwhere(border)[:, ::-1])
-        outside = queries.signed_distance(centers_mm) >= 0
-        return _Inner(queries, np.concatenate([visual.vertices_mm, centers_mm[outside]]))
+        return _Inner(queries, centers_mm[~queries.contains(centers_mm)])
+
+    def to_centers_mm(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`(N,)` distances from points to the nearest of the centers; infinite where there are none."""
+        if len(self.centers_mm) == 0:
+            return np.full(len(points_mm), np.inf)
+        return np.asarray(cKDTree(self.centers_mm).query(points_mm)[0], np.float64)
 
     def enclosed_by(self, surface: Surface, mask: StructureMask, limit_mm: float) -> CollisionMesh | None:
         """The surface as a mesh, moved outward until it encloses the structure; None where `limit_mm` is not enough."""
@@ -125,10 +131,15 @@ class _Inner:
 
     def _outside_mm(self, mesh: Mesh) -> float:
         """How far the structure reaches out of a mesh; 0 where it is enclosed."""
-        outside_mm = max(0.0, float(SurfaceQueries(mesh).signed_distance(self.points_mm).max()))
-        if outside_mm == 0 and _cross(mesh, self.visual.mesh):
+        queries = SurfaceQueries(mesh)
+        depth_mm = -queries.signed_distance(self.visual.mesh.vertices_mm)
+        outside_mm = max(0.0, -float(depth_mm.min()), float(queries.signed_distance(self.centers_mm).max(initial=0.0)))
+        if outside_mm > 0:
+            return outside_mm
+        from_visual_mm = self.visual.nearest(mesh.vertices_mm)[0]
+        if _crosses(self.visual.mesh, mesh, depth_mm) or _crosses(mesh, self.visual.mesh, from_visual_mm):
             return 0.05  # an edge or a corner just comes through a face
-        return outside_mm
+        return 0.0
 
 
 def _repaired(surface: Surface) -> Surface:
@@ -136,40 +147,44 @@ def _repaired(surface: Surface) -> Surface:
     return Surface(vertices_mm, surface.triangles)
 
 
-def _cross(mesh: Mesh, other: Mesh) -> bool:
-    """True where an edge of one goes through a face of the other."""
-    for a, b in ((mesh, other), (other, mesh)):
-        start, end = a.triangles.reshape(-1), a.triangles[:, [1, 2, 0]].reshape(-1)
-        once = start < end
-        if edge_crossings(a.vertices_mm, start[once], end[once], b.vertices_mm, b.triangles)[0].size:
-            return True
-    return False
+def _crosses(mesh: Mesh, other: Mesh, distance_mm: NDArray[np.float64]) -> bool:
+    """True where an edge of `mesh`, whose vertices are `distance_mm` from the other, goes through a face of that."""
+    start, end = mesh.triangles.reshape(-1), mesh.triangles[:, [1, 2, 0]].reshape(-1)
+    length_mm = np.linalg.norm(mesh.vertices_mm[start] - mesh.vertices_mm[end], axis=1)
+    can = (start < end) & (distance_mm[start] + distance_mm[end] <= length_mm)
+    return edge_crossings(mesh.vertices_mm, start[can], end[can], other.vertices_mm, other.triangles)[0].size > 0
 
 
-def _dilated(mask: StructureMask, visual: SurfaceQueries, margin_mm: float) -> Surface:
+def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float) -> Surface:
     """The closed surface half a margin outside of the visual one, in mm along the axes of the mask's grid."""
     offset_mm = margin_mm / 2
     spacing_mm = np.array(mask.geometry.spacing_mm)
     steps = np.maximum(1, (STEP * margin_mm / spacing_mm).astype(int))
-    step_mm = steps * spacing_mm
-    # Beyond the mask's own box by the distance asked for, and by a step in which the surface can close.
-    pad = np.ceil((offset_mm + spacing_mm) / spacing_mm).astype(int) + steps
-    array = np.pad(mask.array, [(n, n) for n in pad[::-1]])
-    i, j, k = steps
-    distance = edt.edt(~array, anisotropy=tuple(spacing_mm[::-1]), black_border=False, parallel=2)[::k, ::j, ::i]
-    # From voxel centers that is only about right. From the visual surface, where the new one will be; a tip that
-    # smoothing shortened counts by its voxels.
-    near = np.argwhere(abs(distance - offset_mm - spacing_mm.mean() / 2) < np.linalg.norm(step_mm) + spacing_mm.max())
-    near = near[distance[tuple(near.T)] > 0]
-    distance[distance == 0] = -spacing_mm.mean() / 2
-    points_mm = mask.geometry.index_to_lps(near[:, ::-1] * steps - pad)
-    distance[tuple(near.T)] = np.minimum(distance[tuple(near.T)], visual.signed_distance(points_mm))
-    field = np.float32(offset_mm) - distance
-    field[abs(field) < 0.01 * step_mm.min()] = 0.01 * step_mm.min()  # on a grid point, triangles would have no area
-    enclosed = fill_voids.fill(field > 0)
-    field[enclosed] = field[enclosed].clip(min=0.01 * step_mm.min())
-    vertices, triangles = isosurface(field, tuple(step_mm), 0.0)
-    return Surface(vertices.astype(np.float64) - pad * spacing_mm, triangles.astype(np.int32))
+    cell_mm = steps * spacing_mm
+    pad = np.ceil(offset_mm / spacing_mm).astype(int) + 2 * steps
+    cells = np.pad(mask.array, [(n, n) for n in pad[::-1]])
+    for axis, step in enumerate(steps[::-1]):
+        cells = np.logical_or.reduceat(cells, np.arange(0, cells.shape[axis], step), axis=axis)
+    first = (steps - 1) / 2 - pad  # index of the first cell's center
+
+    # Exact where the surface can be. A cell knows the distance only to half its own diagonal, and about a voxel.
+    outside_mm, inside_mm = (
+        edt.edt(part, anisotropy=tuple(cell_mm[::-1]), black_border=False, parallel=2) for part in (~cells, cells)
+    )
+    diagonal_mm = float(np.linalg.norm(cell_mm))
+    reach_mm = offset_mm + cell_mm.max() + diagonal_mm / 2 + spacing_mm.max()
+    near = np.nonzero((outside_mm <= reach_mm) & (inside_mm <= 1.01 * diagonal_mm))
+    points_mm = mask.geometry.index_to_lps(np.stack(near[::-1], axis=1) * steps + first)
+    distance_mm = np.minimum(inner.visual.signed_distance(points_mm), inner.to_centers_mm(points_mm))
+    field = np.where(cells, np.float32(diagonal_mm), -np.float32(diagonal_mm))
+    field[near] = offset_mm - distance_mm
+
+    # No surface around enclosed cavities, and no triangles without area, which come of zeros.
+    least = np.float32(0.01 * cell_mm.min())
+    inside = fill_voids.fill(field > -least)
+    field[inside] = field[inside].clip(min=least)
+    vertices, triangles = isosurface(field, tuple(cell_mm), 0.0)
+    return Surface(vertices + first * spacing_mm, triangles.astype(np.int32))
 
 
 def _warn(found: CollisionMesh, margin_mm: float, triangle_budget: int) -> None:

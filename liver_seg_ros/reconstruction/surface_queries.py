@@ -78,6 +78,14 @@ class SurfaceQueries:
             distance[part] = self._scene.compute_signed_distance(self._tensor(points[part]), nsamples=3).numpy()
         return distance
 
+    def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
+        """`(N,)` bool: which of `(N, 3)` LPS points are inside; several times as fast as the sign of a distance."""
+        points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
+        inside = np.empty(len(points), bool)
+        for part in _parts(len(points)):
+            inside[part] = self._scene.compute_occupancy(self._tensor(points[part]), nsamples=3).numpy() > 0
+        return inside
+
     def crossings(self, starts_mm: ArrayLike, stops_mm: ArrayLike) -> Crossings:
         """Where the segments between `(N, 3)` and `(N, 3)` LPS points go through the surface.
 
