@@ -17,3 +17,9 @@ class InputError(ValueError):
 
 class CancelledError(RuntimeError):
     """The caller asked long-running work to stop and it did, leaving nothing half-done."""
+
+
+def memory_message(error: MemoryError) -> str:
+    """One line for a user: NumPy says how much it lacked, runtimes for what, Python itself nothing."""
+    message = " ".join(str(error).split())
+    return message if message.startswith("too little memory") else f"too little memory. {message}".strip()

@@ -20,8 +20,8 @@ from typing import Annotated
 import typer
 
 from liver_seg_ros import __version__
-from liver_seg_ros.cli import info, measure, phantom, plan, reconstruct, render, segment
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.cli import build, info, measure, phantom, plan, reconstruct, render, segment
+from liver_seg_ros.errors import InputError, memory_message
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (phantom, segment, reconstruct, measure, plan, render, info):
+for _module in (phantom, segment, reconstruct, measure, plan, render, build, info):
     app.command(name=_module.__name__.rpartition(".")[2])(_module.command)
 
 
@@ -60,6 +60,8 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see liver-seg --help)")
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
+    except MemoryError as error:
+        return _fail(arguments, FAILED, memory_message(error))
     except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
         if _interrupted.is_set():
             return INTERRUPTED

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from liver_seg_interfaces.msg import SegmentationReport
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.errors import InputError, memory_message
 from liver_seg_ros.files.checks import check_ct
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
@@ -109,7 +109,7 @@ class SegmentationNode(StageNode):
             check_ct(volume, f"volume {volume.uid}")
             segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
         except (InputError, MemoryError) as error:
-            message = str(error) if isinstance(error, InputError) else f"volume {volume.uid}: {_memory_message(error)}"
+            message = str(error) if isinstance(error, InputError) else f"volume {volume.uid}: {memory_message(error)}"
             self._reporting.publish(SegmentationReport(volume_uid=volume.uid, message=message))
             raise InputError(message) from error
         if self._deliver is not None:
@@ -126,12 +126,6 @@ class SegmentationNode(StageNode):
             (segmenter.localizer_bundle, segmenter.segmenter_bundle),
         )
         self.diagnostics.say(segmentation.message)
-
-
-def _memory_message(error: MemoryError) -> str:
-    """NumPy says how much it lacked, runtimes for what; Python itself says nothing."""
-    message = str(error)
-    return message if message.startswith("too little memory") else f"too little memory. {message}".strip()
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

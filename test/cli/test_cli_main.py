@@ -15,7 +15,7 @@ from liver_seg_ros import __version__
 from liver_seg_ros.cli import main
 from liver_seg_ros.errors import InputError
 
-COMMANDS = ("phantom", "segment", "reconstruct", "measure", "plan", "render", "info")
+COMMANDS = ("phantom", "segment", "reconstruct", "measure", "plan", "render", "build", "info")
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,14 @@ def test_wrong_usage_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(InputError("bad\ninput"), 2), (RuntimeError("a\nbug"), 1), (OSError(28, "full"), 1)]
+    ("error", "code"),
+    [
+        (InputError("bad\ninput"), 2),
+        (RuntimeError("a\nbug"), 1),
+        (OSError(28, "full"), 1),
+        (MemoryError("Unable to\nallocate"), 1),
+        (MemoryError(), 1),
+    ],
 )
 def test_an_escaping_error_is_one_line(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -83,6 +90,12 @@ def test_an_escaping_error_is_one_line(
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("liver-seg: ") and err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_too_little_memory_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("liver_seg_ros.report.versions", _raise(MemoryError("Unable to allocate 9 GiB")))
+    assert main.run(["info"]) == 1
+    assert capsys.readouterr().err == "liver-seg: too little memory. Unable to allocate 9 GiB\n"
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,8 @@ from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.contract import check_contract
 from liver_seg_ros.inference.runtimes.gpu import no_gpu
-from liver_seg_ros.inference.runtimes.tensorrt_engine import prepare_engine, profile_of
-from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, load_tensorrt
+from liver_seg_ros.inference.runtimes.tensorrt_engine import ANY_RTX, Engine, prepare_engine, profile_of
+from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, is_rtx, load_tensorrt
 
 if TYPE_CHECKING:
     from liver_seg_ros.inference.runtimes.tensorrt_execution import TensorRt
@@ -28,6 +28,28 @@ def unavailable() -> str | None:
     except InputError as error:
         return str(error)
     return None
+
+
+def engine_ahead(bundle: ModelBundle, variant: str | None = None, options: LoadOptions = DEFAULTS) -> Engine:
+    """The engine that `load` would run, built where needed. TensorRT-RTX needs no GPU for it.
+
+    Raises:
+        InputError: TensorRT is not installed or cannot build the weights, or it is the one that builds for the GPU at
+            hand and there is none.
+        CancelledError: `options.cancelled()` was true.
+    """
+    trt = load_tensorrt()
+    if is_rtx(trt):
+        return prepare_engine(trt, bundle, variant, ANY_RTX, options)
+    if (reason := no_gpu()) is not None:
+        raise InputError(f"TensorRT builds for the GPU at hand: {reason}")
+    from liver_seg_ros.inference.runtimes.cuda import Device
+
+    device = Device()
+    try:
+        return prepare_engine(trt, bundle, variant, device.gpu, options)
+    finally:
+        device.close()
 
 
 def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions = DEFAULTS) -> TensorRt:

@@ -1,0 +1,72 @@
+"""`liver-seg build`: TensorRT's engines ahead of time, so that no robot waits for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision
+
+if TYPE_CHECKING:
+    from liver_seg_ros.inference.bundle import ModelBundle
+    from liver_seg_ros.inference.runtimes.base import LoadOptions
+
+
+def command(
+    models: ModelsFolder = None,
+    precision: Precision = "auto",
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where engines are kept; if given, set LIVER_SEG_CACHE to it for `segment`."),
+    ] = None,
+    workspace_mb: Annotated[
+        int | None, typer.Option(min=1, metavar="MB", help="Limit of the scratch memory of one layer.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Build the engines that TensorRT runs the models with, and keep them.
+
+    Takes seconds on a workstation and minutes on a Jetson, once per model, GPU and version of TensorRT; `segment` and
+    the ROS node build what is missing by themselves. Other runtimes need nothing built.
+    """
+    from liver_seg_ros.cli.console import print_facts, print_json, progress_bars
+    from liver_seg_ros.inference.bundle import load_bundle
+    from liver_seg_ros.inference.model_folders import LOCALIZER, SEGMENTER, find_models_dir
+    from liver_seg_ros.inference.runtimes.base import LoadOptions
+
+    folder = find_models_dir(models)
+    bundles = {name: load_bundle(folder / name) for name in (LOCALIZER, SEGMENTER)}
+    with progress_bars() as progress:
+        options = LoadOptions(cache_dir=cache, workspace_mb=workspace_mb, progress=progress)
+        engines = {name: _build(bundle, precision, options) for name, bundle in bundles.items()}
+    if as_json:
+        print_json(engines)
+    else:
+        print_facts(engines)
+
+
+def _build(bundle: ModelBundle, precision: str, options: LoadOptions) -> dict[str, Any]:
+    from time import perf_counter
+
+    from liver_seg_ros.inference.runtimes.registry import weights_for
+    from liver_seg_ros.inference.runtimes.tensorrt import engine_ahead
+
+    variant, why = weights_for("tensorrt", bundle, precision)
+    began = perf_counter()
+    engine = engine_ahead(bundle, variant, options)
+    return {
+        "model": bundle.spec.name,
+        "version": bundle.spec.version,
+        "precision": engine.key.precision,
+        "why": why,
+        "engine": str(engine.path),
+        "megabytes": round(len(engine.data) / 1e6, 1),
+        "state": "built" if engine.built else "was there and fits",
+        "seconds": round(perf_counter() - began, 2),
+        "tensorrt": engine.key.tensorrt,
+        "gpu": engine.key.gpu,
+        "compute_capability": engine.key.compute_capability,
+    }
