@@ -21,6 +21,7 @@ from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.nodes.volume_messages import FRAME_ID
 from liver_seg_ros.reconstruction.measurements import StructureMeasurement
+from liver_seg_ros.reconstruction.quality import MeshQuality
 
 
 def header(stamp: Time) -> Header:
@@ -48,12 +49,16 @@ def measurement_to_message(measurement: StructureMeasurement) -> MeasurementMess
 
 
 def meshes_to_array(
-    meshes: Iterable[Mesh], measurements: Iterable[StructureMeasurement], volume_uid: str, stamp: Time
+    meshes: Iterable[Mesh],
+    measurements: Iterable[StructureMeasurement],
+    quality: Iterable[MeshQuality],
+    volume_uid: str,
+    stamp: Time,
 ) -> StructureMeshArray:
-    """Every mesh with what was measured of its structure."""
+    """Every mesh with what was measured of its structure; `quality` is one per mesh."""
     by_structure: Mapping[str, StructureMeasurement] = {m.structure.name: m for m in measurements}
     array = StructureMeshArray(header=header(stamp), volume_uid=volume_uid)
-    for mesh in meshes:
+    for mesh, found in zip(meshes, quality, strict=True):
         measurement = by_structure[mesh.structure.name]
         array.meshes.append(
             StructureMesh(
@@ -62,7 +67,7 @@ def meshes_to_array(
                 measurement=measurement_to_message(measurement),
                 color=_color(mesh.structure),
                 mesh=mesh_to_shape(mesh),
-                watertight=bool(measurement.watertight),
+                watertight=found.watertight,
             )
         )
     return array

@@ -31,6 +31,7 @@ from liver_seg_ros.volume import LabelVolume
 
 _TOPICS = {
     "meshes": StructureMeshArray,
+    "collision_meshes": StructureMeshArray,
     "markers": MarkerArray,
     "cloud": PointCloud2,
     "clearance_cloud": PointCloud2,
@@ -52,6 +53,14 @@ class ReconstructionNode(StageNode):
         self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled) if subscribe else None
         self.declare_parameter(
             "triangle_budget", 30_000, whole("Triangles per structure; MoveIt stalls above 30000.", 100, 1_000_000)
+        )
+        self.declare_parameter(
+            "collision_margin_m",
+            0.003,
+            real("How far a collision mesh may be outside of its structure; 0 makes none.", 0.0, 0.05),
+        )
+        self.declare_parameter(
+            "collision_triangle_budget", 20_000, whole("Triangles per collision mesh at most.", 100, 1_000_000)
         )
         self.declare_parameter(
             "point_spacing_m", 0.002, real("Smallest distance between two points of the cloud.", 1e-4, 0.1)
@@ -105,7 +114,10 @@ class ReconstructionNode(StageNode):
         tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
         stamp = self.get_clock().now().to_msg()
         messages = {
-            "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
+            "meshes": meshes_to_array(result.meshes, result.measurements, result.quality, uid, stamp),
+            "collision_meshes": meshes_to_array(
+                result.collision_meshes, result.measurements, result.collision_quality, uid, stamp
+            ),
             "markers": meshes_to_markers(result.meshes, stamp),
             "cloud": cloud_to_message(result.cloud, stamp),
             "clearance_cloud": clearance_to_message(clearance_cloud(result.cloud, tumor), stamp),
@@ -121,8 +133,12 @@ class ReconstructionNode(StageNode):
         self.diagnostics.say(summary)
 
     def _options(self) -> ReconstructionOptions:
-        spacing_mm = self.get_parameter("point_spacing_m").value * MM_PER_M
-        return ReconstructionOptions(self.get_parameter("triangle_budget").value, spacing_mm)
+        return ReconstructionOptions(
+            triangle_budget=self.get_parameter("triangle_budget").value,
+            point_spacing_mm=self.get_parameter("point_spacing_m").value * MM_PER_M,
+            collision_margin_mm=self.get_parameter("collision_margin_m").value * MM_PER_M,
+            collision_triangle_budget=self.get_parameter("collision_triangle_budget").value,
+        )
 
 
 def _check_values(labels: LabelVolume) -> None:

@@ -64,6 +64,23 @@ def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
     assert transform.transform.translation.z == pytest.approx(0.3)
 
 
+def test_collision_meshes_are_around_the_meshes(ros, labels):
+    ros.start("reconstruction", collision_margin_m=0.004)
+    publish(ros, ros.publisher("labels"), labels)
+    ros.wait_for_line("/reconstruction 0", "surfaces of")
+    meshes = ros.latched(StructureMeshArray, "meshes")
+    collisions = ros.latched(StructureMeshArray, "collision_meshes")
+    ros.spin_until(lambda: meshes and collisions)
+
+    assert collisions[0].volume_uid == labels.uid
+    for mesh, collision in zip(meshes[0].meshes, collisions[0].meshes, strict=True):
+        assert collision.measurement.structure == mesh.measurement.structure
+        assert collision.watertight
+        assert len(collision.mesh.triangles) <= 20_000
+        wider = vertices(collision).max(axis=0) - vertices(mesh).max(axis=0)
+        assert (wider > 0).all() and (wider < 0.004).all()
+
+
 def test_the_vessels_arrive_as_a_tree_and_as_lines(ros, labels):
     ros.start("reconstruction")
     publish(ros, ros.publisher("labels"), labels)
