@@ -27,6 +27,9 @@ COST_POWER = 4
 EXPLAINED_RADII = 1.5
 EXPLAINED_VOXELS = 1.0
 
+#: Any other voxel is explained by a path within this many times as much.
+EXPLAINED_WIDELY = 1.5
+
 
 @dataclass(frozen=True, eq=False)
 class Paths:
@@ -109,49 +112,18 @@ def trace_centerlines(mask: NDArray[np.bool_], spacing_mm: Vector) -> Paths:
     graph = VoxelGraph.of(mask, spacing_mm)
     if len(graph.wall_mm) == 0:
         return Paths(np.empty((0, 3)), np.empty(0), np.empty(0, np.int64), np.empty((0, 2), np.int64))
-    reach_mm = EXPLAINED_RADII * graph.wall_mm + EXPLAINED_VOXELS * max(spacing_mm)
     costs = graph.matrix(_costs(graph))
-    extremities = _extremities(graph, costs)
-    return _Tree.grow(graph, costs, reach_mm, extremities).paths(graph)
-
-
-@dataclass(frozen=True, eq=False)
-class _Tree:
-    """Shortest paths from the roots to the tips that were chosen.
-
-    Attributes:
-        toward_root: `(V,)` voxel before each on its shortest path; -1 of roots and of parts without one.
-        chosen: voxels of the paths, a path at a time from its start to its tip, roots first.
-        tips: the last voxel of each path, `(T,)`.
-        source: `(V,)` root of each voxel.
-    """
-
-    roots: NDArray[np.int64]
-    toward_root: NDArray[np.int32]
-    chosen: NDArray[np.int64]
-    tips: NDArray[np.int64]
-
-    @staticmethod
-    def grow(graph: VoxelGraph, costs: csr_array, reach_mm: NDArray[np.float64], roots: NDArray[np.int64]) -> _Tree:
-        if len(roots) == 0:
-            return _Tree(roots, np.full(len(reach_mm), -1, np.int32), roots, roots)
-        distance, toward_root, _ = dijkstra(costs, indices=roots, min_only=True, return_predecessors=True)
-        toward_root = np.where(toward_root < 0, -1, toward_root)
-        length = _along(graph.points_mm, toward_root)
-        length[np.isinf(distance)] = -1
-        tips = _local_maxima(graph, length)
-        tips = tips[np.argsort(-length[tips], kind="stable")]
-        chosen, ends = _choose(graph.points_mm, reach_mm, toward_root, roots, tips)
-        leading = np.isin(roots, toward_root[chosen])  # roots of specks lead nowhere
-        return _Tree(roots, toward_root, np.concatenate([roots[leading], chosen]), ends)
-
-    def paths(self, graph: VoxelGraph) -> Paths:
-        number = np.full(len(graph.wall_mm), -1, np.int64)
-        number[self.chosen] = np.arange(len(self.chosen))
-        before = self.toward_root[self.chosen]
-        parent = np.where(before >= 0, number[before], -1)
-        points, wall_mm = graph.points_mm[self.chosen], graph.wall_mm[self.chosen]
-        return Paths(points, wall_mm, parent, _contacts(points, wall_mm, parent, number[self.tips], graph.step_mm))
+    roots = _extremities(graph, costs)
+    _, toward_root, _ = dijkstra(costs, indices=roots, min_only=True, return_predecessors=True)
+    toward_root = np.where(toward_root < 0, -1, toward_root)
+    reach_mm = EXPLAINED_RADII * graph.wall_mm + EXPLAINED_VOXELS * max(spacing_mm)
+    chosen, tips = _choose_paths(graph, reach_mm, toward_root, roots)
+    number = np.full(len(graph.wall_mm), -1, np.int64)
+    number[chosen] = np.arange(len(chosen))
+    before = toward_root[chosen]
+    parent = np.where(before >= 0, number[before], -1)
+    points, wall_mm = graph.points_mm[chosen], graph.wall_mm[chosen]
+    return Paths(points, wall_mm, parent, _contacts(points, wall_mm, parent, number[tips], graph.step_mm))
 
 
 def _costs(graph: VoxelGraph) -> NDArray[np.float64]:
@@ -181,41 +153,77 @@ def _local_maxima(graph: VoxelGraph, value: NDArray[np.float64]) -> NDArray[np.i
     return np.flatnonzero(is_top)
 
 
-def _choose(
-    points: NDArray[np.float64],
-    reach_mm: NDArray[np.float64],
-    toward_root: NDArray[np.int32],
-    roots: NDArray[np.int64],
-    tips: NDArray[np.int64],
+def _choose_paths(
+    graph: VoxelGraph, reach_mm: NDArray[np.float64], toward_root: NDArray[np.int32], roots: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Voxels of the paths to those tips, the farthest first, that no path before explains; and these tips."""
-    if len(tips) == 0:
-        return tips, tips
-    tree = cKDTree(points[tips])
-    explained = np.zeros(len(tips), bool)
+    """Voxels of the paths that explain all voxels, a path at a time from its start to its tip, and the tips."""
+    points = graph.points_mm
+    length = _along(points, toward_root)
     before = toward_root.tolist()
     on_path = np.zeros(len(points), bool)
-
-    def explain(voxels: list[int]) -> None:
-        on_path[voxels] = True
-        for near in tree.query_ball_point(points[voxels], reach_mm[voxels]):
-            explained[near] = True
-
-    explain(roots.tolist())
     chosen: list[int] = []
-    ends: list[int] = []
-    for number, tip in enumerate(tips.tolist()):
-        if explained[number]:
-            continue
-        path, voxel = [], tip
-        while not on_path[voxel]:
-            path.append(voxel)
-            voxel = before[voxel]
-        path.reverse()
-        explain(path)
-        chosen += path
-        ends.append(tip)
-    return np.array(chosen, np.int64), np.array(ends, np.int64)
+    tips: list[int] = []
+
+    def choose(candidates: NDArray[np.int64], starts: NDArray[np.int64]) -> None:
+        """Add the paths to those candidates, the farthest first, that no path before explains."""
+        candidates = candidates[np.argsort(-length[candidates], kind="stable")]
+        if len(candidates) == 0:
+            return
+        tree = cKDTree(points[candidates])
+        explained = np.zeros(len(candidates), bool)
+        path = starts.tolist()
+        on_path[path] = True
+        for number, tip in enumerate([-1, *candidates.tolist()]):
+            if tip >= 0:
+                if explained[number - 1]:
+                    continue
+                path = _path(tip, before, on_path)
+                on_path[path] = True
+                chosen.extend(path)
+                tips.append(tip)
+            for near in tree.query_ball_point(points[path], reach_mm[path]):
+                explained[near] = True
+
+    choose(_local_maxima(graph, length), roots)
+    # Where another vessel explains the farthest voxel of a loop, what leads to it is left.
+    chosen_now = np.concatenate([roots, np.array(chosen, np.int64)])
+    reach_mm = EXPLAINED_WIDELY * reach_mm
+    choose(_unexplained(points, reach_mm, chosen_now), chosen_now[:0])
+    paths = np.array(chosen, np.int64)
+    leading = np.isin(roots, toward_root[paths])  # roots of specks lead nowhere
+    return np.concatenate([roots[leading], paths]), np.array(tips, np.int64)
+
+
+def nearest_ball(
+    centers: NDArray[np.float64], radius: NDArray[np.float64], points: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """`(P,)` ball of least power for each point: squared distance to its center less its squared radius.
+
+    A point on the surface of a union of balls has the power 0 for its own ball and more for all others; one in none of
+    the balls has a positive power for all. In four dimensions, with the fourth coordinate chosen so, least power is
+    least distance.
+    """
+    lift = np.sqrt(radius.max() ** 2 - radius**2)
+    tree = cKDTree(np.column_stack([centers, lift]))
+    _, ball = tree.query(np.column_stack([points, np.zeros(len(points))]), workers=2)
+    return ball
+
+
+def _path(tip: int, before: list[int], on_path: NDArray[np.bool_]) -> list[int]:
+    """The voxels from where the shortest path to `tip` leaves another one."""
+    path = [tip]
+    while not on_path[before[path[-1]]]:
+        path.append(before[path[-1]])
+    return path[::-1]
+
+
+def _unexplained(
+    points: NDArray[np.float64], reach_mm: NDArray[np.float64], chosen: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Voxels in no ball around a chosen one: those of positive power, see `nearest_ball`."""
+    radius = reach_mm[chosen]
+    node = nearest_ball(points[chosen], radius, points)
+    return np.flatnonzero(np.linalg.norm(points - points[chosen[node]], axis=1) > radius[node])
 
 
 def _contacts(

@@ -51,7 +51,7 @@ def grow_trees(paths: Paths, mask: NDArray[np.bool_], spacing_mm: Vector) -> Pat
     network = Network.of(paths)
     parts = _connected(network, set(range(len(network.segments))))
     width = {number: _width(network, part) for part in parts for number in part}
-    roots = [root for part in parts for root in _roots(network, part)]
+    roots = [_root(network, part) for part in parts]
     reached = _reach(network, roots)
     for _ in range(ROUNDS):
         strange = _connected(network, {number for number, way in reached.items() if way.cost > OWN_TREE})
@@ -59,7 +59,7 @@ def grow_trees(paths: Paths, mask: NDArray[np.bool_], spacing_mm: Vector) -> Pat
         strange = [part for part in strange if _width(network, part) > TRUNK_WIDTH * width[min(part)]]
         if not strange:
             break
-        roots += [root for part in strange for root in _roots(network, part)]
+        roots += [_root(network, part) for part in strange]
         reached = _reach(network, roots)
     parent, starts = _parents(network, reached, paths)
     points = _moved_to_the_cut(paths, parent, starts, mask, spacing_mm)
@@ -87,25 +87,24 @@ def _connected(network: Network, allowed: set[int]) -> list[set[int]]:
     return parts
 
 
-def _roots(network: Network, part: set[int]) -> list[list[End]]:
-    """Where the trees of connected segments begin: at free ends that are wide; without one, where they are widest.
+def _root(network: Network, part: set[int]) -> list[End]:
+    """Where the tree of connected segments begins: at its widest free end or, where none is wide, in the widest joint.
 
-    Each root is the ends from which blood goes on: one, or all that meet in the widest joint.
+    Given as the ends from which blood goes on: one, or all that meet in the joint.
     """
     widest = max(part, key=lambda number: network.segments[number].radius_mm)
-    width = network.segments[widest].radius_mm
-    wide = [
-        [(number, side)]
+    free = [
+        (number, side)
         for number in sorted(part)
         for side in (0, 1)
         if len(network.at_joint[network.segments[number].joints[side]]) == 1
-        and network.segments[number].radius_mm > WIDE_END * width
     ]
-    if wide:
-        return wide
+    end = max(free, key=lambda end: network.segments[end[0]].radius_mm, default=None)
+    if end is not None and network.segments[end[0]].radius_mm > WIDE_END * network.segments[widest].radius_mm:
+        return [end]
     first, last = network.segments[widest].arms
     joint = network.segments[widest].joints[int(last.radius_mm > first.radius_mm)]
-    return [[end for end in network.at_joint[joint] if end[0] in part]]
+    return [end for end in network.at_joint[joint] if end[0] in part]
 
 
 def _reach(network: Network, roots: list[list[End]]) -> dict[int, _Reached]:
@@ -218,7 +217,7 @@ def _moved_to_the_cut(
     child = np.full(len(points), -1)
     downward = np.flatnonzero(parent >= 0)
     child[parent[downward]] = downward
-    roots = roots[child[roots] >= 0]
+    roots = np.setdiff1d(roots[child[roots] >= 0], paths.contacts)  # where a ring is open, nothing was cut off
     if roots.size == 0:
         return points
     ahead = child[roots]
@@ -226,7 +225,7 @@ def _moved_to_the_cut(
     backward = points[roots] - points[ahead]
     backward /= np.linalg.norm(backward, axis=1, keepdims=True).clip(min=1e-9)
     step_mm = min(spacing_mm) / 4
-    count = int(np.ceil(3 * radius[roots].max() / step_mm))
+    count = int(np.ceil(2 * radius[roots].max() / step_mm))
     further = points[roots, None] + backward[:, None] * (step_mm * np.arange(count))[:, None]  # (R, S, 3)
     i, j, k = np.moveaxis(np.rint(further / spacing_mm).astype(np.intp), -1, 0)
     inside = (np.minimum(np.minimum(i, j), k) >= 0) & (k < mask.shape[0]) & (j < mask.shape[1]) & (i < mask.shape[2])

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csc_array, eye_array, kron
 from scipy.sparse.linalg import splu
-from scipy.spatial import cKDTree
 
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.reconstruction.centerlines import Paths
+from liver_seg_ros.reconstruction.centerlines import Paths, nearest_ball
 
 #: The second round knows which wall belongs to which vessel better than the first; a third changes nothing.
 ROUNDS = 2
@@ -111,7 +110,7 @@ def _fit(
     """One round: nodes and radii for which the wall points around each node are a radius away from its line."""
     count = len(points)
     tangent = lines.tangents(points)
-    node = _nearest_ball(points, radius, wall_mm)
+    node = nearest_ball(points, radius, wall_mm)
     offset = wall_mm - points[node]
     along = np.einsum("si,si->s", offset, tangent[node])
     across = offset - along[:, None] * tangent[node]
@@ -145,20 +144,6 @@ def _fit(
     factors = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     solution = factors.solve(right.reshape(-1)).reshape(count, 4)
     return solution[:, :3], solution[:, 3].clip(min=voxel_mm / 4)
-
-
-def _nearest_ball(
-    points: NDArray[np.float64], radius: NDArray[np.float64], wall_mm: NDArray[np.float64]
-) -> NDArray[np.intp]:
-    """`(S,)` node whose ball each wall point belongs to: that of least power, squared distance less squared radius.
-
-    Points of the surface of a union of balls have the power 0 for their own ball and more for any other. In four
-    dimensions, with the fourth coordinate chosen so, least power is least distance.
-    """
-    lift = np.sqrt(radius.max() ** 2 - radius**2)
-    tree = cKDTree(np.column_stack([points, lift]))
-    _, node = tree.query(np.column_stack([wall_mm, np.zeros(len(wall_mm))]), workers=2)
-    return node
 
 
 def _without_caps(paths: Paths, voxel_mm: float) -> Paths:

@@ -15,10 +15,13 @@ from liver_seg_ros.volume import LabelVolume
 def vessel_tree(labels: LabelVolume) -> VesselTree:
     """The vessels of the liver as trees of centerlines, in LPS mm.
 
-    Each vessel row of the label table (`LIVER_VESSELS`) gives trees of its own, at least one for each connected part;
-    a speck, not much longer than it is wide, gives none. Trees begin at their thickest end. On phantoms and analytic
-    tubes lines are a quarter of a voxel off on average and radii 6 to 9 percent, where a vessel is at least two voxels
-    wide (`benchmarks/vessel_tree.py`).
+    Each vessel row of the label table (`LIVER_VESSELS`) gives trees of its own: one for each connected part, or several
+    where vessels touch whose widths and directions say that they are not one (see `trees`). A part that is no longer
+    than wide gives none. A tree begins at its widest free end; where no free end is nearly as wide as its widest vessel,
+    in the joint at that.
+
+    On the phantoms lines are a quarter of a voxel off on average, and radii 5 percent where lines run alongside
+    (`benchmarks/vessel_tree.py`). Vessels less than two voxels wide are found where their voxels hang together.
 
     Args:
         labels: on any right-handed grid. Without a vessel the tree is empty.
