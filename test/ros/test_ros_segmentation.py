@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import resource
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 
 from liver_seg_interfaces.msg import Progress, SegmentationReport
 from liver_seg_ros.geometry import Geometry
@@ -142,6 +149,79 @@ def test_models_that_are_missing_are_said_and_configuring_again_works(ros, model
     assert ros.change_state("segmentation", Transition.TRANSITION_CONFIGURE)
     assert ros.change_state("segmentation", Transition.TRANSITION_ACTIVATE)
     assert ros.state("segmentation") == "active"
+
+
+def test_whatever_is_wrong_with_the_models_is_said_and_configuring_again_works(ros, models, tmp_path):
+    folder = tmp_path / "models"
+    shutil.copytree(models, folder)
+    whole = (models / "segmenter/model.onnx").read_bytes()
+    description = (models / "segmenter/model.yaml").read_text()
+
+    def restore():
+        (folder / "segmenter/model.onnx").write_bytes(whole)
+        (folder / "segmenter/model.yaml").write_text(description)
+
+    def cut(with_checksum):
+        (folder / "segmenter/model.onnx").write_bytes(whole[: len(whole) // 2])
+        if with_checksum:
+            sha256 = [hashlib.sha256(data).hexdigest() for data in (whole, whole[: len(whole) // 2])]
+            (folder / "segmenter/model.yaml").write_text(description.replace(*sha256))
+
+    def break_a_field():
+        (folder / "segmenter/model.yaml").write_text(description.replace("overlap: 0.25", "overlap: 25"))
+
+    def ask_for(**values):
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        answer = ros.call(SetParameters, "/segmentation/set_parameters", SetParameters.Request(parameters=parameters))
+        assert all(result.successful for result in answer.results)
+
+    process = ros.start("segmentation", autostart=False, models_dir=str(folder))
+    for spoil, *says in (
+        (break_a_field, "segmenter/model.yaml: field 'input.overlap' is 25; it must be a number from 0 to 0.9"),
+        (lambda: cut(with_checksum=False), "segmenter/model.onnx is damaged", "fetch or export the model again"),
+        (lambda: cut(with_checksum=True), "segmenter/model.onnx is not a model that ONNX Runtime can run"),
+        (lambda: ask_for(precision="int8"), "has no int8 weights for it, but fp32"),
+        (lambda: ask_for(precision="auto", runtime="cuda"), "unknown runtime 'cuda'; valid are: auto, tensorrt"),
+    ):
+        restore()
+        spoil()
+        assert not ros.change_state("segmentation", Transition.TRANSITION_CONFIGURE)
+        ros.wait_for_line("/segmentation 2", *says)
+        assert ros.state("segmentation") == "unconfigured"
+    ask_for(runtime="auto")
+    assert ros.change_state("segmentation", Transition.TRANSITION_CONFIGURE)
+    ros.wait_for_line("/segmentation 0", "models loaded, running on openvino fp32 (CPU")
+    assert process.poll() is None
+    assert "Traceback" not in ros.log("segmentation")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits the node's memory as Linux does")
+def test_too_little_memory_is_said_and_the_next_volume_is_segmented(ros, models, tmp_path, ct, expected):
+    """A window of 220 voxels along each side, and room for a few of its layers only."""
+    folder = tmp_path / "models"
+    shutil.copytree(models, folder)
+    description = folder / "segmenter/model.yaml"
+    description.write_text(re.sub(r"patch:(\n  - 32){3}", "patch: [256, 256, 256]", description.read_text()))
+    process = ros.start("segmentation", models_dir=str(folder))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    volumes, reports = ros.volumes("labels", np.uint8), ros.latched(SegmentationReport, "/segmentation/report")
+    publisher = ros.publisher("ct")
+    used = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.prlimit(process.pid, resource.RLIMIT_AS, (used + 250_000_000, resource.RLIM_INFINITY))
+    array = np.full((110, 110, 110), 60, np.int16)
+    array[0] = -100
+    large = Volume(array, Geometry((110, 110, 110), (4.0, 4.0, 4.0)), "large")
+    for slab in slabs(large, count=1):
+        publisher.publish(slab)
+    ros.wait_for_line("/segmentation 2", "volume large: too little memory")
+    ros.spin_until(lambda: reports)
+    assert reports[0].message.startswith("volume large: too little memory") and not reports[0].liver_found
+    resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
+    for slab in slabs(ct):
+        publisher.publish(slab)
+    ros.spin_until(lambda: len(volumes) == 1)
+    np.testing.assert_array_equal(volumes[0].array, expected)
+    assert "Traceback" not in ros.log("segmentation")
 
 
 def test_the_node_answers_while_it_works_and_deactivating_or_a_signal_cancels(ros, models):
