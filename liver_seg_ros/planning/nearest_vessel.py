@@ -20,6 +20,8 @@ from liver_seg_ros.vessel_tree import VesselTree
 BLOCK_MM = 8.0
 #: So few vessels are all tried; to leave out more of them would take longer.
 FEW = 12
+#: So many distances are computed at once: they stay in the cache, and products so small start no threads.
+AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,11 +113,13 @@ def _descend(
     at_center = vessels.wall_distance_mm((low + high)[None] / 2)[0]
     vessels = vessels[at_center <= at_center.min() + 2 * reach_mm]
     if len(chosen) == 1 or len(vessels.node) <= FEW:
-        block = np.concatenate([blocks[number] for number in chosen])
-        distance_mm = vessels.wall_distance_mm(points[block])
-        nearest = distance_mm.argmin(axis=1)
-        found.distance_mm[block] = distance_mm[np.arange(len(block)), nearest]
-        found.node[block] = vessels.node[nearest]
+        together = np.concatenate([blocks[number] for number in chosen])
+        rows = AT_ONCE // len(vessels.node) + 1
+        for part in (together[first : first + rows] for first in range(0, len(together), rows)):
+            distance_mm = vessels.wall_distance_mm(points[part])
+            nearest = distance_mm.argmin(axis=1)
+            found.distance_mm[part] = distance_mm[np.arange(len(part)), nearest]
+            found.node[part] = vessels.node[nearest]
         return
     axis = int((high - low).argmax())
     in_low_half = centers[chosen, axis] < (low + high)[axis] / 2

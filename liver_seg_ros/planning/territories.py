@@ -99,7 +99,8 @@ def portal_territories(labels: LabelVolume, tree: VesselTree, stems: Sequence[in
     organ = structure_mask(labels, LIVER)
     if organ is None:
         return LiverTerritories(np.empty((0, 0, 0), np.int16), labels.geometry, (), 0.0, 0.0)
-    branch = np.where(organ.array, _nearest_stem(organ, tree, _stem_of_branch(tree, stems)), -1)
+    branch = _nearest_stem(organ, tree, _stem_of_branch(tree, stems))
+    branch[~organ.array] = -1
     tumor = _same_grid(labels, organ) == TUMOR.value
 
     ml = organ.geometry.voxel_volume_mm3 / MM3_PER_ML
@@ -168,7 +169,7 @@ def _stem_of_branch(tree: VesselTree, stems: Sequence[int]) -> NDArray[np.int64]
     return stem
 
 
-def _nearest_stem(organ: StructureMask, tree: VesselTree, stem: NDArray[np.int64]) -> NDArray[np.int64]:
+def _nearest_stem(organ: StructureMask, tree: VesselTree, stem: NDArray[np.int64]) -> NDArray[np.int32]:
     """`(K, J, I)` number of the stem that each voxel's block belongs to, -1 where there is none."""
     block = np.maximum(np.array(LATTICE_MM) // organ.geometry.spacing_mm, 1).astype(int)[::-1]  # (k, j, i)
     shape = np.array(organ.array.shape)
@@ -178,7 +179,7 @@ def _nearest_stem(organ: StructureMask, tree: VesselTree, stem: NDArray[np.int64
     in_block = padded.reshape(k, block[0], j, block[1], i, block[2]).any(axis=(1, 3, 5))
     centers = (np.argwhere(in_block) * block + (block - 1) / 2)[:, ::-1]
     suppliers = np.flatnonzero(stem >= 0)
-    of_block = np.full(count, -1)
+    of_block = np.full(count, -1, np.int32)
     if len(suppliers):
         node = nearest_vessel(organ.geometry.index_to_lps(centers), tree, suppliers).node
         of_block[in_block] = stem[tree.branch[node]]
