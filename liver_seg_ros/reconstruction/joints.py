@@ -68,18 +68,18 @@ class Network:
     """All segments, and what meets where.
 
     Attributes:
-        segments: those between different joints.
+        segments: all but those inside joints.
         at_joint: of each joint, the ends that meet there as pairs (segment, 0 for its first end or 1 for its last).
         inner: pairs of nodes that are joined inside joints.
     """
 
     segments: list[Segment]
-    at_joint: list[list[tuple[int, int]]]
+    at_joint: list[list[End]]
     inner: list[tuple[int, int]]
 
     @staticmethod
     def of(paths: Paths) -> Network:
-        """The network of the paths and their contacts; contacts that leave no end are left out."""
+        """The network of the paths and their contacts, without those that leave a ring no end."""
         chains = _chains(_neighbors(paths, paths.contacts))
         covered = np.zeros(len(paths.parent), bool)
         for chain in chains:
@@ -88,10 +88,10 @@ class Network:
             chains = _chains(_neighbors(paths, paths.contacts[covered[paths.contacts[:, 0]]]))
         joint_of, inner_chains = _joints(chains, paths)
         segments: list[Segment] = []
-        at_joint: list[list[tuple[int, int]]] = [[] for _ in range(max(joint_of.values()) + 1)]
+        at_joint: list[list[End]] = [[] for _ in range(max(joint_of.values()) + 1)]
         for chain in chains:
             joints = joint_of[chain[0]], joint_of[chain[-1]]
-            if joints[0] == joints[1]:
+            if chain in inner_chains:
                 continue
             for side in (0, 1):
                 at_joint[joints[side]].append((len(segments), side))

@@ -17,8 +17,8 @@ def vessel_tree(labels: LabelVolume) -> VesselTree:
 
     Each vessel row of the label table (`LIVER_VESSELS`) gives trees of its own: one for each connected part, or several
     where vessels touch whose widths and directions say that they are not one (see `trees`). A part that is no longer
-    than wide gives none. A tree begins at its widest free end; where no free end is nearly as wide as its widest vessel,
-    in the joint at that.
+    than wide gives none. A tree begins at its widest free end or, where none is nearly as wide as its widest vessel, in
+    the joint at that.
 
     On the phantoms lines are a quarter of a voxel off on average, and radii 5 percent where lines run alongside
     (`benchmarks/vessel_tree.py`). Vessels less than two voxels wide are found where their voxels hang together.
