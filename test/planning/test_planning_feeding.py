@@ -11,6 +11,8 @@ import pytest
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, PORTAL_VEIN, TUMOR
 from liver_seg_ros.planning.feeding import feeding_vessels
+from liver_seg_ros.planning.nearest_vessel import Vessels
+from liver_seg_ros.reconstruction.parts import lesions, surface_points, voxel_points
 from liver_seg_ros.vessel_tree import EMPTY_TREE
 from liver_seg_ros.volume import LabelVolume
 
@@ -41,19 +43,22 @@ def test_a_vessel_through_a_lesion_touches_it_and_shares_follow_the_walls(painte
     assert [(vessel.branch, vessel.distance_mm) for vessel in small.vessels] == [(0, 0.0)]
 
 
-def test_on_a_phantom_shares_and_distances_are_those_of_its_graph(phantom, portal):
-    tree = portal
-    for feeding in feeding_vessels(phantom.labels, tree, within_mm=8.0):
+def test_on_a_phantom_all_branches_near_are_listed_with_the_distances_of_its_graph(phantom, portal):
+    vessels = Vessels.of(portal)
+    branch = portal.branch[vessels.node]
+    found = feeding_vessels(phantom.labels, portal, within_mm=8.0)
+    for feeding, lesion in zip(found, lesions(phantom.labels), strict=True):
+        points_mm = np.concatenate([surface_points(lesion), voxel_points(lesion)])
+        to_piece_mm = vessels.wall_distance_mm(points_mm).min(axis=0).clip(min=0)
+        to_branch_mm = np.array([to_piece_mm[branch == number].min() for number in range(len(portal.branches))])
+        listed = {vessel.branch: vessel for vessel in feeding.vessels}
+        assert set(np.flatnonzero(to_branch_mm <= 8.0)) <= set(listed)
         assert sum(vessel.share for vessel in feeding.vessels) == pytest.approx(1.0)
-        for vessel in feeding.vessels:
-            nodes = np.flatnonzero(tree.branch == vessel.branch)
-            at = np.array(vessel.at_mm)
-            start, end = tree.points_mm[tree.parent[nodes]], tree.points_mm[nodes]
-            along = end - start
-            place = np.clip(((at - start) * along).sum(1) / (along**2).sum(1), 0, 1)[:, None]
-            to_wall = np.linalg.norm(at - start - place * along, axis=1) - tree.radius_mm[nodes]
-            assert vessel.distance_mm == pytest.approx(max(0.0, to_wall.min()), abs=1e-9)
+        for number, vessel in listed.items():
+            assert vessel.distance_mm == pytest.approx(to_branch_mm[number], abs=1e-9)
             assert vessel.distance_mm <= 8.0 or vessel.share > 0
+            at_wall_mm = vessels[branch == number].wall_distance_mm(np.array([vessel.at_mm])).min()
+            assert max(0.0, at_wall_mm) == pytest.approx(vessel.distance_mm, abs=1e-6)
 
 
 def test_draining_veins_do_not_feed_where_labels_tell_them_apart(painted, fork):

@@ -173,6 +173,14 @@ def test_the_axial_diameter_is_that_of_the_widest_slice_with_its_ends_in_it():
     assert long @ short == pytest.approx(0, abs=1e-9)
 
 
+def test_the_axial_diameter_may_be_missed_between_thick_slices_and_says_so(painted):
+    grid = Geometry((40, 40, 6), (0.5, 0.5, 6.0))
+    (lesion,) = measure(painted(grid, (TUMOR.value, ball([10, 10, 15], 8))))[1].parts  # midway between two slices
+    assert lesion.axial.long_mm == pytest.approx(2 * np.sqrt(8**2 - 3**2), abs=0.5)
+    assert 16 - lesion.axial.long_mm > np.hypot(0.5, 0.5)  # more than the pixels account for
+    assert 16 == pytest.approx(lesion.axial.long_mm, abs=lesion.axial.uncertainty_mm)
+
+
 def test_axial_is_axial_to_the_patient_whatever_way_the_slices_run():
     """A rod along the patient's axis, in coronal slices: its long axis is not in an axial slice."""
     array = np.zeros((6, 20, 8), np.uint8)
