@@ -50,18 +50,20 @@ class SegmentationNode(StageNode):
             "auto",
             text("Number format of the networks: fp32, fp16, int8, or 'auto' for the runtime's best."),
         )
+        self.declare_parameter(
+            "cache_dir", "", text("Where TensorRT's engines are kept; empty for ~/.cache/liver_seg_ros.")
+        )
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled) if subscribe else None
         self._output = VolumeOutput(self, "labels")
         self._reporting = Reporting(self)
         self._segmenter: Segmenter | None = None
 
     def configure(self) -> None:
-        models_dir = self.get_parameter("models_dir").value
         self._segmenter = load_default_segmenter(
-            Path(models_dir).expanduser() if models_dir else None,
+            self._folder("models_dir"),
             self.get_parameter("runtime").value,
             self.get_parameter("precision").value,
-            LoadOptions(progress=self._say_loading()),
+            LoadOptions(cache_dir=self._folder("cache_dir"), progress=self._say_loading()),
         )
         self._output.open()
         self._reporting.open()
@@ -84,6 +86,10 @@ class SegmentationNode(StageNode):
     def accept(self, volume: Volume) -> None:
         """Segment `volume` next. Returns at once; safe from any thread."""
         self.worker.submit(lambda cancelled: self._segment(volume, cancelled))
+
+    def _folder(self, parameter: str) -> Path | None:
+        value = self.get_parameter(parameter).value
+        return Path(value).expanduser() if value else None
 
     def _say_loading(self) -> Progress:
         """A `Progress` for the diagnostics, whose timer stands still while `configure` builds an engine for minutes."""

@@ -61,7 +61,8 @@ def build_engine(
     if is_rtx(trt):
         timing_cache = None
     if timing_cache is not None:
-        config.set_timing_cache(config.create_timing_cache(_read(timing_cache)), False)
+        known = config.create_timing_cache(_read(timing_cache)) or config.create_timing_cache(b"")  # None: damaged
+        config.set_timing_cache(known, False)
     # Held in a variable: the configuration does not keep the monitor alive.
     config.progress_monitor = monitor = build_monitor(trt, stage, progress, cancelled)
     engine = builder.build_serialized_network(network, config)
@@ -70,8 +71,7 @@ def build_engine(
     if engine is None:
         raise EngineError(f"TensorRT cannot build the model: {errors[0] if errors else 'it does not say why'}")
     if timing_cache is not None:
-        with written_beside(timing_cache) as path:
-            path.write_bytes(bytes(config.get_timing_cache().serialize()))
+        _write(timing_cache, bytes(config.get_timing_cache().serialize()))
     progress(stage, 1.0)
     return bytes(engine)
 
@@ -93,6 +93,14 @@ def _read(timing_cache: Path) -> bytes:
         return timing_cache.read_bytes()
     except OSError:
         return b""
+
+
+def _write(timing_cache: Path, data: bytes) -> None:
+    try:
+        with written_beside(timing_cache) as path:
+            path.write_bytes(data)
+    except (InputError, OSError):
+        pass  # the next build takes longer; that the engine itself cannot be kept will be said
 
 
 def _first_error(parser: Any) -> str:
