@@ -18,6 +18,14 @@ settings.load_profile("liver_seg_ros")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _engines_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """On a machine with a GPU, engines that tests build are not kept among the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIVER_SEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real CT and masks (see docs); tests that need it skip with a reason where it is missing."""

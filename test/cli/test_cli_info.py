@@ -11,6 +11,10 @@ import pytest
 
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import main
+from liver_seg_ros.inference.runtimes import tensorrt
+from liver_seg_ros.inference.runtimes.registry import RUNTIMES
+
+FIRST = "openvino" if tensorrt.unavailable() else "tensorrt"
 
 
 def _info(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict:
@@ -40,9 +44,9 @@ def test_says_what_would_run_and_why(
     given = _info(capsys, "--models", small_models)["inference"]
     assert given["why_models"] == "given with --models" and given["segmenter"]["name"] == "nearest-mean-segment"
     for model in (given["localizer"], given["segmenter"]):
-        assert (model["runtime"], model["precision"]) == ("openvino", "fp32")
+        assert (model["runtime"], model["precision"]) == (FIRST, "fp32")
         assert model["why"].startswith("the first in order of speed that works here; fp32, as")
-        assert set(model["other_runtimes"]) == {"tensorrt", "onnxruntime"} and all(model["other_runtimes"].values())
+        assert {FIRST, *model["other_runtimes"]} == set(RUNTIMES) and all(model["other_runtimes"].values())
     monkeypatch.setenv("LIVER_SEG_MODELS", str(small_models))
     named = _info(capsys)
     assert "LIVER_SEG_MODELS" in named["inference"]["why_models"]

@@ -67,7 +67,9 @@ def test_the_report_says_what_was_found_with_what(segmented: Path, small_ct: Pat
     assert report["peak_memory_mb"] > 50
     assert [model["name"] for model in report["models"]] == ["nearest-mean-localize", "nearest-mean-segment"]
     assert all(len(model["sha256"]) == 64 for model in report["models"])
-    assert report["versions"]["onnxruntime"] and report["runtime"].startswith("openvino fp32 (CPU, ")
+    assert report["versions"]["onnxruntime"] and report["runtime"].startswith(
+        ("openvino fp32 (CPU, ", "tensorrt fp32 (GPU ")
+    )
 
 
 def test_json_on_stdout_is_the_report(segmented: Path) -> None:
