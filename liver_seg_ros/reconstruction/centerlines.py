@@ -164,6 +164,8 @@ def _choose_paths(
     chosen: list[int] = []
     tips: list[int] = []
 
+    farthest: dict[int, int] = {}
+
     def choose(candidates: NDArray[np.int64], starts: NDArray[np.int64]) -> None:
         """Add the paths to those candidates, the farthest first, that no path before explains."""
         candidates = candidates[np.argsort(-length[candidates], kind="stable")]
@@ -177,6 +179,7 @@ def _choose_paths(
             if tip >= 0:
                 if explained[number - 1]:
                     continue
+                tip = farthest.get(tip, tip)
                 path = _path(tip, before, on_path)
                 on_path[path] = True
                 chosen.extend(path)
@@ -188,10 +191,31 @@ def _choose_paths(
     # Where another vessel explains the farthest voxel of a loop, what leads to it is left.
     chosen_now = np.concatenate([roots, np.array(chosen, np.int64)])
     reach_mm = EXPLAINED_WIDELY * reach_mm
-    choose(_unexplained(points, reach_mm, chosen_now), chosen_now[:0])
+    left = _unexplained(points, reach_mm, chosen_now)
+    farthest = _farthest_behind(left, toward_root, length)
+    choose(left, chosen_now[:0])
     paths = np.array(chosen, np.int64)
     leading = np.isin(roots, toward_root[paths])  # roots of specks lead nowhere
     return np.concatenate([roots[leading], paths]), np.array(tips, np.int64)
+
+
+def _farthest_behind(
+    voxels: NDArray[np.int64], toward_root: NDArray[np.int32], length: NDArray[np.float64]
+) -> dict[int, int]:
+    """Of each of these voxels, and of all that are reached through one, the farthest that is reached through it."""
+    behind = np.zeros(len(length), bool)
+    behind[voxels] = True
+    ahead = np.where(toward_root < 0, np.arange(len(length)), toward_root)
+    while not np.array_equal(ahead, further := ahead[ahead]):
+        behind |= behind[ahead]
+        ahead = further
+    members = np.flatnonzero(behind)
+    farthest = {voxel: voxel for voxel in members.tolist()}
+    for voxel in members[np.argsort(-length[members], kind="stable")].tolist():  # children before parents
+        parent = int(toward_root[voxel])
+        if parent in farthest and length[farthest[voxel]] > length[farthest[parent]]:
+            farthest[parent] = farthest[voxel]
+    return farthest
 
 
 def nearest_ball(

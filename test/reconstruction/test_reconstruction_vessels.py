@@ -137,8 +137,8 @@ def test_a_fork_has_a_trunk_and_two_branches_of_the_next_generation(painted):
 
 
 def test_vessels_that_cross_and_touch_come_apart(painted):
-    one = (3.0, (4, 26, 32), (24, 28, 32)), (2.5, (24, 28, 32), (60, 34, 33)), (1.5, (24, 28, 32), (50, 10, 32))
-    other = (3.2, (34, 60, 39), (34, 44, 38)), (2.4, (34, 44, 38), (33, 6, 37)), (1.5, (34, 44, 38), (12, 52, 38))
+    one = (3.0, (4, 26, 32), (24, 28, 32)), (2.5, (24, 28, 32), (60, 34, 33)), (1.5, (24, 28, 32), (30, 8, 32))
+    other = (3.2, (46, 60, 37), (46, 48, 36)), (2.4, (46, 48, 36), (48, 6, 36)), (1.5, (46, 48, 36), (20, 52, 36))
     separate = [vessel_tree(painted(GRID, (VESSEL.value, tubes(*vessels)))) for vessels in (one, other)]
     both = vessel_tree(painted(GRID, (VESSEL.value, tubes(*one, *other))))
     assert_is_a_forest(both)
@@ -159,6 +159,16 @@ def test_a_ring_is_cut_open(painted):
     total = sum(branch.length_mm for branch in tree.branches)
     assert 0.8 < total / (2 * np.pi * 18) < 1.05
     assert abs(np.linalg.norm(tree.points_mm[:, :2] - 32, axis=1) - 18).mean() < 0.5
+
+
+def test_a_loop_is_cut_open_and_nothing_of_it_is_lost(painted):
+    trunk, meeting = (32, 16, 32), (32, 48, 32)
+    upper, lower = (2.5, trunk, (48, 30, 32), meeting), (1.5, trunk, (16, 30, 32), meeting)
+    tree = vessel_tree(painted(GRID, (VESSEL.value, tubes((3.5, (32, 2, 32), trunk), upper, lower))))
+    assert_is_a_forest(tree)
+    assert tree.tree_count == 1
+    around = 2 * (np.hypot(16, 14) + np.hypot(16, 18))
+    assert sum(branch.length_mm for branch in tree.branches) == pytest.approx(14 + around, rel=0.1)
 
 
 def test_structures_are_trees_of_their_own_even_where_they_touch(painted):
