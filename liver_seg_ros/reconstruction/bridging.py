@@ -17,19 +17,17 @@ def bridged(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     Args:
         mask: `(K, J, I)` bool with a border of background, as `StructureMask` has it.
     """
-    whole = mask.copy(order="C")
-    flat = whole.reshape(-1)
-    at = np.flatnonzero(flat)
-    k, j, i = whole.strides  # steps in `flat`, because a bool is a byte
+    given = np.ascontiguousarray(mask).reshape(-1)
+    whole = given.copy()
+    at = np.flatnonzero(given)
+    k, j, i = mask.shape[1] * mask.shape[2], mask.shape[2], 1  # steps in `given`
     for (a, b), sign in product(combinations((k, j, i), 2), (1, -1)):
-        b *= sign
-        over_edge = at[flat[at + a + b] & ~flat[at + a] & ~flat[at + b]]
-        flat[over_edge + a] = True
-    for sign_j, sign_i in product((1, -1), repeat=2):
-        b, c = sign_j * j, sign_i * i
-        over_corner = at[flat[at + k + b + c]]
+        over_edge = at[given[at + a + sign * b] & ~given[at + a] & ~given[at + sign * b]]
+        whole[over_edge + a] = True
+    for b, c in product((j, -j), (i, -i)):
+        over_corner = at[given[at + k + b + c]]
         for step in (k, b, c, k + b, k + c, b + c):
-            over_corner = over_corner[~flat[over_corner + step]]
-        flat[over_corner + c] = True
-        flat[over_corner + b + c] = True
-    return whole
+            over_corner = over_corner[~given[over_corner + step]]
+        whole[over_corner + c] = True
+        whole[over_corner + b + c] = True
+    return whole.reshape(mask.shape)

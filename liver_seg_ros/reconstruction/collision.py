@@ -3,7 +3,7 @@
 It is where the distance to the structure is half the margin: dilation closes gaps and rounds what is sharp, so that few
 triangles do, and decimation has the other half of the margin to err in either direction. What came out is measured:
 nothing of the visual mesh and no voxel center of the label may be outside, and no point of the collision mesh further
-out than the margin. The result has as few triangles as meet both.
+from them than the margin. The result has as few triangles as meet both.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ _log = logging.getLogger(__name__)
 #: Fewer triangles are not tried for.
 FEWEST_TRIANGLES = 1_000
 
+#: Still fewer are tried while the mesh is closer than this part of the margin.
+ROOM = 0.75
+
 #: How often a mesh is moved outward until the structure is inside.
 ENLARGEMENTS = 8
 
-#: Size of the cells in which the surface is looked for, in margins, where voxels are smaller. What it goes around is
-#: more than a margin wide.
-STEP = 0.75
+#: Size of the cells in which the surface is looked for, in margins, where voxels are smaller. Half a cell's diagonal is
+#: less than half a margin, so that no branch falls between the corners of a cell, however thin it is.
+STEP = 0.55
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +48,8 @@ class CollisionMesh:
 
     Attributes:
         mesh: in LPS mm.
-        largest_distance_mm: how far its vertices, edges and faces are from the visual mesh at most (of each edge and
-            each face the middle is measured).
+        largest_distance_mm: how far its vertices, edges and faces are from the structure at most (of each edge and each
+            face the middle is measured).
     """
 
     mesh: Mesh
@@ -59,7 +62,7 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
     Args:
         mask: the structure, with thin slices (`interpolation.interpolated`).
         visual: its closed mesh.
-        margin_mm: how far outside of `visual` the mesh may be. Exceeded, with a warning logged, where it is smaller
+        margin_mm: how far from these the mesh may be. Exceeded, with a warning logged, where it is smaller
             than the voxels can resolve: enclosing comes first.
         triangle_budget: exceeded, with a warning logged, where so few triangles cannot keep to the margin.
 
@@ -69,24 +72,24 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
     if not margin_mm > 0:
         raise ValueError(f"a collision margin of {margin_mm} mm is not positive")
     inner = _Inner.of(mask, visual)
-    dilated = surface = _dilated(mask, inner, margin_mm)
-    best, budget = None, triangle_budget
-    while True:
-        surface = _repaired(decimate(surface, budget))
-        found = inner.enclosed_by(surface, mask, margin_mm / 2)
-        if found and found.largest_distance_mm <= margin_mm:
-            best = found
-            if len(surface.triangles) > triangle_budget or budget // 4 < FEWEST_TRIANGLES:
-                break
-            budget //= 4  # of what is there already
-        elif best or len(surface.triangles) == len(dilated.triangles):
+    dilated = _dilated(mask, inner, margin_mm)
+    for budget in (triangle_budget, 2 * triangle_budget, 4 * triangle_budget):
+        surface = _coarser(dilated, budget)
+        best = inner.enclosed_by(surface, mask, margin_mm / 2)
+        if best and best.largest_distance_mm <= margin_mm:
             break
-        else:
-            budget *= 2
-            surface = dilated
-    best = best or inner.enclosed_by(dilated, mask, np.inf)
-    if best is None:
-        raise RuntimeError(f"no collision mesh encloses the {mask.structure.name}: its surface turns inside out")
+    else:  # not for any number of triangles: then for few
+        best = inner.enclosed_by(_coarser(dilated, triangle_budget), mask, np.inf)
+        if best is None:
+            raise RuntimeError(f"no collision mesh encloses the {mask.structure.name}: its surface turns inside out")
+    # Step by step decimation gets further than at one go.
+    while budget // 4 >= FEWEST_TRIANGLES and (budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm):
+        budget //= 4
+        surface = _coarser(surface, budget)
+        found = inner.enclosed_by(surface, mask, margin_mm / 2)
+        if found is None or found.largest_distance_mm > margin_mm:
+            break
+        best = found
     _warn(best, margin_mm, triangle_budget)
     return best
 
@@ -120,7 +123,8 @@ class _Inner:
             if outside_mm <= 0:
                 a, b, c = (mesh.vertices_mm[mesh.triangles[:, corner]] for corner in range(3))
                 on_mesh = np.concatenate([mesh.vertices_mm, (a + b) / 2, (b + c) / 2, (c + a) / 2, (a + b + c) / 3])
-                return CollisionMesh(mesh, float(self.visual.nearest(on_mesh)[0].max()))
+                distance_mm = np.minimum(self.visual.nearest(on_mesh)[0], self.to_centers_mm(on_mesh))
+                return CollisionMesh(mesh, float(distance_mm.max()))
             step_mm = 1.2 * outside_mm + 0.02  # faces move less than their corners
             moved_mm += step_mm
             if moved_mm > limit_mm:
@@ -142,9 +146,10 @@ class _Inner:
         return 0.0
 
 
-def _repaired(surface: Surface) -> Surface:
-    vertices_mm, _ = without_self_intersections(surface.vertices_mm, surface.triangles)
-    return Surface(vertices_mm, surface.triangles)
+def _coarser(surface: Surface, triangle_budget: int) -> Surface:
+    smaller = decimate(surface, triangle_budget)
+    vertices_mm, _ = without_self_intersections(smaller.vertices_mm, smaller.triangles)
+    return Surface(vertices_mm, smaller.triangles)
 
 
 def _crosses(mesh: Mesh, other: Mesh, distance_mm: NDArray[np.float64]) -> bool:
@@ -156,7 +161,7 @@ def _crosses(mesh: Mesh, other: Mesh, distance_mm: NDArray[np.float64]) -> bool:
 
 
 def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float) -> Surface:
-    """The closed surface half a margin outside of the visual one, in mm along the axes of the mask's grid."""
+    """The closed surface half a margin outside of the structure, in mm along the axes of the mask's grid."""
     offset_mm = margin_mm / 2
     spacing_mm = np.array(mask.geometry.spacing_mm)
     steps = np.maximum(1, (STEP * margin_mm / spacing_mm).astype(int))

@@ -30,7 +30,7 @@ THINNEST_MM = 1.0
 
 #: Volume of a cap, in slices times the area of the region. A body with flat ends reaches half a slice beyond its last
 #: slice on average, a round one has a third of a slice's volume there.
-CAP = 0.35
+CAP = 0.34
 
 Distance = NDArray[np.float32]
 
