@@ -13,7 +13,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.contract import Port, check_contract
-from liver_seg_ros.inference.runtimes.cpu import cpu_device, usable_cores
+from liver_seg_ros.inference.runtimes.cpu import cpu_device, int8_instructions, usable_cores
 from liver_seg_ros.inference.runtimes.memory import says_out_of_memory, too_little_memory
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
     # peaked at 441 MB with it and at 268 MB without, in the same time.
     session_options.enable_cpu_mem_arena = False
     session_options.log_severity_level = 4
+    precision = bundle.precision_of(variant)
+    if precision == "int8" and int8_instructions() is None:
+        session_options.add_session_config_entry("session.x64quantprecision", "1")  # sums that do not saturate
     try:
         session = onnxruntime.InferenceSession(
             str(weights), sess_options=session_options, providers=["CPUExecutionProvider"]
@@ -56,7 +59,7 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
         raise InputError(f"{weights} is not a model that ONNX Runtime can run: {reason}") from error
     inputs, outputs = ([_port(node) for node in nodes] for nodes in (session.get_inputs(), session.get_outputs()))
     check_contract(weights, bundle.spec, inputs, outputs)
-    return OnnxRuntime(session, inputs[0], threads, bundle.precision_of(variant))
+    return OnnxRuntime(session, inputs[0], threads, precision)
 
 
 class OnnxRuntime:
