@@ -20,8 +20,8 @@ from liver_seg_ros.reconstruction.surfaces import Surface
 from liver_seg_ros.reconstruction.triangles import (
     area_vectors,
     defect_vertices,
+    fans,
     parts_of_vertices,
-    pinched_vertices,
     restore_volume,
     signed_volumes,
 )
@@ -99,9 +99,16 @@ def _collapse(part: Surface, goal: int) -> Surface | None:
         if kept.sum() > 0.8 * goal:
             return None
         smaller = _collapse_all_but(part, kept, goal)
-        broken = _broken_vertices(smaller)
+        broken = defect_vertices(smaller.triangles, len(smaller.vertices_mm))
         if broken.size == 0:
-            return smaller if _is_same_solid(part, smaller) else None
+            # Sheets that came to touch in a vertex part again, and so may branches where they should not.
+            fan, vertex = fans(smaller.triangles, len(smaller.vertices_mm))
+            parted = Surface(smaller.vertices_mm[vertex], fan)
+            if _is_same_solid(part, parted):
+                return parted
+            broken = np.flatnonzero(np.bincount(vertex) > 1)
+            if broken.size == 0:
+                return None
         corners = smaller.vertices_mm[smaller.triangles]
         edge_mm = float(np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1).mean())
         if tree is None:
@@ -109,13 +116,6 @@ def _collapse(part: Surface, goal: int) -> Surface | None:
         for near in tree.query_ball_point(smaller.vertices_mm[broken], edge_mm * (1 + attempt / 2)):
             kept[near] = True
     return None
-
-
-def _broken_vertices(surface: Surface) -> NDArray[np.int64]:
-    """Vertices at which the surface is open or not a manifold."""
-    count = len(surface.vertices_mm)
-    broken = defect_vertices(surface.triangles, count)
-    return broken if broken.size else pinched_vertices(surface.triangles, count)
 
 
 def _is_same_solid(before: Surface, after: Surface) -> bool:

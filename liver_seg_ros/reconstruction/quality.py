@@ -8,7 +8,7 @@ import numpy as np
 
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.self_intersections import self_intersections
-from liver_seg_ros.reconstruction.triangles import defect_vertices, parts_of_vertices, pinched_vertices, signed_volumes
+from liver_seg_ros.reconstruction.triangles import defect_vertices, fans, parts_of_vertices, signed_volumes
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def mesh_quality(mesh: Mesh) -> MeshQuality:
     return MeshQuality(
         triangles=len(mesh.triangles),
         watertight=watertight,
-        manifold=watertight and pinched_vertices(mesh.triangles, count).size == 0,
+        manifold=watertight and len(fans(mesh.triangles, count)[1]) == len(np.unique(mesh.triangles)),
         outward=bool((volumes > 0).all()),
         self_intersections=len(self_intersections(vertices, mesh.triangles)),
     )

@@ -37,10 +37,12 @@ def is_watertight(triangles: Triangles, vertex_count: int) -> bool:
     return len(triangles) > 0 and defect_vertices(triangles, vertex_count).size == 0
 
 
-def pinched_vertices(triangles: Triangles, vertex_count: int) -> NDArray[np.int64]:
-    """Vertices in which a closed oriented mesh touches itself: the triangles around them form more than one fan.
+def fans(triangles: Triangles, vertex_count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """What lies around the vertices of a closed oriented mesh: of a 2-manifold one closed fan of triangles around each.
 
-    Together with no `defect_vertices` at all, none of them means that the mesh is a closed 2-manifold.
+    Returns:
+        `(T, 3)` int32 the fan that each corner belongs to, and `(F,)` the vertex in the middle of each fan. Fans as
+        vertices make a 2-manifold of a mesh that touches itself in some.
     """
     start = triangles.reshape(-1).astype(np.int64)  # of edge and corner number 3 t + c
     end = triangles[:, [1, 2, 0]].reshape(-1).astype(np.int64)
@@ -48,12 +50,12 @@ def pinched_vertices(triangles: Triangles, vertex_count: int) -> NDArray[np.int6
     order = np.argsort(key)
     opposite = order[np.searchsorted(key[order], end * vertex_count + start)]
     same_vertex = opposite + np.where(opposite % 3 == 2, -2, 1)  # where the opposite edge ends, in its triangle
-    count = len(start)
-    links = coo_matrix((np.ones(count, np.int8), (np.arange(count), same_vertex)), shape=(count, count))
-    fans, fan = connected_components(links, directed=False)
-    vertex_of_fan = np.zeros(fans, np.int64)
+    corners = len(start)
+    links = coo_matrix((np.ones(corners, np.int8), (np.arange(corners), same_vertex)), shape=(corners, corners))
+    count, fan = connected_components(links, directed=False)
+    vertex_of_fan = np.zeros(count, np.int64)
     vertex_of_fan[fan] = start
-    return np.flatnonzero(np.bincount(vertex_of_fan, minlength=vertex_count) > 1)
+    return fan.reshape(-1, 3), vertex_of_fan
 
 
 def parts_of_vertices(triangles: Triangles, vertex_count: int) -> tuple[int, NDArray[np.int32]]:

@@ -7,7 +7,9 @@ import pytest
 
 from liver_seg_ros.reconstruction.triangles import (
     defect_vertices,
+    fans,
     is_watertight,
+    neighbor_means,
     restore_volume,
     signed_volumes,
     vertex_normals,
@@ -36,6 +38,26 @@ def test_an_edge_of_four_triangles_is_a_defect():
     # A second tetrahedron on the edge 0-1, with corners 4 and 5.
     second = np.array([0, 1, 4, 5], np.int32)[TETRAHEDRON]
     assert set(defect_vertices(np.concatenate([TETRAHEDRON, second]), 6)) == {0, 1}
+
+
+def test_a_vertex_in_which_two_solids_touch_has_a_fan_of_each():
+    second = np.array([0, 4, 5, 6], np.int32)[TETRAHEDRON]  # a second tetrahedron at corner 0
+    triangles = np.concatenate([TETRAHEDRON, second])
+    assert is_watertight(triangles, 7)
+    fan, vertex = fans(triangles, 7)
+    assert sorted(vertex) == [0, 0, 1, 2, 3, 4, 5, 6]
+    assert np.array_equal(vertex[fan], triangles)
+    assert not set(fan[:4].flat) & set(fan[4:].flat)
+
+
+def test_the_vertices_of_a_manifold_have_one_fan_each():
+    assert sorted(fans(TETRAHEDRON, 4)[1]) == [0, 1, 2, 3]
+
+
+def test_neighbor_means_keep_what_is_even_and_level_what_is_not():
+    assert neighbor_means(np.full(4, 3.0), TETRAHEDRON, 5) == pytest.approx(np.full(4, 3.0))
+    assert neighbor_means(np.array([6.0, 0, 0, 0]), TETRAHEDRON, 1) == pytest.approx([3, 1, 1, 1])
+    assert neighbor_means(CORNERS, TETRAHEDRON, 40) == pytest.approx(np.full((4, 3), 0.25))
 
 
 def test_no_triangles_are_not_watertight():
