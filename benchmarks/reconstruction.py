@@ -31,7 +31,7 @@ from liver_seg_ros.volume import LabelVolume
 
 CORES = 2
 SEED = 9_200  # never trained on
-COLLISION_MARGIN_MM = 1.0
+COLLISION_MARGIN_MM = 3.0  # the default
 #: Stage of the table -> stages of the two pipelines that it sums.
 PIPELINES = ("naive", "ours")
 
@@ -100,7 +100,7 @@ def _ours(labels: LabelVolume, seconds: dict[str, float]) -> tuple[dict[str, Any
     result = reconstruct(labels, ReconstructionOptions(collision_margin_mm=COLLISION_MARGIN_MM))
     seconds |= result.seconds
     start = time.perf_counter()
-    prepare_anatomy(labels, result.meshes, result.tree)
+    prepare_anatomy(labels, result)
     seconds["distance fields"] = time.perf_counter() - start
     visual, collision = (
         {mesh.structure.name: (mesh.vertices_mm, mesh.triangles) for mesh in meshes}
