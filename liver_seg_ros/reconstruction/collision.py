@@ -16,7 +16,7 @@ import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, cKDTree
 
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.decimation import decimate
@@ -24,7 +24,7 @@ from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.self_intersections import edge_crossings, without_self_intersections
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.surfaces import Surface, isosurface, surface_to_mesh
-from liver_seg_ros.reconstruction.triangles import vertex_normals
+from liver_seg_ros.reconstruction.triangles import area_vectors, vertex_normals
 
 _log = logging.getLogger(__name__)
 
@@ -78,10 +78,9 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
         best = inner.enclosed_by(surface, mask, margin_mm / 2)
         if best and best.largest_distance_mm <= margin_mm:
             break
-    else:  # not for any number of triangles: then for few
-        best = inner.enclosed_by(_coarser(dilated, triangle_budget), mask, np.inf)
-        if best is None:
-            raise RuntimeError(f"no collision mesh encloses the {mask.structure.name}: its surface turns inside out")
+    else:  # the margin cannot be kept: as few triangles as asked for, and whatever encloses the structure
+        surfaces = (_coarser(dilated, triangle_budget), dilated, inner.hull(mask))
+        best = next(found for s in surfaces if (found := inner.enclosed_by(s, mask, np.inf)))
     # Step by step decimation gets further than at one go.
     while budget // 4 >= FEWEST_TRIANGLES and (budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm):
         budget //= 4
@@ -113,6 +112,17 @@ class _Inner:
         if len(self.centers_mm) == 0:
             return np.full(len(points_mm), np.inf)
         return np.asarray(cKDTree(self.centers_mm).query(points_mm)[0], np.float64)
+
+    def hull(self, mask: StructureMask) -> Surface:
+        """The convex hull of the structure, in mm along the axes of the mask's grid."""
+        points_mm = np.concatenate([self.visual.mesh.vertices_mm, self.centers_mm])
+        points_mm = mask.geometry.lps_to_index(points_mm) * mask.geometry.spacing_mm
+        hull = ConvexHull(points_mm)
+        triangles = hull.simplices.astype(np.int32)
+        inward = np.einsum("ti,ti->t", area_vectors(points_mm, triangles), hull.equations[:, :3]) < 0
+        triangles[inward] = triangles[inward, ::-1]
+        corners, triangles = np.unique(triangles, return_inverse=True)
+        return Surface(points_mm[corners], triangles.reshape(-1, 3).astype(np.int32))
 
     def enclosed_by(self, surface: Surface, mask: StructureMask, limit_mm: float) -> CollisionMesh | None:
         """The surface as a mesh, moved outward until it encloses the structure; None where `limit_mm` is not enough."""
@@ -162,10 +172,11 @@ def _crosses(mesh: Mesh, other: Mesh, distance_mm: NDArray[np.float64]) -> bool:
 
 def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float) -> Surface:
     """The closed surface half a margin outside of the structure, in mm along the axes of the mask's grid."""
-    offset_mm = margin_mm / 2
     spacing_mm = np.array(mask.geometry.spacing_mm)
     steps = np.maximum(1, (STEP * margin_mm / spacing_mm).astype(int))
     cell_mm = steps * spacing_mm
+    diagonal_mm = float(np.linalg.norm(cell_mm))
+    offset_mm = max(margin_mm, diagonal_mm) / 2
     pad = np.ceil(offset_mm / spacing_mm).astype(int) + 2 * steps
     cells = np.pad(mask.array, [(n, n) for n in pad[::-1]])
     for axis, step in enumerate(steps[::-1]):
@@ -176,7 +187,6 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float) -> Surface:
     outside_mm, inside_mm = (
         edt.edt(part, anisotropy=tuple(cell_mm[::-1]), black_border=False, parallel=2) for part in (~cells, cells)
     )
-    diagonal_mm = float(np.linalg.norm(cell_mm))
     reach_mm = offset_mm + cell_mm.max() + diagonal_mm / 2 + spacing_mm.max()
     near = np.nonzero((outside_mm <= reach_mm) & (inside_mm <= 1.01 * diagonal_mm))
     points_mm = mask.geometry.index_to_lps(np.stack(near[::-1], axis=1) * steps + first)

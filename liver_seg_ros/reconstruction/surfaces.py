@@ -81,6 +81,8 @@ def extract_surface(mask: StructureMask, counted: StructureMask | None = None) -
     filled = fill_voids.fill(mask.array)
     is_organ = mask.structure in ORGANS
     field = _smoothed_field(filled, spacing_mm) if is_organ else bridged(filled).view(np.uint8)
+    closed_off = fill_voids.fill(field > 0.5)  # smoothing and bridging can close a cavity that was open
+    field[closed_off & (field <= 0.5)] = 1
     vertices, triangles = isosurface(field, spacing_mm)
     # A Gaussian also moves voxels out of a thin mask: the parts of both, so that none of the volume is forgotten.
     parts = cc3d.connected_components(filled | (field > 0.5) if is_organ else filled, connectivity=26)

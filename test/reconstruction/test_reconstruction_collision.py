@@ -122,6 +122,14 @@ def test_a_margin_too_small_for_the_voxels_is_exceeded_with_a_warning_but_enclos
     assert SurfaceQueries(collision.mesh).signed_distance(visual.vertices_mm).max() <= 0
 
 
+def test_noise_in_slices_thicker_than_the_margin_is_enclosed_all_the_same():
+    random = np.random.default_rng(3)
+    array = (random.random((9, 8, 10)) < 0.15).astype(np.uint8) * np.uint8(TUMOR.value)
+    mask, shape, visual = shape_and_mesh(LabelVolume(array, Geometry((10, 8, 9), (1.0, 1.0, 2.0))), TUMOR)
+    collision = collision_mesh(shape, visual, 1.0, 2000)
+    assert_encloses(collision, mask, visual, collision.largest_distance_mm)
+
+
 def test_a_margin_that_is_not_positive_is_refused(painted):
     labels = painted(Geometry((20, 20, 20)), (LIVER.value, lambda points: np.linalg.norm(points - 10, axis=-1) <= 5))
     _, shape, visual = shape_and_mesh(labels, LIVER)
