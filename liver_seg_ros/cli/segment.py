@@ -68,7 +68,7 @@ def command(
                 runtime=segmenter.runtime_name,
                 models=[
                     ModelReport(bundle.spec.name, bundle.spec.version, bundle.sha256)
-                    for bundle in (segmenter.localizer_bundle, segmenter.segmenter_bundle)
+                    for bundle in segmenter.bundles
                 ],
             )
             write_report(folder / REPORT, report)

@@ -6,8 +6,8 @@
     models/<name>/MODEL_CARD.md         the same for people, made from the same fields
 
 The network's contract. Input `(B, 1, K, J, I)`: CT in HU with `values: hu`, or what `preprocessing.normalize` makes of
-it with `values: normalized`. K, J and I may be any multiple of `InputSpec.divisor`. Output, where class index = label
-value:
+it with `values: normalized`. K, J and I may be any multiple of `InputSpec.divisor`. Output, the classes being those of
+`BundleSpec.labels`:
 
     output: logits    (B, C, K, J, I) floating point
     output: softmax   (B, C, K, J, I) float16, 0 to 1
@@ -30,7 +30,7 @@ from typing import Any
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.inference.bundle_fields import Fields
+from liver_seg_ros.inference.bundle_fields import LABEL_VALUES, Fields
 
 WEIGHTS = "model.onnx"
 DESCRIPTION = "model.yaml"
@@ -43,6 +43,9 @@ OUTPUTS = ("logits", "softmax", "argmax")
 VARIANT_PRECISIONS = ("fp32", "fp16", "int8")
 MAX_OVERLAP = 0.9
 
+#: What `postprocessing.clean_labels` does, in this order; a bundle or a caller may leave some out.
+POSTPROCESSING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -51,8 +54,9 @@ class InputSpec:
     Attributes:
         spacing_mm: voxel spacing the network was trained at.
         hu_window: (low, high) in HU, see `preprocessing.normalize`.
-        patch: largest window in voxels that is run at once, each a multiple of `divisor`; sets the peak memory.
-        overlap: fraction of a window that neighbors share, 0 to 0.9.
+        patch: window in voxels, each side a multiple of `divisor`. Its number of voxels, which sets the peak memory, is
+            the most that is run at once; the sides may differ (see `windows`).
+        overlap: what neighboring windows share, as a fraction of the patch, 0 to 0.9.
         divisor: every side of the input must be a multiple of it.
     """
 
@@ -72,10 +76,12 @@ class Postprocessing:
             smallest plausible liver: below it, no liver was found.
         margin_mm: in stage "localize", how far the box reaches beyond the liver found; in stage "segment", how far
             outside the liver a tumor or vessel may still reach.
+        steps: in stage "segment", which of `POSTPROCESSING_STEPS` are taken.
     """
 
     min_volume_mm3: Mapping[str, float] = field(default_factory=dict)
     margin_mm: float = 0.0
+    steps: tuple[str, ...] = POSTPROCESSING_STEPS
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,7 @@ class BundleSpec:
         version: e.g. "1.0.0".
         stage: "localize" (whole CT, background/liver) or "segment" (inside the liver's box).
         input: see `InputSpec`.
-        labels: {value: name} for class 0 = "background" upward without a gap, names and values as in
-            `labels.STRUCTURES`.
+        labels: {class index: name} from 0 = "background" upward without a gap, names as in `labels.STRUCTURES`.
         postprocessing: see `Postprocessing`.
         trained_on: what data, in words.
         scores: what was measured, by name; numbers or nested mappings of numbers.
@@ -140,6 +145,11 @@ class BundleSpec:
     values: str = "normalized"
     output: str = "logits"
     variants: Mapping[str, Variant] = field(default_factory=dict)
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Per class, the value of its name in the label table."""
+        return tuple(LABEL_VALUES[name] for name in self.labels.values())
 
 
 @dataclass(frozen=True)
@@ -209,6 +219,7 @@ def parse_spec(fields: Fields) -> BundleSpec:
         postprocessing=Postprocessing(
             min_volume_mm3=postprocessing.per_structure("min_volume_mm3"),
             margin_mm=postprocessing.number("margin_mm", least=0.0, most=500.0),
+            steps=postprocessing.choices("steps", POSTPROCESSING_STEPS),
         ),
         trained_on=fields.text("trained_on"),
         scores=fields.mapping("scores"),

@@ -12,9 +12,10 @@ import yaml
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.labels import BACKGROUND, STRUCTURES
 
-_KNOWN_LABELS = {0: "background", **{structure.value: structure.name for structure in STRUCTURES}}
+#: {name: value} of all that a class may be called.
+LABEL_VALUES = {"background": BACKGROUND, **{structure.name: structure.value for structure in STRUCTURES}}
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,13 @@ class Fields:
             self._refuse(name, value, f"one of {', '.join(choices)}")
         return str(value)
 
+    def choices(self, name: str, choices: tuple[str, ...]) -> tuple[str, ...]:
+        """Some of `choices`, perhaps none; all where the field is missing."""
+        value = self.values.get(name, list(choices))
+        if not isinstance(value, list) or not all(isinstance(v, str) and v in choices for v in value):
+            self._refuse(name, value, f"a list of {', '.join(choices)}, of those that are wanted")
+        return tuple(value)
+
     def integer(self, name: str, least: int, most: int) -> int:
         valid = f"a whole number from {least} to {most}"
         value = self._get(name, valid)
@@ -105,17 +113,19 @@ class Fields:
         return float(value[0]), float(value[1])
 
     def labels(self, name: str) -> dict[int, str]:
-        """{class index = label value: name} from 0 upward, as the label table has them."""
-        valid = f"{{0: background, 1: liver, ...}} without a gap, from {_KNOWN_LABELS}"
+        """{class index: name} from 0 upward, each name of the label table once."""
+        valid = f"{{0: background, 1: liver, ...}} without a gap, each of {', '.join(LABEL_VALUES)} at most once"
         value = self._get(name, valid)
         if (
             not isinstance(value, dict)
             or list(value) != list(range(len(value)))
             or len(value) < 2
-            or any(_KNOWN_LABELS.get(index) != label for index, label in value.items())
+            or value[0] != "background"
+            or not all(isinstance(label, str) and label in LABEL_VALUES for label in value.values())
+            or len(set(value.values())) < len(value)
         ):
             self._refuse(name, value, valid)
-        return {int(index): str(label) for index, label in value.items()}
+        return dict(value)
 
     def per_structure(self, name: str) -> dict[str, float]:
         """{structure: number that is not negative}; structures may be left out."""

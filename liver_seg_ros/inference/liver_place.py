@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil, floor
 
 import edt
@@ -22,7 +24,7 @@ class LiverPlace:
 
     Attributes:
         box: on the CT's grid.
-        coarse_near: `(K, J, I)` bool on the coarse grid over the CT's extent: at most half the box's margin away.
+        coarse_near: `(K, J, I)` bool on the network's grid over the CT's extent: at most half the box's margin away.
         voxels_per_coarse: CT voxels per coarse voxel along `(i, j, k)`.
     """
 
@@ -30,14 +32,19 @@ class LiverPlace:
     coarse_near: NDArray[np.bool_]
     voxels_per_coarse: tuple[float, float, float]
 
-    def near(self) -> NDArray[np.bool_]:
-        """`(K, J, I)` bool on the CT's voxels in `box`: those near the liver."""
-        index = []
-        for axis in (2, 1, 0):
-            centers = np.arange(self.box.start[axis], self.box.stop[axis]) + 0.5
-            coarse = (centers / self.voxels_per_coarse[axis]).astype(np.intp)
-            index.append(np.minimum(coarse, self.coarse_near.shape[2 - axis] - 1))
-        return self.coarse_near[np.ix_(*index)]
+    def near_slices(self) -> Iterator[NDArray[np.bool_]]:
+        """Slice by slice of `box`, `(J, I)` bool on the CT's voxels: those near the liver."""
+        k, j, i = (self._coarse_index(axis) for axis in (2, 1, 0))
+        for coarse_k, slices in groupby(k.tolist()):
+            near = self.coarse_near[coarse_k][np.ix_(j, i)]
+            for _ in slices:
+                yield near
+
+    def _coarse_index(self, axis: int) -> NDArray[np.intp]:
+        """Of each of the box's voxels along an index axis, the coarse voxel that it lies in."""
+        centers = np.arange(self.box.start[axis], self.box.stop[axis]) + 0.5
+        coarse = (centers / self.voxels_per_coarse[axis]).astype(np.intp)
+        return np.minimum(coarse, self.coarse_near.shape[2 - axis] - 1)
 
 
 def place_of(liver: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, margin_mm: float) -> LiverPlace | None:
@@ -50,11 +57,19 @@ def place_of(liver: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, mar
     if coarse_box is None:
         return None
     ratio = [c / s for c, s in zip(coarse.spacing_mm, geometry.spacing_mm, strict=True)]
-    start = [
-        floor(a * r) for a, r in zip(coarse_box.start, ratio, strict=True)
-    ]  # the outer borders at the start coincide
+    # The grids' outer borders at the start coincide.
+    start = [floor(a * r) for a, r in zip(coarse_box.start, ratio, strict=True)]
     stop = [ceil(b * r) for b, r in zip(coarse_box.stop, ratio, strict=True)]
-    i, j, k = (ceil(margin_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])).padded((i, j, k), geometry.size)
-    distance_mm = edt.edt(~liver, anisotropy=coarse.spacing_mm[::-1])
-    return LiverPlace(box, distance_mm <= margin_mm / 2, (ratio[0], ratio[1], ratio[2]))
+    box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])).padded(
+        _voxels(margin_mm, geometry), geometry.size
+    )
+    near = np.zeros(liver.shape, bool)
+    around = coarse_box.padded(_voxels(margin_mm / 2, coarse), coarse.size).slices  # beyond it nothing is near
+    near[around] = edt.edt(~liver[around], anisotropy=coarse.spacing_mm[::-1]) <= margin_mm / 2
+    return LiverPlace(box, near, (ratio[0], ratio[1], ratio[2]))
+
+
+def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
+    """Voxels along each axis that reach at least `length_mm`."""
+    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
+    return i, j, k

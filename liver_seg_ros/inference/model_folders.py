@@ -18,7 +18,7 @@ _PACKAGE = "liver_seg_ros"
 
 
 def find_models_dir(models_dir: Path | None = None) -> Path:
-    """The folder that holds `localizer/` and `segmenter/`.
+    """The folder that holds `localizer/` and `segmenter/`, and perhaps more models of the same kind as the latter.
 
     That is `models_dir` where given, else what the environment variable `LIVER_SEG_MODELS` says, else the first that
     has both of: the repository's checkout, `share/liver_seg_ros/models` of each prefix in `AMENT_PREFIX_PATH`, the same
@@ -41,6 +41,12 @@ def find_models_dir(models_dir: Path | None = None) -> Path:
         f"no models found in {', '.join(str(folder) for folder in candidates)}; "
         f"set {VARIABLE} to the folder that holds {LOCALIZER}/ and {SEGMENTER}/"
     )
+
+
+def segmenter_folders(models_dir: Path) -> list[Path]:
+    """`segmenter/`, and after it in the order of their names all `segmenter_*/` that hold a model (see `fusion`)."""
+    others = sorted(path.parent for path in models_dir.glob(f"{SEGMENTER}_*/model.yaml"))
+    return [models_dir / SEGMENTER, *others]
 
 
 def _candidates() -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from math import ceil
 
 import cc3d
@@ -10,13 +12,13 @@ import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.inference.bundle import Postprocessing
+from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, Postprocessing
 from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 
 #: Voxels that touch by a face, an edge or a corner hang together; vessels one voxel wide often meet only so.
 _ANY_NEIGHBOR = 26
-
 
 #: A tumor lies in the liver: at least this share of its surface borders on liver or vessel. What a network takes for a
 #: tumor in stomach, gallbladder or bowel leans against the liver with less.
@@ -60,12 +62,25 @@ def drop_tumors_outside(labels: NDArray[np.uint8], geometry: Geometry) -> NDArra
     return kept
 
 
+def without(options: Postprocessing, skip: Collection[str]) -> Postprocessing:
+    """`options` without the steps `skip`. Raises `InputError` where there is no such step."""
+    if unknown := set(skip) - set(POSTPROCESSING_STEPS):
+        names = ", ".join(sorted(unknown))
+        raise InputError(f"no such step of postprocessing: {names}; there are: {', '.join(POSTPROCESSING_STEPS)}")
+    return replace(options, steps=tuple(step for step in options.steps if step not in skip))
+
+
 def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing) -> NDArray[np.uint8]:
     """The anatomically plausible part of `labels`.
 
-    Of what `drop_tumors_outside` leaves, kept are `largest_liver`, the tumors and vessels inside it or within
-    `options.margin_mm` of it, and of these the components of at least their `options.min_volume_mm3`; a smaller one
-    inside the liver becomes liver. Holes become liver too.
+    The steps, each only where `options.steps` has it:
+
+    - tumor_contact: tumors that hardly border on the liver go (`drop_tumors_outside`).
+    - one_liver: all liver but `largest_liver` goes.
+    - inside_liver: tumors and vessels stay inside the liver or within `options.margin_mm` of it.
+    - fill_holes: holes become liver.
+    - min_volume: all goes where the liver is smaller than its `options.min_volume_mm3`; a smaller component of another
+      structure becomes liver inside the liver and background outside.
 
     Args:
         labels: `(K, J, I)` uint8, not changed.
@@ -73,19 +88,23 @@ def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postpro
         options: as in the bundle of stage "segment".
 
     Returns:
-        `(K, J, I)` uint8; all background where the liver is smaller than its least volume.
+        `(K, J, I)` uint8; all background where there is no liver.
     """
     cleaned = np.zeros_like(labels)
-    labels = drop_tumors_outside(labels, geometry)
-    organ = largest_liver(labels)
+    steps = options.steps
+    if "tumor_contact" in steps:
+        labels = drop_tumors_outside(labels, geometry)
+    organ = largest_liver(labels) if "one_liver" in steps else (labels == LIVER.value) | (labels == TUMOR.value)
     box = Box.around(organ)
-    least_liver_mm3 = options.min_volume_mm3.get(LIVER.name, 0.0)
+    least_liver_mm3 = options.min_volume_mm3.get(LIVER.name, 0.0) if "min_volume" in steps else 0.0
     if box is None or np.count_nonzero(organ) * geometry.voxel_volume_mm3 < least_liver_mm3:
         return cleaned
-    # Nothing beyond the margin is kept, so the costly steps see only the voxels within it.
-    i, j, k = (ceil(options.margin_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    box = box.padded((i, j, k), geometry.size)
-    cleaned[box.slices] = _clean_around(organ[box.slices], labels[box.slices], geometry, options)
+    if "inside_liver" in steps:
+        # Nothing beyond the margin is kept, so the costly steps see only the voxels within it.
+        box = box.padded(_voxels(options.margin_mm, geometry), geometry.size)
+    else:
+        box = Box((0, 0, 0), geometry.size)
+    cleaned[box.slices] = _clean_around(organ[box.slices], labels[box.slices], geometry.crop(box), options)
     return cleaned
 
 
@@ -93,24 +112,52 @@ def _clean_around(
     organ: NDArray[np.bool_], labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing
 ) -> NDArray[np.uint8]:
     """The part of `labels` that belongs to `organ`, both `(K, J, I)`."""
-    near = _within(organ, geometry, options.margin_mm)
     inside = fill_voids.fill(organ)
-    kept = np.where(near | inside, labels, BACKGROUND)
-    kept[(labels == LIVER.value) & ~inside] = BACKGROUND  # another, smaller liver nearby
-    # Vessels that leave the liver open tunnels into it; filled along with the liver, they close over holes beside them.
-    filled = fill_voids.fill(organ | (kept == VESSEL.value))
-    kept[filled & (kept == BACKGROUND)] = LIVER.value
-    for structure in (TUMOR, VESSEL):
-        mask = kept == structure.value
-        least_voxels = options.min_volume_mm3.get(structure.name, 0.0) / geometry.voxel_volume_mm3
-        small = mask & ~cc3d.dust(mask, threshold=np.ceil(least_voxels), connectivity=_ANY_NEIGHBOR).astype(bool)
-        kept[small] = np.where(inside[small], LIVER.value, BACKGROUND)
+    outside = ~inside
+    kept = labels.copy()
+    if "one_liver" in options.steps:
+        kept[(labels == LIVER.value) & outside] = BACKGROUND  # another, smaller liver nearby
+    if "inside_liver" in options.steps:
+        kept[_beyond(organ, (kept > LIVER.value) & outside, geometry, options.margin_mm)] = BACKGROUND
+    if "fill_holes" in options.steps:
+        # Vessels that leave the liver open tunnels into it; filled along with the liver, they close over holes beside
+        # them.
+        filled = fill_voids.fill(organ | (kept == VESSEL.value))
+        kept[filled & (kept == BACKGROUND)] = LIVER.value
+    if "min_volume" in options.steps:
+        for structure in (TUMOR, VESSEL):
+            least_voxels = ceil(options.min_volume_mm3.get(structure.name, 0.0) / geometry.voxel_volume_mm3)
+            small = _small_parts(kept == structure.value, least_voxels)
+            kept[small] = np.where(inside[small], LIVER.value, BACKGROUND)
     return kept
 
 
-def _within(organ: NDArray[np.bool_], geometry: Geometry, margin_mm: float) -> NDArray[np.bool_]:
-    """`(K, J, I)` bool: voxels in `organ` or at most `margin_mm` away from it, center to center."""
-    i_mm, j_mm, k_mm = geometry.spacing_mm
-    distance_mm = edt.edt(~organ, anisotropy=(k_mm, j_mm, i_mm), parallel=0)
-    near: NDArray[np.bool_] = distance_mm <= margin_mm
-    return near
+def _beyond(
+    organ: NDArray[np.bool_], candidates: NDArray[np.bool_], geometry: Geometry, margin_mm: float
+) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: which of the `candidates` are more than `margin_mm` away from `organ`, center to center."""
+    box = Box.around(candidates)
+    if box is None:
+        return candidates
+    around = box.padded(_voxels(margin_mm, geometry), geometry.size).slices
+    distance_mm = edt.edt(~organ[around], anisotropy=geometry.spacing_mm[::-1], parallel=0)
+    beyond = np.zeros_like(candidates)
+    beyond[around] = candidates[around] & (distance_mm > margin_mm)
+    return beyond
+
+
+def _small_parts(mask: NDArray[np.bool_], least_voxels: int) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: the components of `mask` with fewer voxels."""
+    small = np.zeros_like(mask)
+    box = Box.around(mask)
+    if box is not None and least_voxels > 1:
+        inner = mask[box.slices]
+        large = cc3d.dust(inner, threshold=least_voxels, connectivity=_ANY_NEIGHBOR)
+        small[box.slices] = inner & ~large.astype(bool)
+    return small
+
+
+def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
+    """Voxels along each axis that reach at least `length_mm`."""
+    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
+    return i, j, k

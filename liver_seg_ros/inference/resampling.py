@@ -12,7 +12,7 @@ a CT nor the scores of several classes ever exist in float at full size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from liver_seg_ros.geometry import Geometry, Vector
 
-#: Gives slice k of a source as an array `(J, I)` of any real type.
+#: Gives slice k of a source as an array `(J, I)`, or `(C, J, I)` for several classes, of any real type.
 SliceOf = Callable[[int], NDArray[np.generic]]
 
 
@@ -50,31 +50,49 @@ def resample_labels_to(labels: NDArray[np.uint8], source: Geometry, target: Geom
     Raises:
         ValueError: the grids' directions differ.
     """
-    values = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=1))
-    winners = largest_share([_mask_slices(labels, int(value)) for value in values], source, target)
-    return values.astype(np.uint8)[winners]
+    values = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=1)).astype(np.uint8)
+    result = np.empty(target.shape, np.uint8)
+    shares = (plane == values[:, None, None] for plane in labels)  # (C, J, I) each
+    for k, winners in enumerate(largest_share(shares, source, target)):
+        result[k] = values[winners]
+    return result
 
 
-def largest_share(classes: list[SliceOf], source: Geometry, target: Geometry) -> NDArray[np.uint8]:
-    """Index of the class whose interpolated value is largest, `(K, J, I)` uint8 on `target`; the first where equal.
+def largest_share(
+    class_slices: Iterable[NDArray[np.generic]], source: Geometry, target: Geometry
+) -> Iterator[NDArray[np.uint8]]:
+    """Index of the class whose interpolated value is largest, the first where equal.
 
-    One slice per class is in memory at a time.
+    Args:
+        class_slices: the slices `(C, J, I)` of all classes on `source`, in order; each is taken when it is needed, and
+            only two or so are in memory at a time.
+        source, target: grids whose axes point the same way.
+
+    Yields:
+        The slices `(J, I)` uint8 of `target`.
 
     Raises:
         ValueError: the grids' directions differ.
     """
-    result = np.zeros(target.shape, np.uint8)
-    streams = [resampled_slices(slice_of, source, target) for slice_of in classes]
-    for k, planes in enumerate(zip(*streams, strict=True)):
-        largest = planes[0]
+    for planes in resampled_slices(in_order(class_slices), source, target):
+        largest, winners = planes[0], np.zeros(planes.shape[1:], np.uint8)
         for index in range(1, len(planes)):
-            result[k][planes[index] > largest] = index
+            winners[planes[index] > largest] = index
             largest = np.maximum(largest, planes[index])
-    return result
+        yield winners
+
+
+def in_order(slices: Iterable[NDArray[np.generic]]) -> SliceOf:
+    """Access by index to slices that come one after the other; an index must be larger than that of the call before."""
+    numbered = enumerate(slices)
+    return lambda k: next(plane for index, plane in numbered if index == k)
 
 
 def resampled_slices(slice_of: SliceOf, source: Geometry, target: Geometry) -> Iterator[NDArray[np.float32]]:
-    """The slices `(J, I)` of `target` in order, each source slice being read once and dropped when no longer needed.
+    """The slices of `target` in order, each source slice being read once and dropped when no longer needed.
+
+    Yields:
+        `(J, I)` float32, or `(C, J, I)` where `slice_of` gives such.
 
     Raises:
         ValueError: the grids' directions differ.
@@ -87,17 +105,22 @@ def resampled_slices(slice_of: SliceOf, source: Geometry, target: Geometry) -> I
         begin, end = along_k.indptr[k], along_k.indptr[k + 1]
         needed = along_k.indices[begin:end]
         planes = {index: plane for index, plane in planes.items() if index >= needed[0]}
-        blended = np.zeros((target.size[1], target.size[0]), np.float32)
+        blended: NDArray[np.float32] | None = None
         for index, weight in zip(needed.tolist(), along_k.data[begin:end], strict=True):
             if index not in planes:
-                in_rows = along_j @ np.ascontiguousarray(slice_of(index), dtype=np.float32)  # (J_new, I)
-                planes[index] = np.ascontiguousarray((along_i @ np.ascontiguousarray(in_rows.T)).T)
-            blended += weight * planes[index]
+                planes[index] = _resampled_in_plane(slice_of(index), along_j, along_i)
+            share = weight * planes[index]
+            blended = share if blended is None else np.add(blended, share, out=blended)
+        assert blended is not None  # every row of weights sums to 1
         yield blended
 
 
-def _mask_slices(labels: NDArray[np.uint8], value: int) -> SliceOf:
-    return lambda k: labels[k] == value
+def _resampled_in_plane(plane: NDArray[np.generic], along_j: csr_array, along_i: csr_array) -> NDArray[np.float32]:
+    """`plane` `(J, I)` or `(C, J, I)` with the new J and I."""
+    if plane.ndim == 3:
+        return np.stack([_resampled_in_plane(single, along_j, along_i) for single in plane])
+    in_rows = along_j @ np.ascontiguousarray(plane, dtype=np.float32)  # (J_new, I)
+    return np.ascontiguousarray((along_i @ np.ascontiguousarray(in_rows.T)).T)
 
 
 def _axis_weights(source: Geometry, target: Geometry, axis: int) -> csr_array:

@@ -129,7 +129,7 @@ class SegmentationNode(StageNode):
             measurements,
             segmentation.seconds,
             segmenter.runtime_name,
-            (segmenter.localizer_bundle, segmenter.segmenter_bundle),
+            segmenter.bundles,
         )
         self.diagnostics.say(segmentation.message)
 

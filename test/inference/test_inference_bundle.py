@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing, load_bundle
+from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, BundleSpec, InputSpec, Postprocessing, load_bundle
 from liver_seg_ros.inference.bundle_writing import add_variant, write_bundle
 from liver_seg_ros.inference.preprocessing import normalize
 
@@ -82,7 +82,9 @@ def test_an_invalid_spec_leaves_the_old_bundle_as_it_was(folder: Path) -> None:
         ("weights", None, "text"),
         ("weights", "../model.onnx", "a file name"),
         ("labels", {0: "background", 2: "tumor"}, "without a gap"),
-        ("labels", {0: "background", 1: "tumour"}, "1: 'liver'"),
+        ("labels", {0: "background", 1: "tumour"}, "each of background, liver, tumor, vessel"),
+        ("labels", {0: "background", 1: "vessel", 2: "vessel"}, "at most once"),
+        ("labels", {0: "liver", 1: "background"}, "{0: background"),
         ("labels", {0: "background"}, "without a gap"),
         ("precision", "fp8", "one of fp32"),
         ("variants.half.weights", "", "text"),
@@ -126,6 +128,26 @@ def test_a_bad_or_missing_field_is_named_with_what_is_valid(folder: Path, field:
         assert "\n" not in message
         if change is put:
             assert valid in message
+
+
+def test_classes_may_be_any_structures(folder: Path) -> None:
+    edit(folder, lambda fields: fields.update(labels={0: "background", 1: "liver", 2: "vessel"}))
+    assert load_bundle(folder).spec.label_values == (0, 1, 3)
+
+
+def test_steps_of_postprocessing_may_be_left_out(folder: Path) -> None:
+    def take(steps: Any) -> None:
+        edit(folder, lambda fields: fields["postprocessing"].update(steps=steps))
+
+    take(["min_volume", "fill_holes"])
+    assert load_bundle(folder).spec.postprocessing.steps == ("min_volume", "fill_holes")
+    take([])
+    assert load_bundle(folder).spec.postprocessing.steps == ()
+    edit(folder, lambda fields: fields["postprocessing"].pop("steps"))  # a bundle from before this field
+    assert load_bundle(folder).spec.postprocessing.steps == POSTPROCESSING_STEPS
+    take(["smooth"])
+    with pytest.raises(InputError, match=r"field 'postprocessing\.steps' is .*; it must be a list of tumor_contact, "):
+        load_bundle(folder)
 
 
 @pytest.mark.parametrize(("field", "value"), [("values", "HU"), ("output", "labels"), ("variants", ["fp16"])])

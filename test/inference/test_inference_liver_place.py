@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.inference.liver_place import place_of
+from liver_seg_ros.inference.liver_place import LiverPlace, place_of
+
+
+def near_voxels(place: LiverPlace) -> NDArray[np.bool_]:
+    return np.stack(list(place.near_slices()))
 
 
 @given(
@@ -29,7 +34,7 @@ def test_near_is_what_lies_within_half_the_margin(
     place = place_of(liver, coarse, geometry, margin_mm)
     assert place is not None
     near = np.zeros(geometry.shape, bool)
-    near[place.box.slices] = place.near()
+    near[place.box.slices] = near_voxels(place)
     distance_mm, _ = cKDTree(coarse.index_to_lps(np.argwhere(liver)[:, ::-1])).query(
         geometry.index_to_lps(np.argwhere(np.ones(geometry.shape, bool))[:, ::-1])
     )
@@ -49,7 +54,7 @@ def test_what_only_the_box_holds_is_not_near() -> None:
     liver[8:12, 2:6, 2:28] = True  # an L: the box's far corner is empty
     place = place_of(liver, coarse, geometry, 12.0)
     assert place is not None and place.box.size[0] > 50 and place.box.size[1] > 50
-    near = place.near()
+    near = near_voxels(place)
     assert not near[:, 30:, 30:].any() and near[4, 8, 40] and near[4, 40, 8]
 
 
@@ -62,4 +67,4 @@ def test_no_liver_has_no_place() -> None:
 def test_the_box_stays_on_the_grid(margin_mm: float) -> None:
     geometry = Geometry((9, 11, 13), (1.0, 2.0, 3.0))
     place = place_of(np.ones(geometry.shape, bool), geometry, geometry, margin_mm)
-    assert place is not None and place.box.size == geometry.size and place.near().all()
+    assert place is not None and place.box.size == geometry.size and near_voxels(place).all()

@@ -82,7 +82,7 @@ def test_probabilities_of_a_sphere_come_back_as_that_sphere(radius_mm: float) ->
     sphere = _sphere_share(ct, radius_mm) > 0.5
     coarse = ct.resampled((1.5, 1.5, 1.5))
     share = _sphere_share(coarse, radius_mm)
-    labels = largest_share([lambda k: 1 - share[k], lambda k: share[k]], coarse, ct)
+    labels = np.stack(list(largest_share((np.stack([1 - plane, plane]) for plane in share), coarse, ct)))
     assert labels.dtype == np.uint8
     nearest = resample_labels_to((share > 0.5).astype(np.uint8), coarse, ct)
     assert _dice(labels, sphere) > {3.0: 0.92, 8.0: 0.985, 25.0: 0.995}[radius_mm]
@@ -100,7 +100,8 @@ def test_labels_take_the_value_with_the_largest_share() -> None:
 def test_where_shares_are_equal_the_first_class_wins() -> None:
     geometry = Geometry((3, 2, 2))
     equal = np.full(geometry.shape, 0.5, np.float32)
-    assert not largest_share([lambda k: equal[k], lambda k: equal[k]], geometry, geometry).any()
+    both = (np.stack([plane, plane]) for plane in equal)
+    assert not any(winners.any() for winners in largest_share(both, geometry, geometry))
 
 
 @pytest.mark.parametrize("spacing_k_mm", [0.7, 2.0, 5.3])

@@ -166,7 +166,7 @@ def installed_models(
 def test_default_models_are_found(
     installed_models: Path, localizer: ModelBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert load_default_segmenter(installed_models).localizer_bundle.sha256 == localizer.sha256
+    assert load_default_segmenter(installed_models).bundles[0].sha256 == localizer.sha256
     monkeypatch.setenv("LIVER_SEG_MODELS", str(installed_models))
     assert find_models_dir() == installed_models
     monkeypatch.delenv("LIVER_SEG_MODELS")

@@ -47,11 +47,15 @@ class Runtime(Protocol):
         name: the runtime's name in the registry.
         device: what it runs on, for people, e.g. "CPU, 8 threads".
         precision: the number format that most of the network computes in: "fp32", "fp16" or "int8".
+        largest_window: `(K, J, I)` that a window may have at most; None where only memory bounds it.
+        largest_batch: windows that are best run at once. 1 where more gain nothing, as on a CPU.
     """
 
     name: str
     device: str
     precision: str
+    largest_window: tuple[int, int, int] | None
+    largest_batch: int
 
     def run(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
         """The network's answer to `batch` `(B, 1, K, J, I)`, float32 or float16 as the caller has it.

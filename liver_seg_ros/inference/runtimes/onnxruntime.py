@@ -66,6 +66,8 @@ class OnnxRuntime:
     """A `Runtime` around one ONNX Runtime session."""
 
     name = NAME
+    largest_window = None
+    largest_batch = 1
 
     def __init__(
         self, session: onnxruntime.InferenceSession, network_input: Port, threads: int, precision: str

@@ -72,6 +72,8 @@ class OpenVino:
     """A `Runtime` around a request of one compiled OpenVINO model; `compile_model` compiles it anew."""
 
     name = NAME
+    largest_window = None
+    largest_batch = 1
 
     def __init__(
         self,

@@ -116,6 +116,8 @@ class TensorRt:
         self._cuda_device = device
         self._loaded = loaded
         self._largest = largest
+        self.largest_batch = largest[0]
+        self.largest_window = (largest[2], largest[3], largest[4])
         (self._input,), (self._output,) = loaded.inputs, loaded.outputs
         self._kernels = _KernelCache(loaded, path.with_suffix(".kernels")) if is_rtx(loaded.trt) else None
         self._context = (

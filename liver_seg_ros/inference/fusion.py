@@ -1,0 +1,56 @@
+"""Several fine networks on one CT, such as one for tumors and one for vessels.
+
+The rule: a structure comes from the first bundle that has it; where two bundles claim a voxel, a tumor lies over a
+vessel, a vessel over the liver, and anything over the background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.bundle import ModelBundle, Postprocessing
+from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR
+
+# What lies over what, by label value: 0 background, 1 liver, 2 vessels and whatever else, 3 tumor.
+_RANK = np.full(256, 2, np.uint8)
+_RANK[BACKGROUND], _RANK[LIVER.value], _RANK[TUMOR.value] = 0, 1, 3
+
+
+def label_tables(bundles: Sequence[ModelBundle]) -> list[NDArray[np.uint8]]:
+    """Per bundle, the label value of each of its classes; background for a structure that an earlier bundle gives.
+
+    Raises:
+        InputError: no bundle gives the liver, or one gives nothing that those before it do not.
+    """
+    tables = []
+    given: set[int] = set()
+    for bundle in bundles:
+        values = bundle.spec.label_values
+        if given.issuperset(values[1:]):
+            names = ", ".join(list(bundle.spec.labels.values())[1:])
+            raise InputError(f"the model in {bundle.folder} gives {names}, which the models before it give already")
+        tables.append(np.array([BACKGROUND if value in given else value for value in values], np.uint8))
+        given.update(values[1:])
+    if LIVER.value not in given:
+        folders = ", ".join(str(bundle.folder) for bundle in bundles)
+        raise InputError(f"no model of stage 'segment' gives the liver: {folders}")
+    return tables
+
+
+def lay_over(labels: NDArray[np.uint8], found: NDArray[np.uint8]) -> None:
+    """Put into `labels` what of `found`, of the same shape, lies over it."""
+    np.copyto(labels, found, where=_RANK[found] > _RANK[labels])
+
+
+def joint_postprocessing(bundles: Sequence[ModelBundle]) -> Postprocessing:
+    """That of the first bundle, with the least volume of each structure from the bundle that gives it."""
+    least: dict[str, float] = {}
+    for bundle in bundles:
+        own = bundle.spec.postprocessing.min_volume_mm3
+        least |= {name: own[name] for name in bundle.spec.labels.values() if name in own and name not in least}
+    return replace(bundles[0].spec.postprocessing, min_volume_mm3=least)

@@ -1,0 +1,114 @@
+"""Running a network over a volume window by window, as a stream: slices go in at one end, scores come out at the other.
+
+Along k only as many slices are held as a window is thick, so the memory does not grow with the length of the CT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.inference.bundle import InputSpec
+from liver_seg_ros.inference.runtimes.base import Runtime
+from liver_seg_ros.inference.windows import AxisWindows, choose_windows
+
+#: From a runtime's answer `(B, ...)` to `(B, C, K, J, I)` float32, of which the largest wins; may work in place.
+ToScores = Callable[[NDArray[np.generic]], NDArray[np.float32]]
+
+
+def as_float(answer: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Logits are scores already."""
+    return answer.astype(np.float32, copy=False)
+
+
+def score_slices(
+    runtime: Runtime,
+    slices: Iterable[NDArray[np.float32]],
+    shape: tuple[int, ...],
+    spec: InputSpec,
+    to_scores: ToScores = as_float,
+    before_batch: Callable[[float], None] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """The network's scores, slice by slice: the windows' answers, averaged with Gaussian weights.
+
+    Windows beyond the volume's end see its outermost voxels repeated.
+
+    Args:
+        runtime: the loaded network.
+        slices: the K slices `(J, I)` at the network's spacing, as the bundle's `values` say, in canonical orientation;
+            each is taken when it is needed.
+        shape: `(K, J, I)`.
+        spec: patch, overlap and divisor.
+        to_scores: what the network's output means.
+        before_batch: called before each run of the network with the share of all windows that were run; may raise to
+            stop.
+
+    Yields:
+        `(C, J, I)` float32, K times.
+    """
+    windows = choose_windows(shape, spec, runtime.largest_window)
+    (k_before, _), *in_plane = (_padding(n, axis) for n, axis in zip(shape, windows.axes, strict=True))
+    planes = _padded(slices, shape[0], windows.k.length, k_before, in_plane)
+    (j_before, _), (i_before, _) = in_plane
+    inner = (slice(None), slice(j_before, j_before + shape[1]), slice(i_before, i_before + shape[2]))
+
+    corners = list(product(windows.j.starts, windows.i.starts))
+    batches = [corners[n : n + runtime.largest_batch] for n in range(0, len(corners), runtime.largest_batch)]
+    weights = windows.k.weights[:, None, None] * windows.j.weights[:, None] * windows.i.weights
+    sums_in_plane = windows.j.weight_sums[:, None] * windows.i.weight_sums
+    depth = windows.k.size
+    values = np.empty((depth, windows.j.length, windows.i.length), np.float32)
+    scores: NDArray[np.float32] | None = None  # (C, *values.shape), made when the first answer tells C
+
+    def cut_out(row: int) -> Iterator[NDArray[np.float32]]:
+        for number, batch in enumerate(batches):
+            if before_batch is not None:
+                before_batch((row * len(corners) + number * runtime.largest_batch) / windows.count)
+            yield np.stack([values[:, j : j + windows.j.size, i : i + windows.i.size] for j, i in batch])[:, None]
+
+    held = 0  # slices in `values`, of which the first are those that the row before shares with this one
+    for row, start in enumerate(windows.k.starts):
+        for plane in range(held, depth):
+            values[plane] = next(planes)
+        for batch, answer in zip(batches, runtime.run_sequence(cut_out(row)), strict=True):
+            for (j, i), window in zip(batch, to_scores(answer), strict=True):
+                if scores is None:
+                    scores = np.zeros((len(window), *values.shape), np.float32)
+                window *= weights
+                scores[:, :, j : j + windows.j.size, i : i + windows.i.size] += window
+        assert scores is not None  # there is at least one window
+        end = windows.k.starts[row + 1] if row + 1 < len(windows.k.starts) else windows.k.length
+        finished, held = end - start, depth - (end - start)
+        for plane in range(finished):
+            if k_before <= start + plane < k_before + shape[0]:
+                yield scores[:, plane][inner] / (windows.k.weight_sums[start + plane] * sums_in_plane[inner[1:]])
+        for array in (values, scores.swapaxes(0, 1)):  # both (k, ...)
+            array[:held] = array[finished:]
+        scores[:, held:] = 0
+
+
+def run_windows(
+    runtime: Runtime, values: NDArray[np.float32], spec: InputSpec, to_scores: ToScores = as_float
+) -> NDArray[np.float32]:
+    """The network's scores `(C, K, J, I)` for the whole of `values` `(K, J, I)`; see `score_slices`."""
+    return np.stack(list(score_slices(runtime, values, values.shape, spec, to_scores)), axis=1)
+
+
+def _padded(
+    slices: Iterable[NDArray[np.float32]], count: int, length: int, before: int, in_plane: list[tuple[int, int]]
+) -> Iterator[NDArray[np.float32]]:
+    """`count` slices as `length` of them, the outer voxels repeated; the volume lies in the middle of its padding."""
+    for k, plane in enumerate(slices):
+        padded = np.pad(plane, in_plane, mode="edge")
+        copies = 1 + (before if k == 0 else 0) + (length - count - before if k == count - 1 else 0)
+        for _ in range(copies):
+            yield padded
+
+
+def _padding(count: int, axis: AxisWindows) -> tuple[int, int]:
+    """Voxels added before and after an axis of `count` voxels."""
+    missing = axis.length - count
+    return missing // 2, missing - missing // 2
