@@ -79,7 +79,8 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
         if best and best.largest_distance_mm <= margin_mm:
             break
     else:  # the margin cannot be kept: as few triangles as asked for, and whatever encloses the structure
-        surfaces = (_coarser(dilated, triangle_budget), dilated, inner.hull(mask))
+        wider = _dilated(mask, inner, margin_mm, thin=True)
+        surfaces = (_coarser(wider, triangle_budget), wider, inner.hull(mask))
         best = next(found for s in surfaces if (found := inner.enclosed_by(s, mask, np.inf)))
     # Step by step decimation gets further than at one go.
     while budget // 4 >= FEWEST_TRIANGLES and (budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm):
@@ -170,13 +171,16 @@ def _crosses(mesh: Mesh, other: Mesh, distance_mm: NDArray[np.float64]) -> bool:
     return edge_crossings(mesh.vertices_mm, start[can], end[can], other.vertices_mm, other.triangles)[0].size > 0
 
 
-def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float) -> Surface:
-    """The closed surface half a margin outside of the structure, in mm along the axes of the mask's grid."""
+def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = False) -> Surface:
+    """The closed surface half a margin outside of the structure, in mm along the axes of the mask's grid.
+
+    Further out where the structure is `thin` and the voxels coarse, so that no part of it falls between them.
+    """
     spacing_mm = np.array(mask.geometry.spacing_mm)
     steps = np.maximum(1, (STEP * margin_mm / spacing_mm).astype(int))
     cell_mm = steps * spacing_mm
     diagonal_mm = float(np.linalg.norm(cell_mm))
-    offset_mm = max(margin_mm, diagonal_mm) / 2
+    offset_mm = max(margin_mm, diagonal_mm if thin else 0.0) / 2
     pad = np.ceil(offset_mm / spacing_mm).astype(int) + 2 * steps
     cells = np.pad(mask.array, [(n, n) for n in pad[::-1]])
     for axis, step in enumerate(steps[::-1]):
