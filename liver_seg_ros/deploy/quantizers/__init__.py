@@ -1,0 +1,1 @@
+"""Scripts that run in the environments of the quantizers (see `tool_environment`), and nowhere else."""
