@@ -38,7 +38,7 @@ def model_card(description: Mapping[str, Any]) -> str:
         f"- Input: {_INPUTS[description['values']].format(window=window)}, "
         f"spacing {network_input['spacing_mm']} mm (i, j, k)",
         f"- Output: {_OUTPUTS[description['output']]}",
-        f"- Windows: at most {network_input['patch']} voxels, overlap {network_input['overlap']:g}",
+        f"- Windows: at most as many voxels as {network_input['patch']}, overlap {network_input['overlap']:g} of that",
         f"- Weights: {description['weights']} ({description['precision']}), sha256 {description['sha256']}",
         f"- License: {description['license']}",
     ]
