@@ -29,6 +29,11 @@ class Case:
     ct_source: Path | None
     synthetic: bool | None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines below every table that is printed of it."""
+        return ("Synthetic: a phantom, no patient.",) if self.synthetic else ()
+
 
 def read_case(labels: Path, ct: Path | None = None, series_uid: str | None = None) -> Case:
     """Read the labels and, where given, their CT, of a folder of DICOM the series of this UID.

@@ -75,5 +75,4 @@ def command(
         )
         return
     tables = (lesions_table(measurements), structures_table(measurements))
-    synthetic = ("Synthetic: a phantom, no patient.",) if case.synthetic else ()
-    print_tables((table for table in tables if table is not None), (*warnings(measurements), *synthetic))
+    print_tables((table for table in tables if table is not None), (*warnings(measurements), *case.notes))

@@ -121,7 +121,8 @@ def command(
     if as_json:
         print_json(plan)
     else:
-        print_tables(tables, [answers.unlabelled] if answers.unlabelled else [], most_rows=SHOWN)
+        unlabelled = [answers.unlabelled] if answers.unlabelled else []
+        print_tables(tables, (*unlabelled, *case.notes), most_rows=SHOWN)
     if answers.message:
         typer.echo(f"liver-seg: {labels}: {answers.message}", err=True)
         raise typer.Exit(1)

@@ -32,6 +32,9 @@ GRID_MM = 3.0
 #: What is thinner than twice this is not body: the table's shell, covers, tubes.
 THIN_MM = 5.0
 
+#: Air inside a slice's outline is lung or bowel where a disk of this radius fits; a gap between back and table is not.
+LUNG_MM = 10.0
+
 #: A body with less than this is none: a child's head has more.
 LEAST_BODY_MM3 = 1e6
 
@@ -78,8 +81,8 @@ class Skin:
 def find_skin(ct: Volume, point_spacing_mm: float = POINT_SPACING_MM) -> Skin:
     """The surface of the largest body in a CT, without the table, on a grid of about 3 mm.
 
-    What is brighter than `BODY_HU` is opened with a ball of `THIN_MM` (by distances, so that it is round on any grid),
-    which cuts the table off; the largest connected part is the body, with all air inside it filled.
+    What is brighter than `BODY_HU`, lungs filled, is opened with a ball of `THIN_MM` (by distances, so that it is round
+    on any grid), which cuts the table off; the largest connected part is the body, with all air inside it filled.
 
     Raises:
         InputError: no body of at least a liter.
@@ -102,14 +105,37 @@ def find_skin(ct: Volume, point_spacing_mm: float = POINT_SPACING_MM) -> Skin:
 def _body(bright: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
     """`(K, J, I)` bool: the largest part of `bright` that is not thin, with its holes filled."""
     k_j_i_mm = geometry.spacing_mm[::-1]
-    # Beyond the volume's border the body goes on: it is not thin there.
-    core = edt.edt(bright, anisotropy=k_j_i_mm, black_border=False, parallel=2) > THIN_MM
-    if not core.any():
+    # Lungs first: a thin chest wall is no thin thing, and at the end of the volume they are open.
+    air = _filled(bright) & ~bright
+    lungs = np.stack([_opened(part, k_j_i_mm[1:], LUNG_MM) for part in air])
+    opened = _opened(bright | lungs, k_j_i_mm, THIN_MM)
+    if not opened.any():
         return np.zeros_like(bright)
-    opened = edt.edt(~core, anisotropy=k_j_i_mm, black_border=False, parallel=2) <= THIN_MM
-    body = cc3d.largest_k(opened & bright, k=1, connectivity=6).astype(bool)
-    # In each slice by itself too: at the ends of the volume lungs and bowel are open.
-    return fill_voids.fill(np.stack([fill_voids.fill(part) for part in body]))
+    return fill_voids.fill(_filled(cc3d.largest_k(opened, k=1, connectivity=6).astype(bool)))
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: `mask` with what it encloses in each axial slice by itself.
+
+    Where the field of view cuts the body, what lies on its edge between parts of the body is inside too: a lung.
+    """
+    closed = mask.copy()
+    for edge in (closed[:, 0], closed[:, -1], closed[:, :, 0], closed[:, :, -1]):
+        after = np.logical_or.accumulate(edge, axis=1)
+        before = np.logical_or.accumulate(edge[:, ::-1], axis=1)[:, ::-1]
+        edge |= after & before
+    return np.stack([fill_voids.fill(part) for part in closed])
+
+
+def _opened(mask: NDArray[np.bool_], spacing_mm: tuple[float, ...], radius_mm: float) -> NDArray[np.bool_]:
+    """What of `mask` a ball (in a slice: a disk) which fits into it reaches; beyond the border it goes on.
+
+    `spacing_mm` is in the order of the array's axes.
+    """
+    core = edt.edt(mask, anisotropy=spacing_mm, black_border=False, parallel=2) > radius_mm
+    if not core.any():
+        return np.zeros_like(mask)
+    return mask & (edt.edt(~core, anisotropy=spacing_mm, black_border=False, parallel=2) <= radius_mm)
 
 
 def _strided(geometry: Geometry, step: tuple[int, ...]) -> Geometry:

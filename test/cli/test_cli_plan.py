@@ -115,6 +115,20 @@ def test_ways_may_begin_where_a_table_says(small_ct: Path, tmp_path: Path, capsy
     assert plan["candidates"] == 3 and plan["rejected"] == {"length": 1}
 
 
+def test_the_terminal_says_that_a_phantom_is_no_patient(
+    small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.nii.gz").write_bytes((small_ct / "labels.nii.gz").read_bytes())
+    for command in (["measure"], ["plan", "--resection=0,0,0,1,0,0", "-o", str(tmp_path / "plan")]):
+        arguments = [command[0], str(tmp_path / "labels.nii.gz"), *command[1:]]
+        (tmp_path / "vessels.json").unlink(missing_ok=True)
+        assert main.run(arguments) == 0
+        assert "Synthetic" not in capsys.readouterr().out
+        (tmp_path / "vessels.json").write_text(json.dumps({"labels": "labels.nii.gz"}))  # as `phantom` writes it
+        assert main.run(arguments) == 0
+        assert "Synthetic: a phantom, no patient." in capsys.readouterr().out
+
+
 def test_limits_are_the_users(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "entries.csv").write_text("-89,19,7\n-60,-70,7\n")  # the second passes the vessel at some 13 mm
     arguments = [small_ct / "labels.nii.gz", "-o", tmp_path / "out", "--entries", tmp_path / "entries.csv"]

@@ -89,6 +89,22 @@ def test_a_fold_of_skin_in_between_is_no_way():
     assert not other.any()
 
 
+@pytest.mark.parametrize("wall_mm", [14.0, 5.0])
+def test_lungs_are_inside_where_the_field_of_view_cuts_them_and_where_their_wall_is_thin(wall_mm):
+    """A body whose lungs reach out of the top of the CT, and on one side out of its field of view."""
+    geometry = Geometry((80, 90, 40), (3.0, 3.0, 3.0), (-120.0, -135.0, 0.0))
+    k, j, i = np.indices(geometry.shape)
+    x, y, z = np.moveaxis(geometry.index_to_lps(np.stack([i, j, k], axis=-1)), -1, 0)
+    inside = np.hypot((x + 30) / 110, y / 90)  # 20 mm of it are beyond the left edge of the CT
+    lung = (np.hypot((x + 30) / (110 - wall_mm), y / (90 - wall_mm)) <= 1) & (np.hypot(x + 30, y) > 30) & (z > 50)
+    hu = np.where(lung, -850, np.where(inside <= 1, 40, -1000)).astype(np.int16)
+    skin = find_skin(Volume(hu, geometry))
+    points = skin.points.points_mm
+    away_mm = (1 - np.hypot((points[:, 0] + 30) / 110, points[:, 1] / 90)) * 100
+    assert np.abs(away_mm).max() < 8  # on the outside of the body, not on the lung or the heart
+    assert len(skin.entries_to((-30, 0, 30))) > 300
+
+
 def test_air_has_no_skin():
     with pytest.raises(InputError, match="shows no body"):
         find_skin(Volume(np.full((20, 30, 40), -1000, np.int16), Geometry((40, 30, 20), (3.0, 3.0, 3.0))))
