@@ -34,11 +34,10 @@ def command(
     """
     from liver_seg_ros.cli.console import print_facts, print_json, progress_bars
     from liver_seg_ros.inference.bundle import load_bundle
-    from liver_seg_ros.inference.model_folders import LOCALIZER, SEGMENTER, find_models_dir
+    from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
     from liver_seg_ros.inference.runtimes.base import LoadOptions
 
-    folder = find_models_dir(models)
-    bundles = {name: load_bundle(folder / name) for name in (LOCALIZER, SEGMENTER)}
+    bundles = {folder.name: load_bundle(folder) for folder in model_folders(find_models_dir(models))}
     with progress_bars() as progress:
         options = LoadOptions(cache_dir=cache, workspace_mb=workspace_mb, progress=progress)
         engines = {name: _build(bundle, precision, options) for name, bundle in bundles.items()}

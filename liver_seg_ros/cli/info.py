@@ -68,12 +68,12 @@ def describe_inference(models_dir: Path | None, runtime: str, precision: str) ->
     """
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.inference.bundle import load_bundle
-    from liver_seg_ros.inference.model_folders import LOCALIZER, SEGMENTER, VARIABLE, find_models_dir
+    from liver_seg_ros.inference.model_folders import VARIABLE, find_models_dir, model_folders
     from liver_seg_ros.inference.runtimes.registry import AUTO
 
     try:
-        folder = find_models_dir(models_dir)
-        models = {name: _model(load_bundle(folder / name), runtime, precision) for name in (LOCALIZER, SEGMENTER)}
+        folders = model_folders(find_models_dir(models_dir))
+        models = {folder.name: _model(load_bundle(folder), runtime, precision) for folder in folders}
     except InputError as error:
         if models_dir is not None or runtime != AUTO or precision != AUTO:
             raise

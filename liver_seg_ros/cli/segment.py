@@ -23,6 +23,14 @@ def command(
         Path | None,
         typer.Option(metavar="LABELS", help="What is right: labels, a liver mask or a DICOM SEG; adds Dice."),
     ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STEP",
+            help="Leave out a step of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume. "
+            "May be given several times.",
+        ),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -46,7 +54,7 @@ def command(
         with watch.stage("read", progress):
             volume = read_volume(ct, series)
             true_labels = read_labels_of(volume, truth) if truth else None
-        segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress))
+        segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
         segmentation = segmenter.segment(volume, progress)
         watch.seconds.update(segmentation.seconds)
         with watch.stage("measure", progress):
@@ -67,8 +75,7 @@ def command(
                 dice=dice,
                 runtime=segmenter.runtime_name,
                 models=[
-                    ModelReport(bundle.spec.name, bundle.spec.version, bundle.sha256)
-                    for bundle in segmenter.bundles
+                    ModelReport(bundle.spec.name, bundle.spec.version, bundle.sha256) for bundle in segmenter.bundles
                 ],
             )
             write_report(folder / REPORT, report)

@@ -42,9 +42,9 @@ def label_tables(bundles: Sequence[ModelBundle]) -> list[NDArray[np.uint8]]:
     return tables
 
 
-def lay_over(labels: NDArray[np.uint8], found: NDArray[np.uint8]) -> None:
-    """Put into `labels` what of `found`, of the same shape, lies over it."""
-    np.copyto(labels, found, where=_RANK[found] > _RANK[labels])
+def lay_over(labels: NDArray[np.uint8], found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`labels` with what of `found`, of the same shape, lies over it."""
+    return np.where(_RANK[found] > _RANK[labels], found, labels)
 
 
 def joint_postprocessing(bundles: Sequence[ModelBundle]) -> Postprocessing:

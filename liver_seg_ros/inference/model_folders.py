@@ -43,10 +43,10 @@ def find_models_dir(models_dir: Path | None = None) -> Path:
     )
 
 
-def segmenter_folders(models_dir: Path) -> list[Path]:
-    """`segmenter/`, and after it in the order of their names all `segmenter_*/` that hold a model (see `fusion`)."""
+def model_folders(models_dir: Path) -> list[Path]:
+    """`localizer/`, `segmenter/`, and in the order of their names all `segmenter_*/` with a model (see `fusion`)."""
     others = sorted(path.parent for path in models_dir.glob(f"{SEGMENTER}_*/model.yaml"))
-    return [models_dir / SEGMENTER, *others]
+    return [models_dir / LOCALIZER, models_dir / SEGMENTER, *others]
 
 
 def _candidates() -> list[Path]:

@@ -91,6 +91,17 @@ def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postpro
         `(K, J, I)` uint8; all background where there is no liver.
     """
     cleaned = np.zeros_like(labels)
+    found = Box.around(labels)
+    if found is not None:
+        # With a voxel around it, so that what is open in the volume is open in the crop.
+        found = found.padded((1, 1, 1), geometry.size)
+        cleaned[found.slices] = _clean_found(labels[found.slices], geometry.crop(found), options)
+    return cleaned
+
+
+def _clean_found(labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing) -> NDArray[np.uint8]:
+    """`clean_labels` of a volume that is hardly larger than what is in it."""
+    cleaned = np.zeros_like(labels)
     steps = options.steps
     if "tumor_contact" in steps:
         labels = drop_tumors_outside(labels, geometry)

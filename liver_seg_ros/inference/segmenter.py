@@ -22,7 +22,7 @@ from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
 from liver_seg_ros.inference.liver_place import LiverPlace
 from liver_seg_ros.inference.localization import Finding, find_liver
-from liver_seg_ros.inference.model_folders import LOCALIZER, find_models_dir, segmenter_folders
+from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.orientation import to_canonical
 from liver_seg_ros.inference.postprocessing import clean_labels, without
@@ -169,7 +169,9 @@ class Segmenter:
     ) -> Finding:
         wanted = self._localizer.spec.postprocessing
         least_mm3 = wanted.min_volume_mm3.get(LIVER.name, 0.0)
-        return find_liver(network, hu, geometry, stages, stage, wanted.margin_mm, least_mm3)
+        finding = find_liver(network, hu, geometry, stages, stage, wanted.margin_mm, least_mm3)
+        network.runtime.release_memory()
+        return finding
 
     def _segment_box(
         self, hu: NDArray[np.int16], geometry: Geometry, place: LiverPlace, stages: Stages
@@ -186,7 +188,10 @@ class Segmenter:
                 # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels
                 # lost 0.05 of Dice that way.
                 for k, winners in enumerate(largest_share(scores, grid, geometry)):
-                    lay_over(labels[k], table[winners])
+                    found = table[winners]
+                    labels[k] = found if number == 0 else lay_over(labels[k], found)
+                # Its activations must not stand beside the next network's, nor beside what postprocessing needs.
+                network.runtime.release_memory()
             for k, near in enumerate(place.near_slices()):
                 labels[k] *= near
         with stages.stage("postprocess"):
@@ -205,9 +210,8 @@ def load_default_segmenter(
     Raises:
         InputError: no models are found, a bundle is invalid, or the runtime cannot run it.
     """
-    folder = find_models_dir(models_dir)
-    segmenters = [load_bundle(name) for name in segmenter_folders(folder)]
-    return Segmenter(load_bundle(folder / LOCALIZER), segmenters, runtime, precision, options, skip)
+    localizer, *segmenters = (load_bundle(folder) for folder in model_folders(find_models_dir(models_dir)))
+    return Segmenter(localizer, segmenters, runtime, precision, options, skip)
 
 
 def _too_small(finding: Finding) -> str:

@@ -87,7 +87,7 @@ class Windows:
     @property
     def voxels(self) -> int:
         """How many voxels are run in all."""
-        return self.count * prod(self.shape)
+        return _voxels(self.axes)
 
 
 def axis_windows(length: int, size: int, shared: int) -> AxisWindows:
@@ -120,8 +120,14 @@ def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, 
         _axis_options(length, int(spec.overlap * side), limit, spec.divisor)
         for length, side, limit in zip(shape, patch, limits, strict=True)
     ]
-    fitting = (Windows(k, j, i) for k, j, i in product(*options) if k.size * j.size * i.size <= prod(patch))
-    return min(fitting, key=lambda windows: (windows.voxels, windows.count))
+    budget = prod(patch)
+    fitting = ((k, j, i) for k, j, i in product(*options) if k.size * j.size * i.size <= budget)
+    return Windows(*min(fitting, key=lambda axes: (_voxels(axes), prod(len(axis.starts) for axis in axes))))
+
+
+def _voxels(axes: tuple[AxisWindows, AxisWindows, AxisWindows]) -> int:
+    k, j, i = axes
+    return k.size * len(k.starts) * j.size * len(j.starts) * i.size * len(i.starts)
 
 
 def _axis_options(length: int, shared: int, limit: int, divisor: int) -> list[AxisWindows]:

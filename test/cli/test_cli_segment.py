@@ -140,3 +140,16 @@ def test_an_unknown_runtime_and_missing_models_are_usage_errors(
     assert main.run(["segment", ct, "-o", out, "--models", str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_steps_of_postprocessing_can_be_left_out(
+    liver_seg: LiverSeg, small_ct: Path, small_models: Path, segmented: Path, tmp_path: Path
+) -> None:
+    """Without the least volume of the model, more or as many lesions are left."""
+    command = ("segment", small_ct / "ct.nii.gz", "-o", tmp_path / "out", "--models", small_models, "--json")
+    result = liver_seg(*command, "--skip", "min_volume", "--skip", "tumor_contact")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["lesions"] >= json.loads((segmented / "report.json").read_text())["lesions"]
+    refused = liver_seg(*command, "--skip", "smooth")
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "no such step of postprocessing: smooth; there are: tumor_contact" in refused.stderr

@@ -20,16 +20,22 @@ HU_WINDOW = (-200.0, 300.0)
 BAND_HU = {"liver": (-20.0, 100.0), "tumor": (100.0, 180.0), "vessel": (180.0, 260.0)}
 
 
-def band_network(bands_hu: list[tuple[float, float]], kernel: NDArray[np.float32] | None = None) -> bytes:
-    """ONNX: class 0 has logit 0, class n the distance of the (filtered) value to the ends of its HU band, times 20.
+def band_network(
+    bands_hu: list[tuple[float, float]],
+    kernel: NDArray[np.float32] | None = None,
+    gain: float = 20.0,
+    output: str = "logits",
+) -> bytes:
+    """ONNX: class 0 has logit 0, class n the distance of the (filtered) value to the ends of its HU band, times `gain`.
 
     Inside a band its class wins, outside all of them the background does. `kernel` `(k, j, i)` filters the input first.
+    The output is one of a bundle's `OUTPUTS`.
     """
     low, high = HU_WINDOW
     ends = (np.array(bands_hu, np.float32) - (low + high) / 2) * 2 / (high - low)
     centers = ends.mean(axis=1).reshape(-1, 1, 1, 1)
     half_widths = ((ends[:, 1] - ends[:, 0]) / 2).reshape(-1, 1, 1, 1)
-    constants = {"centers": centers, "half_widths": half_widths, "gain": np.float32(20), "zero": np.float32(0)}
+    constants = {"centers": centers, "half_widths": half_widths, "gain": np.float32(gain), "zero": np.float32(0)}
     nodes = []
     if kernel is not None:
         constants["kernel"] = kernel[None, None]
@@ -44,12 +50,21 @@ def band_network(bands_hu: list[tuple[float, float]], kernel: NDArray[np.float32
         helper.make_node("Mul", [filtered, "zero"], ["background"]),
         helper.make_node("Concat", ["background", "structures"], ["logits"], axis=1),
     ]
+    dtype, shape = TensorProto.FLOAT, ["B", len(bands_hu) + 1, "K", "J", "I"]
+    if output == "softmax":
+        dtype = TensorProto.FLOAT16
+        nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
+        nodes.append(helper.make_node("Cast", ["probabilities"], ["softmax"], to=dtype))
+    if output == "argmax":
+        dtype, shape = TensorProto.UINT8, ["B", "K", "J", "I"]
+        nodes.append(helper.make_node("ArgMax", ["logits"], ["index"], axis=1, keepdims=0))
+        nodes.append(helper.make_node("Cast", ["index"], ["argmax"], to=dtype))
     sizes = ["K", "J", "I"]
     graph = helper.make_graph(
         nodes,
         "bands",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["B", 1, *sizes])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", len(bands_hu) + 1, *sizes])],
+        [helper.make_tensor_value_info(output, dtype, shape)],
         [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -100,6 +115,28 @@ def make_segmenter_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[
     def make(kernel: NDArray[np.float32] | None = None, **changes: object) -> ModelBundle:
         folder: Path = tmp_path_factory.mktemp("models") / "segmenter"
         return write_bundle(folder, band_network(list(BAND_HU.values()), kernel), bundle_spec("segment", **changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., ModelBundle]:
+    """Makes a bundle of any stage: `(stage, bands, folder=None, gain=20, **changes of the spec)`.
+
+    A band is a structure of `BAND_HU` or a range in HU.
+    """
+
+    def make(
+        stage: str,
+        bands: list[str | tuple[float, float]],
+        folder: Path | None = None,
+        gain: float = 20.0,
+        **changes: object,
+    ) -> ModelBundle:
+        spec = bundle_spec(stage, **changes)
+        ranges = [BAND_HU[band] if isinstance(band, str) else band for band in bands]
+        folder = folder or tmp_path_factory.mktemp("models") / stage
+        return write_bundle(folder, band_network(ranges, gain=gain, output=spec.output), spec)
 
     return make
 

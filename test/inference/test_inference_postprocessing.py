@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.inference.bundle import Postprocessing
-from liver_seg_ros.inference.postprocessing import clean_labels, drop_tumors_outside, largest_liver
+from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, Postprocessing
+from liver_seg_ros.inference.postprocessing import clean_labels, drop_tumors_outside, largest_liver, without
 
 GEOMETRY = Geometry((60, 40, 30), (1.0, 1.0, 2.0))
 OPTIONS = Postprocessing({"liver": 1000.0, "tumor": 20.0, "vessel": 20.0}, 4.0)
@@ -118,3 +119,43 @@ def test_contact_is_measured_in_square_millimeters(labels: NDArray[np.uint8]) ->
         labels[22, 12:20, 12:20] = 1  # liver on both sides of the plate
         kept = drop_tumors_outside(labels, Geometry(GEOMETRY.size, (1.0, 1.0, slice_mm)))
         assert (kept == 2).any() == stays
+
+
+def all_but(step: str) -> Postprocessing:
+    return without(OPTIONS, [step])
+
+
+def test_every_step_can_be_left_out(labels: NDArray[np.uint8]) -> None:
+    """What each step removes, or fills, stays as it is without it, while the other steps work."""
+    labels[12:18, 14:20, 40:44] = 2  # tumor_contact: leans against the liver with one face
+    labels[2:6, 2:6, 50:56] = 1  # one_liver
+    labels[14:18, 32:38, 14:18] = 3  # inside_liver: 3 mm away, and farther than the margin in part
+    labels[14:16, 14:16, 14:16] = 0  # fill_holes
+    labels[12, 25, 25] = 3  # min_volume
+    places = {
+        "tumor_contact": (slice(12, 18), slice(14, 20), slice(40, 44)),
+        "one_liver": (slice(2, 6), slice(2, 6), slice(50, 56)),
+        "inside_liver": (slice(14, 18), slice(35, 38), slice(14, 18)),
+        "fill_holes": (slice(14, 16), slice(14, 16), slice(14, 16)),
+        "min_volume": (slice(12, 13), slice(25, 26), slice(25, 26)),
+    }
+    assert set(places) == set(POSTPROCESSING_STEPS)
+    cleaned = clean_labels(labels, GEOMETRY, OPTIONS)
+    for step, place in places.items():
+        kept = clean_labels(labels, GEOMETRY, all_but(step))
+        assert (cleaned[place] != labels[place]).all(), step
+        np.testing.assert_array_equal(kept[place], labels[place], err_msg=step)
+        for other, elsewhere in places.items():
+            if other != step:
+                assert (kept[elsewhere] != labels[elsewhere]).all(), (step, other)
+
+
+def test_without_any_step_nothing_changes(labels: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 4, labels.shape).astype(np.uint8)
+    np.testing.assert_array_equal(clean_labels(noise, GEOMETRY, without(OPTIONS, POSTPROCESSING_STEPS)), noise)
+
+
+def test_an_unknown_step_is_named() -> None:
+    with pytest.raises(InputError, match="no such step of postprocessing: smooth; there are: tumor_contact, one_liver"):
+        without(OPTIONS, ["smooth"])

@@ -75,6 +75,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def release_memory(self) -> None:
+        """Give back what is kept between runs, such as room for activations; the next run takes it again."""
+        ...
+
     def close(self) -> None:
         """Give back memory and device; `run` must not be called afterwards."""
         ...

@@ -92,6 +92,9 @@ class OnnxRuntime:
     def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
         return (self.run(batch) for batch in batches)
 
+    def release_memory(self) -> None:
+        """Nothing is kept: there is no arena."""
+
     def close(self) -> None:
         self._session = None
 

@@ -95,6 +95,10 @@ class OpenVino:
     def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
         return (self._infer(batch) for batch in batches)
 
+    def release_memory(self) -> None:
+        if self._request is not None:
+            self._request.get_compiled_model().release_memory()
+
     def close(self) -> None:
         self._request = self._compile_model = None
 

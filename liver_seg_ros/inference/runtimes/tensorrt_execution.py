@@ -159,6 +159,9 @@ class TensorRt:
             if self._kernels is not None:
                 self._kernels.save()
 
+    def release_memory(self) -> None:
+        """Nothing: the GPU's memory is taken once, for the largest window."""
+
     def close(self) -> None:
         if self._closed:
             return
