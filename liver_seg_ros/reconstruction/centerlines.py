@@ -227,7 +227,8 @@ def nearest_ball(
     the balls has a positive power for all. In four dimensions, with the fourth coordinate chosen so, least power is
     least distance.
     """
-    lift = np.sqrt(radius.max() ** 2 - radius**2)
+    squared = radius**2
+    lift = np.sqrt(squared.max() - squared)  # of the same squares: a scalar's may differ in the last bit
     tree = cKDTree(np.column_stack([centers, lift]))
     _, ball = tree.query(np.column_stack([points, np.zeros(len(points))]), workers=2)
     return ball

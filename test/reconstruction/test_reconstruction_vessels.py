@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import HEPATIC_VEIN, PORTAL_VEIN, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+from liver_seg_ros.reconstruction.centerlines import nearest_ball
 from liver_seg_ros.reconstruction.vessels import vessel_tree
 from liver_seg_ros.tree_scores import score_tree
 from liver_seg_ros.vessel_tree import VesselTree
@@ -210,3 +211,11 @@ def test_a_vessel_through_the_whole_volume_reaches_both_borders(painted):
 )
 def test_whatever_the_labels_a_forest_comes_out(array, spacing):
     assert_is_a_forest(vessel_tree(LabelVolume(array, Geometry((9, 8, 7), spacing))))
+
+
+def test_a_point_belongs_to_the_ball_of_least_power() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(2000):  # of 1000 largest radii, one has another square as a scalar than in an array
+        centers, radius, points = random.random((5, 3)) * 9, random.random(5) * 6, random.random((4, 3)) * 9
+        power = ((points[:, None] - centers) ** 2).sum(axis=2) - radius**2
+        np.testing.assert_array_equal(nearest_ball(centers, radius, points), power.argmin(axis=1))
