@@ -24,7 +24,7 @@ from liver_seg_ros.geometry import Vector
 COST_POWER = 4
 
 #: A tip is explained by a path within this many radii, and so many voxels more, of it: not a vessel but a bulge.
-EXPLAINED_RADII = 1.5
+EXPLAINED_RADII = 1.6
 EXPLAINED_VOXELS = 1.0
 
 #: Any other voxel is explained by a path within this many times as much.
