@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from liver_seg_ros.atomic import written_beside
-from liver_seg_ros.deploy.onnx_export import TOLERANCE, export_onnx, open_session, parity_error
+from liver_seg_ros.deploy.graph import TOLERANCES
+from liver_seg_ros.deploy.onnx_export import export_onnx, open_session, parity_error
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
 from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError
@@ -137,7 +138,7 @@ def _export(name: str) -> dict[str, str]:
     _settle_norms(network, [torch.rand(2, 1, *small) * 2 - 1 for _ in spec.inputs])
     model = export_onnx(network, small, None if fixed else multiple, inputs, tolerance=1e-2)
     error = parity_error(network, open_session(model), spec.size, inputs)
-    own = f", PyTorch itself {_rounding_error(network, _images(name)):.1e}" if error > TOLERANCE else ""
+    own = f", PyTorch itself {_rounding_error(network, _images(name)):.1e}" if error > TOLERANCES["logits"] else ""
     measured = {"parity": f"{error:.1e}{own}"}
     del network
     shape = (1, 1, *spec.size)
