@@ -53,7 +53,8 @@ def test_a_phantom_to_meshes_and_pictures(tmp_path: Path) -> None:
     _liver_seg("render", made / "ct.nii.gz", found / "labels.seg.nrrd", "-o", tmp_path / "pictures")
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     structures = [name for name, structure in report["structures"].items() if structure["volume_ml"] > 0]
-    expected = {f"meshes/{name}{suffix}" for name in structures for suffix in (".ply", ".glb")}
+    kinds = (".ply", ".glb", "_collision.ply", "_collision.glb")
+    expected = {f"meshes/{name}{kind}" for name in structures for kind in kinds}
     assert written == expected | {
         "phantom/ct.nii.gz",
         "phantom/labels.nii.gz",
@@ -61,7 +62,12 @@ def test_a_phantom_to_meshes_and_pictures(tmp_path: Path) -> None:
         "segmented/labels.nii.gz",
         "segmented/labels.seg.nrrd",
         "segmented/report.json",
+        "meshes/cloud.ply",
+        "meshes/measurements.csv",
+        "meshes/measurements.json",
         "meshes/report.json",
+        "meshes/vessel_tree.json",
+        "meshes/vessel_tree.vtp",
         "pictures/overlay.png",
         "pictures/scene.png",
     }
