@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from liver_seg_ros.deploy.calibration import ct_windows, phantom_windows
@@ -30,18 +30,14 @@ FIRST_SEED = 11_040
 _log = logging.getLogger(__name__)
 
 
-def add_variants(
+def make_variants(
     bundle: ModelBundle,
     names: Sequence[str],
     localizer: ModelBundle | None = None,
     calibration: Path | None = None,
     keep: Sequence[str] = (),
-    seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + 3),
-    scan: PhantomOptions = SCAN,
-    allowed_loss: float = 0.005,
-    force: bool = False,
-) -> ModelBundle:
-    """Make variants of a bundle and add those that lose no more than is allowed.
+) -> dict[str, bytes]:
+    """The bundle's network in other formats, as ONNX, by name.
 
     Args:
         bundle: of the network.
@@ -49,6 +45,37 @@ def add_variants(
         localizer: the other network of the cascade, for a bundle of stage "segment".
         calibration: folder of CTs to calibrate int8 on; phantoms if not given.
         keep: patterns of names of further nodes that are not to be int8.
+
+    Raises:
+        InputError: there is nothing to calibrate on, or a tool cannot be installed or fails.
+    """
+    windows = None
+    if any(FORMATS[name].precision == "int8" for name in names):
+        _log.info("calibrating on %s", calibration or "phantoms")
+        windows = ct_windows(calibration, bundle, localizer) if calibration else phantom_windows(bundle.spec)
+    made = {}
+    for name in names:
+        made[name] = quantize(name, bundle.weights, windows, keep)
+        share = len(made[name]) / bundle.weights.stat().st_size
+        _log.info("%s: %.2f MB, %.0f %% of the plain weights", name, len(made[name]) / 1e6, 100 * share)
+    return made
+
+
+def add_variants(
+    bundle: ModelBundle,
+    made: Mapping[str, bytes],
+    localizer: ModelBundle | None = None,
+    seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + 3),
+    scan: PhantomOptions = SCAN,
+    allowed_loss: float = 0.005,
+    force: bool = False,
+) -> ModelBundle:
+    """Score variants beside the plain weights, and add those that lose no more than is allowed.
+
+    Args:
+        bundle: of the network.
+        made: what `make_variants` made of it.
+        localizer: the other network of the cascade, for a bundle of stage "segment".
         seeds: of the phantoms to score on.
         scan: what they look like.
         allowed_loss: of Dice, of any structure.
@@ -58,19 +85,10 @@ def add_variants(
         The bundle as it is then.
 
     Raises:
-        InputError: a variant loses more than is allowed (the others are added), or it could not be made.
+        InputError: a variant loses more than is allowed (the others are added).
     """
-    windows = None
-    if any(FORMATS[name].precision == "int8" for name in names):
-        _log.info("calibrating on %s", calibration or "phantoms")
-        windows = ct_windows(calibration, bundle, localizer) if calibration else phantom_windows(bundle.spec)
-    made = {}
-    for name in names:
-        made[name] = quantize(name, bundle.weights, windows, keep)
-        size = len(made[name]) / bundle.weights.stat().st_size
-        _log.info("%s: %.2f MB, %.0f %% of the plain weights", name, len(made[name]) / 1e6, 100 * size)
+    runtimes = {FORMATS[name].scored_with for name in made}
     plain = bundle.weights.read_bytes()
-    runtimes = {FORMATS[name].scored_with for name in names}
     candidates = {f"plain on {runtime}": Weights(plain, runtime) for runtime in sorted(runtimes)}
     candidates |= {name: Weights(model, FORMATS[name].scored_with) for name, model in made.items()}
     scores = mean_dice(bundle, localizer, candidates, seeds, scan)
@@ -95,7 +113,7 @@ def add_variants(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command. Raises `InputError` as `add_variants`, or where a bundle is missing or damaged."""
+    """The command. Raises `InputError` as the two above, or where a bundle is missing or damaged."""
     parser = argparse.ArgumentParser(
         prog="python -m liver_seg_ros.deploy.quantize",
         description=__doc__,
@@ -117,16 +135,9 @@ def main(arguments: list[str] | None = None) -> None:
     localizer = None
     if bundle.spec.stage == "segment":
         localizer = load_bundle(options.localizer or bundle.folder.parent / LOCALIZER)
-    add_variants(
-        bundle,
-        list(dict.fromkeys(options.variant)),
-        localizer,
-        options.calibration,
-        options.keep,
-        range(options.first_seed, options.first_seed + options.cases),
-        allowed_loss=options.allowed_loss,
-        force=options.force,
-    )
+    made = make_variants(bundle, list(dict.fromkeys(options.variant)), localizer, options.calibration, options.keep)
+    seeds = range(options.first_seed, options.first_seed + options.cases)
+    add_variants(bundle, made, localizer, seeds, allowed_loss=options.allowed_loss, force=options.force)
 
 
 def _scored_on(seeds: Sequence[int], scan: PhantomOptions, runtime: str) -> str:

@@ -27,13 +27,13 @@ def to_int8(model: onnx.ModelProto, calibration: str, kept: list[str]) -> onnx.M
         data = {name: arrays[name] for name in arrays.files}
     count = len(next(iter(data.values())))
     samples = [{name: array[n : n + 1] for name, array in data.items()} for n in range(count)]
-    operators = {node.op_type for node in model.graph.node}
+    others = {node.op_type for node in model.graph.node} - {"Conv", "ConvTranspose", "Gemm", "MatMul"}
     return nncf.quantize(
         model,
         nncf.Dataset(samples),
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=count,
-        ignored_scope=nncf.IgnoredScope(names=kept, types=sorted(operators & {"Add", "Resize"})),
+        ignored_scope=nncf.IgnoredScope(names=kept, types=sorted(others)),
         advanced_parameters=AdvancedQuantizationParameters(
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX, disable_bias_correction=True
         ),
