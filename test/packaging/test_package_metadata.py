@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 
 import liver_seg_ros
+from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = [REPOSITORY / "package.xml", REPOSITORY / "liver_seg_interfaces" / "package.xml"]
 SHARED_FOLDERS = ("launch", "config", "rviz", "models")
 # Rooms that no running robot needs; their dependencies are extras.
 WORKSHOPS = {"networks": "train", "training": "train", "deploy": "deploy"}
+# What runs in the environments of tools, made when needed, may import these too.
+TOOLS = "liver_seg_ros/deploy/quantizers"
 # And what only those need who have a GPU.
 RUNTIMES = {"liver_seg_ros/inference/runtimes/cuda.py": "tensorrt"}
 
@@ -108,10 +111,18 @@ def test_every_import_is_declared() -> None:
         relative = path.relative_to(REPOSITORY)
         extra = RUNTIMES.get(str(relative)) or WORKSHOPS.get(relative.parts[1])
         allowed = runtime | ({normalized(line) for line in requirements(extra)} if extra else set())
+        tools = (
+            {normalized(line) for tool in (MODELOPT, NNCF) for line in tool.packages} if is_tool(relative) else set()
+        )
         for module in sorted(imported_modules(path) - set(sys.stdlib_module_names) - {"liver_seg_ros"}):
-            if module not in ros_packages and not distributions.get(module, set()) & allowed:
+            of_tool = {module, f"nvidia-{module}"} & tools  # they are not installed here
+            if module not in ros_packages and not of_tool and not distributions.get(module, set()) & allowed:
                 undeclared.append(f"{relative}: {module}")
     assert undeclared == []
+
+
+def is_tool(relative: Path) -> bool:
+    return str(relative.parent) == TOOLS
 
 
 def imported_modules(path: Path) -> set[str]:
