@@ -20,7 +20,7 @@ from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.volume import LabelVolume
 
-SINGLE = 1e-3  # float32 at the coordinates of a CT
+SINGLE = 3e-3  # float32 at the coordinates of a CT; a point a micrometre from the surface may be told to its other side
 BOXES = [((0, 0, 0), (40, 30, 20)), ((55, 0, 0), (60, 60, 60)), ((-30, 40, 5), (45, 43, 8))]  # apart from each other
 SHIFT = np.array([-120.0, 340.0, -900.0])  # where a CT has its patient
 
