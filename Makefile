@@ -33,9 +33,9 @@ lint: setup-dev
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
 
-# Without networks.py, which takes hours.
+# Without networks.py, which takes hours, and fp16_builds.py.
 bench: setup-dev
-	@for script in $(filter-out benchmarks/networks.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$script"; $(RUN) python "$$script" || exit 1; done
+	@for script in $(filter-out benchmarks/networks.py benchmarks/fp16_builds.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$script"; $(RUN) python "$$script" || exit 1; done
 
 clean:
 	rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .import_linter_cache liver_seg_ros.egg-info
