@@ -89,7 +89,10 @@ def resect_by_plane(labels: LabelVolume, tree: VesselTree, point_mm: ArrayLike, 
     point, direction = np.asarray(point_mm, np.float64), np.asarray(normal, np.float64)
     length = float(np.linalg.norm(direction))
     if point.shape != (3,) or direction.shape != (3,) or not np.isfinite([*point, *direction]).all() or length < 1e-9:
-        raise InputError(f"plane through {point.tolist()} with normal {direction.tolist()}: give a place, a direction.")
+        raise InputError(
+            f"the resection plane through {point.tolist()} with normal {direction.tolist()} is none: give three "
+            "finite coordinates in mm, and a normal with a direction, not zero"
+        )
     direction = direction / length
     organ = structure_mask(labels, LIVER)
     if organ is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -30,12 +32,15 @@ SMALL_SCAN = PhantomOptions((96, 96, 60), (4.0, 4.0, 4.0), phase="portal_venous"
 
 @pytest.fixture(scope="module")
 def tools() -> None:
-    """Both quantizers' environments, made here on the first run."""
+    """Both quantizers' environments, made here on the first run; without a package index they cannot be."""
     pytest.importorskip("torch", reason="torch is not installed (extra [deploy])")
     try:
         for tool in (MODELOPT, NNCF):
             tool_python(tool)
     except InputError as error:
+        asked = [sys.executable, "-m", "pip", "index", "versions", "tqdm"]
+        if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            raise  # the index answers: it is the pins or the environment that are wrong
         pytest.skip(str(error))
 
 
