@@ -23,9 +23,9 @@ from scipy.spatial import cKDTree
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.planning.anatomy import Anatomy, prepare_anatomy
+from liver_seg_ros.planning.clearance import DistanceField
 from liver_seg_ros.planning.target import lesion_target
 from liver_seg_ros.planning.trajectory import LEAST_VESSEL_RADIUS_MM, evaluate_trajectories
-from liver_seg_ros.reconstruction.clearance import DistanceField
 from liver_seg_ros.reconstruction.parts import lesions
 
 CORES = 2

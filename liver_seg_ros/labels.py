@@ -33,6 +33,11 @@ class Structure:
     snomed_code: str
     snomed_meaning: str
 
+    @property
+    def title(self) -> str:
+        """The name as people write it."""
+        return self.name.replace("_", " ")
+
 
 LIVER = Structure(1, "liver", (221, 130, 101), 0.30, "10200004", "Liver")
 TUMOR = Structure(2, "tumor", (144, 238, 144), 1.0, "4147007", "Mass")

@@ -15,7 +15,7 @@ def structures_table(measurements: Sequence[StructureMeasurement]) -> ReportTabl
     """One row per structure, those without a voxel included."""
     rows = (
         (
-            measured.structure.name.replace("_", " "),
+            measured.structure.title,
             _with_uncertainty(measured.volume_ml, measured.volume_uncertainty_ml),
             _with_uncertainty(measured.largest_diameter_mm, measured.diameter_uncertainty_mm),
             _axial(measured),
@@ -52,7 +52,7 @@ def lesions_table(measurements: Sequence[StructureMeasurement]) -> ReportTable |
 
 def warnings(measurements: Sequence[StructureMeasurement]) -> tuple[str, ...]:
     """What someone who trusts the figures has to know."""
-    open_surfaces = [m.structure.name.replace("_", " ") for m in measurements if m.watertight is False]
+    open_surfaces = [m.structure.title for m in measurements if m.watertight is False]
     cut = [str(n) for n, lesion in enumerate(lesions_of(measurements), start=1) if lesion.touches_border]
     found = [f"The surface of {name} is not closed." for name in open_surfaces]
     if cut:

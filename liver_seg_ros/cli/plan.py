@@ -61,11 +61,11 @@ def command(
     from liver_seg_ros.cli.console import Stopwatch, print_json, print_tables, progress_bars
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
     from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
-    from liver_seg_ros.cli.plan_answers import Question, answer, check_question, limits_for
     from liver_seg_ros.cli.plan_drawing import drawn_meshes
     from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
-    from liver_seg_ros.cli.plan_tables import drawn_paths
+    from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
     from liver_seg_ros.planning.anatomy import prepare_anatomy
+    from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import versions
 
@@ -101,7 +101,7 @@ def command(
             "seconds": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
             "versions": versions(),
         }
-        tables, paths = answers.tables(), drawn_paths(answers.trajectories)
+        tables, paths = answer_tables(answers), drawn_paths(answers.trajectories)
         with output_folder(output, PICTURES) as folder:
             write_plan(folder / PLAN, plan)
             write_trajectories(folder / TRAJECTORIES, answers.trajectories, question.limits)

@@ -9,10 +9,10 @@ import numpy as np
 import pyvista as pv
 from numpy.typing import NDArray
 
-from liver_seg_ros.cli.plan_answers import Answers
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.ablation_zone import AblationZone
+from liver_seg_ros.planning.questions import Answers
 
 #: No rows of the label table: they are drawn, never a voxel's value.
 ZONE = Structure(0, "ablation_zone", (230, 159, 0), 0.35, "", "")

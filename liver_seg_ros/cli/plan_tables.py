@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liver_seg_ros.cli.measurement_tables import UNKNOWN
-from liver_seg_ros.labels import Structure
 from liver_seg_ros.planning.ablation import AblationCheck
-from liver_seg_ros.planning.evaluation import Clearance, TrajectoryEvaluation
+from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.feeding import LesionFeeding
-from liver_seg_ros.planning.limits import Limits
+from liver_seg_ros.planning.limits import Limits, least_clearance
+from liver_seg_ros.planning.questions import Answers
 from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
@@ -18,10 +18,23 @@ from liver_seg_ros.rendering.paths import DrawnPath
 MOST_VESSELS = 12
 
 
-def least_clearance(evaluation: TrajectoryEvaluation, limits: Limits) -> Clearance | None:
-    """The smallest clearance to a structure of the limits; None where none of them is labelled."""
-    kept_clear = [clearance for clearance in evaluation.clearances if clearance.structure in limits.least_clearance_mm]
-    return min(kept_clear, key=lambda clearance: clearance.clearance_mm, default=None)
+def answer_tables(answers: Answers) -> tuple[ReportTable, ...]:
+    """The answers as tables, the trajectories first."""
+    limits, found = answers.question.limits, []
+    if answers.trajectories:
+        if answers.ranking is None:
+            found.append(trajectories_table("Trajectory", answers.trajectories, limits))
+        else:
+            note = f"{answers.ranking.accepted} of {answers.ranking.candidates} ways keep to the limits."
+            found.append(trajectories_table("Ranked trajectories", answers.trajectories, limits, note))
+        found.append(clearances_table("Clearances of the first trajectory", answers.trajectories[0], limits))
+    if answers.ablation is not None:
+        found.append(ablation_table(answers.ablation))
+    if answers.resection is not None:
+        found.append(resection_table(answers.resection))
+    if answers.feeding is not None and answers.feeding.vessels:
+        found.append(feeding_table(answers.feeding))
+    return tuple(found)
 
 
 def trajectories_table(
@@ -48,7 +61,7 @@ def _trajectory(number: int, evaluation: TrajectoryEvaluation, limits: Limits) -
         f"{evaluation.length_mm:.1f}",
         f"{evaluation.length_in_liver_mm:.1f}",
         UNKNOWN if least is None else f"{least.clearance_mm:.1f}",
-        UNKNOWN if least is None else name(least.structure),
+        UNKNOWN if least is None else least.structure.title,
         f"{len(crossed)}, {2 * max(c.radius_mm for c in crossed):.1f} mm" if crossed else "0",
         UNKNOWN if angle_deg is None else f"{angle_deg:.0f}",
         ", ".join(f"{mm:.0f}" for mm in evaluation.trajectory.entry_mm),
@@ -65,7 +78,7 @@ def clearances_table(title: str, evaluation: TrajectoryEvaluation, limits: Limit
         title,
         ("structure", "clearance mm", "at least mm"),
         tuple(
-            (name(c.structure), f"{c.clearance_mm:.1f}", f"{limits.least_clearance_mm[c.structure]:.1f}")
+            (c.structure.title, f"{c.clearance_mm:.1f}", f"{limits.least_clearance_mm[c.structure]:.1f}")
             for c in clearances
         ),
         places_mm=tuple(clearance.at_mm for clearance in clearances),
@@ -85,7 +98,7 @@ def feeding_table(feeding: LesionFeeding) -> ReportTable:
     shown = feeding.vessels[:MOST_VESSELS]
     rows = tuple(
         (
-            f"{name(vessel.structure)} {vessel.branch}",
+            f"{vessel.structure.title} {vessel.branch}",
             str(vessel.generation),
             f"{2 * vessel.radius_mm:.1f}",
             f"{vessel.distance_mm:.1f}",
@@ -115,7 +128,7 @@ def ablation_table(check: AblationCheck) -> ReportTable:
     rows.append(("healthy liver in it", f"{check.healthy_liver_ml:.1f} ml"))
     sinks = [vessel for vessel in check.vessels if vessel.heat_sink]
     rows.append(("vessels in it", f"{len(check.vessels)}, of which {len(sinks)} may cool it"))
-    rows += [(f"to {name(other.structure)}", f"{other.distance_mm:.1f} mm") for other in check.others]
+    rows += [(f"to {other.structure.title}", f"{other.distance_mm:.1f} mm") for other in check.others]
     return ReportTable("Ablation", ("what", "how much"), tuple(rows), (0, 1))
 
 
@@ -133,8 +146,3 @@ def resection_table(resection: Resection) -> ReportTable:
 
 def _thickest(resection: Resection) -> str:
     return f", the thickest {2 * resection.cut[0].radius_mm:.1f} mm across" if resection.cut else ""
-
-
-def name(structure: Structure) -> str:
-    """A structure's name as people write it."""
-    return structure.name.replace("_", " ")

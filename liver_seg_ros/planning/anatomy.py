@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.planning.clearance import DistanceField, distance_fields
 from liver_seg_ros.planning.skin import Skin, find_skin
-from liver_seg_ros.reconstruction.clearance import DistanceField, distance_fields
 from liver_seg_ros.reconstruction.pipeline import Reconstruction, reconstruct
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume, Volume

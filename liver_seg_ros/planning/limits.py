@@ -22,7 +22,7 @@ from liver_seg_ros.labels import (
     VENA_CAVA,
     Structure,
 )
-from liver_seg_ros.planning.evaluation import NEEDLE_RADIUS_MM
+from liver_seg_ros.planning.evaluation import NEEDLE_RADIUS_MM, Clearance, TrajectoryEvaluation
 
 #: Least clearance in mm to each structure, where it is labelled. Starting values for a clinician to change, not taken
 #: from a guideline: bones stop a needle, what holds gas, bile or moves is kept further away, vessels are not touched.
@@ -67,3 +67,9 @@ class Limits:
         """Plain values for JSON; structures by name."""
         clearances = {structure.name: mm for structure, mm in self.least_clearance_mm.items()}
         return dict(vars(self), least_clearance_mm=clearances)
+
+
+def least_clearance(evaluation: TrajectoryEvaluation, limits: Limits) -> Clearance | None:
+    """The smallest clearance to a structure of the limits; None where none of them is labelled."""
+    kept_clear = [clearance for clearance in evaluation.clearances if clearance.structure in limits.least_clearance_mm]
+    return min(kept_clear, key=lambda clearance: clearance.clearance_mm, default=None)

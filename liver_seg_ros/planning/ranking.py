@@ -18,10 +18,10 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.planning.anatomy import Anatomy
+from liver_seg_ros.planning.clearance import TOLERANCE_MM
 from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
-from liver_seg_ros.reconstruction.clearance import TOLERANCE_MM
 from liver_seg_ros.reconstruction.surface_queries import checked_points
 
 #: Entries of two trajectories that are returned lie at least this far apart.

@@ -13,6 +13,7 @@ from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.capsule import capsule_passage
+from liver_seg_ros.planning.clearance import checked_segments
 from liver_seg_ros.planning.evaluation import (
     NEEDLE_RADIUS_MM,
     Clearance,
@@ -21,7 +22,6 @@ from liver_seg_ros.planning.evaluation import (
     VesselCrossing,
 )
 from liver_seg_ros.planning.vessel_crossings import VesselCrossings, vessel_crossings
-from liver_seg_ros.reconstruction.clearance import checked_segments
 
 __all__ = [
     "Clearance", "Trajectory", "TrajectoryEvaluation", "TrajectoryEvaluations", "VesselCrossing",

@@ -102,7 +102,7 @@ def _data(report: HtmlReport) -> dict[str, Any]:
     """What the page's script works with."""
     meshes = [mesh for mesh in report.meshes if len(mesh.triangles)]
     structures = [
-        {"name": s.name, "label": s.name.replace("_", " "), "color": "rgb({}, {}, {})".format(*s.color_rgb)}
+        {"name": s.name, "label": s.title, "color": "rgb({}, {}, {})".format(*s.color_rgb)}
         for s in (mesh.structure for mesh in meshes)
     ]
     layers = [{**structure, "shown": True} for structure in structures]

@@ -66,7 +66,7 @@ def scene_figure(meshes: Sequence[Mesh], paths: Iterable[DrawnPath] = (), tree: 
 def _surface(mesh: Mesh) -> dict[str, Any]:
     vertices, triangles = _for_display(mesh)
     (x, y, z), (i, j, k) = vertices.T, triangles.astype(np.uint32).T
-    name = mesh.structure.name.replace("_", " ")
+    name = mesh.structure.title
     return {
         "x": x, "y": y, "z": z, "i": i, "j": j, "k": k,
         "color": "rgb({}, {}, {})".format(*mesh.structure.color_rgb), "opacity": mesh.structure.opacity,

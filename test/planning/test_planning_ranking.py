@@ -15,10 +15,10 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BONE, LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.anatomy import Anatomy
+from liver_seg_ros.planning.clearance import distance_fields
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.ranking import pareto_layers, rank_trajectories
 from liver_seg_ros.planning.target import lesion_target
-from liver_seg_ros.reconstruction.clearance import distance_fields
 from liver_seg_ros.vessel_tree import EMPTY_TREE
 from liver_seg_ros.volume import LabelVolume
 

@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
-from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.labels import TUMOR, VESSEL
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.planning.clearance import TOLERANCE_MM, distance_field, distance_fields
 from liver_seg_ros.reconstruction import surface_queries
-from liver_seg_ros.reconstruction.clearance import TOLERANCE_MM, distance_field, distance_fields
-from liver_seg_ros.reconstruction.clearance_cloud import clearance_cloud
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.volume import LabelVolume
 
@@ -52,7 +50,7 @@ def boxes():
 
 
 @pytest.fixture(scope="module")
-def tubes(painted):
+def tubes():
     """The reconstructed mesh of a curved vessel that forks, on anisotropic voxels."""
 
     def inside(points):
@@ -61,7 +59,10 @@ def tubes(painted):
         branch = np.hypot(y - 20 - 0.8 * (x - 20), z - 20) < 2.2
         return (trunk | (branch & (x > 20))) & (x > 3) & (x < 45)
 
-    mask = structure_mask(painted(Geometry((50, 50, 26), (1.0, 1.0, 1.6)), (VESSEL.value, inside)), VESSEL)
+    geometry = Geometry((50, 50, 26), (1.0, 1.0, 1.6))
+    k, j, i = np.indices(geometry.shape)
+    vessel = inside(geometry.index_to_lps(np.stack([i, j, k], axis=-1)))
+    mask = structure_mask(LabelVolume(np.where(vessel, np.uint8(VESSEL.value), np.uint8(0)), geometry), VESSEL)
     return distance_field(surface_to_mesh(extract_surface(mask), mask))
 
 
@@ -141,7 +142,7 @@ def test_nothing_asked_gives_nothing_and_many_segments_the_same_as_each_alone(bo
     assert boxes.distance(np.empty((0, 3))).shape == (0,)
     starts, stops = np.random.default_rng(4).uniform(-60, 100, (2, 40, 3)) + SHIFT
     together = boxes.along(starts, stops)
-    monkeypatch.setattr("liver_seg_ros.reconstruction.clearance.CHUNK", 7)
+    monkeypatch.setattr("liver_seg_ros.planning.clearance.CHUNK", 7)
     monkeypatch.setattr(surface_queries, "POINTS_AT_ONCE", 5)
     np.testing.assert_array_equal(boxes.along(starts, stops).clearance_mm, together.clearance_mm)
     alone = [boxes.along(starts[n : n + 1], stops[n : n + 1]).clearance_mm[0] for n in range(40)]
@@ -176,27 +177,3 @@ def test_one_voxel_has_a_field():
     found = field.along([[2, 2, -50], [2, 12, -50]], [[2, 2, 50], [2, 12, 50]])
     assert -1 < found.clearance_mm[0] < 0
     assert found.clearance_mm[1] == pytest.approx(9.5, abs=0.6)
-
-
-def test_a_line_goes_in_and_out_by_turns_also_through_edges_and_corners():
-    box = SurfaceQueries(to_mesh(trimesh.creation.box(bounds=((0, 0, 0), (10, 10, 10)))))
-    starts = np.array([[-5.0, 5, 5], [-5, -5, -5], [5, 5, 5], [-5, 20, 5], [5, 5, 5]])
-    stops = np.array([[15.0, 5, 5], [15, 15, 15], [5, 5, 30], [15, 20, 5], [6, 5, 5]])
-    found = box.crossings(starts, stops)
-    assert found.starts_inside.tolist() == [False, False, True, False, True]
-    assert np.bincount(found.segment, minlength=5).tolist() == [2, 2, 1, 0, 0]
-    assert found.inward[found.segment == 1].tolist() == [True, False]
-    np.testing.assert_allclose(found.along_mm[found.segment == 1], np.sqrt(3) * np.array([5, 15]), atol=2 * SINGLE)
-    np.testing.assert_allclose(np.linalg.norm(found.normal, axis=1), 1)
-    assert found.normal[0, 0] < -0.5
-
-
-def test_a_cloud_has_the_clearance_of_the_points_of_other_structures():
-    tumor = to_mesh(trimesh.creation.icosphere(subdivisions=4, radius=10.0), TUMOR)
-    points = np.array([[30, 0, 0], [0, 12, 0], [0, 0, 10], [0, 0, 4]], np.float32)
-    labels = np.array([LIVER.value, VESSEL.value, TUMOR.value, VESSEL.value], np.uint8)
-    cloud = clearance_cloud(PointCloud(points, points, labels), tumor)
-    assert cloud.structure == TUMOR
-    np.testing.assert_array_equal(cloud.points_mm, points[[0, 1, 3]])
-    np.testing.assert_allclose(cloud.clearance_mm, [20, 2, -6], atol=0.05)
-    assert clearance_cloud(PointCloud(points, points, labels), None).points_mm.shape == (0, 3)

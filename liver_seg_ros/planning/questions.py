@@ -1,4 +1,4 @@
-"""What `plan` asks of an anatomy, and the answers together."""
+"""What is asked of an anatomy, and the answers together: the use case of planning, whoever asks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.cli.plan_tables import (
-    ablation_table,
-    clearances_table,
-    feeding_table,
-    name,
-    resection_table,
-    trajectories_table,
-)
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import LIVER_VESSELS
@@ -30,7 +22,6 @@ from liver_seg_ros.planning.resection import Resection, resect_by_plane
 from liver_seg_ros.planning.target import lesion_target
 from liver_seg_ros.planning.trajectory import evaluate_trajectory
 from liver_seg_ros.reconstruction.parts import lesions
-from liver_seg_ros.rendering.html_table import ReportTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +82,7 @@ class Answers:
         known = {clearance.structure for clearance in self.trajectories[0].clearances}
         vessels_known = any(structure in known for structure in LIVER_VESSELS)
         names = [
-            name(structure)
+            structure.title
             for structure in self.question.limits.least_clearance_mm
             if structure not in known and not (vessels_known and structure in LIVER_VESSELS)
         ]
@@ -118,24 +109,6 @@ class Answers:
             "ablation": None if self.ablation is None else self.ablation.to_dict(),
             "resection": None if self.resection is None else self.resection.to_dict(),
         }
-
-    def tables(self) -> tuple[ReportTable, ...]:
-        """The answers as tables, the trajectories first."""
-        limits, found = self.question.limits, []
-        if self.trajectories:
-            if self.ranking is None:
-                found.append(trajectories_table("Trajectory", self.trajectories, limits))
-            else:
-                note = f"{self.ranking.accepted} of {self.ranking.candidates} ways keep to the limits."
-                found.append(trajectories_table("Ranked trajectories", self.trajectories, limits, note))
-            found.append(clearances_table("Clearances of the first trajectory", self.trajectories[0], limits))
-        if self.ablation is not None:
-            found.append(ablation_table(self.ablation))
-        if self.resection is not None:
-            found.append(resection_table(self.resection))
-        if self.feeding is not None and self.feeding.vessels:
-            found.append(feeding_table(self.feeding))
-        return tuple(found)
 
 
 def limits_for(needle_radius_mm: float, max_length_mm: float, min_clearance_mm: float) -> Limits:
