@@ -37,6 +37,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def faults() -> Path:
+    """The folder of small inputs that were once answered wrongly; tests that need it skip with a reason without it."""
+    folder = Path(os.environ.get("LIVER_SEG_TEST_FAULTS", REPOSITORY.parent / "shared" / "faults"))
+    if not folder.is_dir():
+        pytest.skip(f"small inputs that were answered wrongly are not at {folder}; set LIVER_SEG_TEST_FAULTS to them")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A headless Chromium; skips with a reason where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (make setup-dev)")
