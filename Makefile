@@ -23,9 +23,10 @@ setup-dev: $(STAMPS)/dev install/.built
 demo: setup
 	@$(RUN) python tools/demo.py $(if $(CT),"$(CT)")
 
+# A worker per core, a file at a time; OMP_NUM_THREADS, as the workers themselves fill the cores.
 test: setup-dev
 	@$(MAKE) --no-print-directory lint
-	@$(RUN) python -m pytest
+	@OMP_NUM_THREADS=1 $(RUN) python -m pytest -n auto --dist loadfile --durations 10
 
 lint: setup-dev
 	@.venv/bin/ruff check .

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +47,46 @@ def faults() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A headless Chromium; skips with a reason where there is none."""
+def processes_that_mention() -> Callable[[str], list[str]]:
+    """Command lines of running processes that hold a word; empty where there is no /proc."""
+
+    def find(word: str) -> list[str]:
+        lines = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            except OSError:  # it ended meanwhile
+                continue
+        return [line for line in lines if word in line]
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def browser(
+    tmp_path_factory: pytest.TempPathFactory, processes_that_mention: Callable[[str], list[str]]
+) -> Iterator[Any]:
+    """A headless Chromium, which ends with the file that uses it; skips with a reason where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (make setup-dev)")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("no chromium with its chromedriver on this machine (make setup-dev installs them)")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
+    profile = tmp_path_factory.mktemp("chromium")
     for argument in (
         "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-        "--window-size=1280,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+        "--window-size=1280,1000", f"--user-data-dir={profile}",
     ):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
+    try:
+        yield started
+    finally:
+        started.quit()
+    deadline = time.monotonic() + 10
+    while left := processes_that_mention(str(profile)):
+        assert time.monotonic() < deadline, f"the browser outlives its tests: {left}"
+        time.sleep(0.05)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +43,14 @@ ROOT = Path(__file__).resolve().parents[2]
 HU_WINDOW = (-200.0, 300.0)
 PATIENCE_S = 100.0  # only a test that fails, or a machine that has other things to do, takes so long
 BANDS_HU = [(-20.0, 100.0), (100.0, 180.0), (180.0, 260.0)]  # liver, tumor, vessel
-_domains = itertools.count(os.getpid() % 100)
+_DOMAINS = range(1, 80)  # those above are the demo's; above 101, DDS ports meet those that Linux hands out
 
 
 class Ros:
     """Starts nodes as processes and observes them."""
 
-    def __init__(self, log_folder: Path) -> None:
-        self.domain = 1 + next(_domains) % 101
+    def __init__(self, log_folder: Path, domain: int) -> None:
+        self.domain = domain
         self._log_folder = log_folder
         self._processes: list[subprocess.Popen] = []
         self.context = rclpy.Context()
@@ -174,9 +177,28 @@ def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
         monkeypatch.setenv("ROS_LOCALHOST_ONLY", "1")
     else:
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    ros = Ros(tmp_path)
-    yield ros
-    ros.close()
+    with _domain_of_its_own() as domain:
+        ros = Ros(tmp_path, domain)
+        yield ros
+        ros.close()
+
+
+@contextmanager
+def _domain_of_its_own() -> Iterator[int]:
+    """A ROS domain that no other test on this machine has meanwhile, whichever process or checkout it runs in.
+
+    Whoever holds the lock on a domain's file has the domain; the kernel gives it back when its process ends.
+    """
+    first = os.getpid() % len(_DOMAINS)
+    for domain in itertools.chain(_DOMAINS[first:], _DOMAINS[:first]):
+        with (Path(tempfile.gettempdir()) / f"liver_seg_ros_test_domain_{domain}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield domain
+            return
+    pytest.fail(f"all ROS domains from {_DOMAINS[0]} to {_DOMAINS[-1]} are taken by other tests")
 
 
 @pytest.fixture(scope="session")

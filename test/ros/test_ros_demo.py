@@ -36,18 +36,7 @@ def demo(models, tmp_path):
     return start
 
 
-def processes_that_mention(word):
-    """Command lines of running processes; empty where there is no /proc."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:  # it ended meanwhile
-            continue
-    return [line for line in lines if word in line]
-
-
-def test_a_synthetic_ct_gives_every_file_and_dice(demo, models, ct, tmp_path):
+def test_a_synthetic_ct_gives_every_file_and_dice(demo, models, ct, tmp_path, processes_that_mention):
     folder = tmp_path / "phantom"
     folder.mkdir()
     # As `liver-seg phantom` writes them: the description beside the CT says that it is synthetic.
@@ -76,7 +65,7 @@ def test_a_synthetic_ct_gives_every_file_and_dice(demo, models, ct, tmp_path):
     assert processes_that_mention(str(folder)) == []
 
 
-def test_a_one_slice_ct_is_one_line_and_exit_code_2(demo, tmp_path):
+def test_a_one_slice_ct_is_one_line_and_exit_code_2(demo, tmp_path, processes_that_mention):
     write_volume(tmp_path / "flat.nrrd", Volume(np.zeros((1, 64, 64), np.int16), Geometry((64, 64, 1))))
     process = demo(tmp_path / "flat.nrrd", "--timeout", "60")
     _, errors = process.communicate(timeout=120)
@@ -88,7 +77,7 @@ def test_a_one_slice_ct_is_one_line_and_exit_code_2(demo, tmp_path):
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_outlives_a_demo_that_is_killed(demo, ct, tmp_path, number):
+def test_nothing_outlives_a_demo_that_is_killed(demo, ct, tmp_path, number, processes_that_mention):
     write_volume(tmp_path / "ct.nrrd", ct)
     process = demo(tmp_path / "ct.nrrd", "--timeout", "60")
     deadline = time.monotonic() + 60
