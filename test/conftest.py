@@ -83,6 +83,7 @@ def browser(
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
+        started.get("about:blank")  # away from the browser's own first page, which loads its own files
         yield started
     finally:
         started.quit()
