@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import zlib
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -18,6 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.values import scaled
 from liver_seg_ros.geometry import Geometry
 
 # NIfTI is RAS, patient right to left and posterior to anterior being negative; DICOM LPS counts both the other way.
@@ -42,32 +44,38 @@ logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 
 def read_nifti(path: Path) -> tuple[NDArray[np.generic], Geometry]:
-    """The voxels `(K, J, I)` of a NIfTI file as stored, scaled where it has a slope, and where they are.
+    """The values `(K, J, I)` in a NIfTI file, its slope and intercept applied, and where they are.
 
     Raises:
         InputError: not NIfTI, cut off or damaged, not one 3-D volume of real numbers, or without a usable orientation.
     """
-    try:
-        image = nibabel.load(path)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: is no readable NIfTI file. Export it again.") from error
-    if not isinstance(image, nibabel.Nifti1Image):  # NIfTI-2 is a subclass
-        raise InputError(f"{path}: is {type(image).__name__}, not NIfTI. Convert it to NIfTI, NRRD or MetaImage.")
+    image = _load(path)
     header = image.header
+    proxy: Any = image.dataobj  # an ArrayProxy
     shape = tuple(int(n) for n in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     _check_shape(path, shape, header.get_data_dtype())
     geometry = _geometry(path, header, shape)
     try:
-        slope, intercept = header.get_slope_inter()
-        stored = image.dataobj.get_unscaled()  # type: ignore[attr-defined]
+        stored = proxy.get_unscaled()
     except UNREADABLE as error:
         raise InputError(f"{path}: is cut off or damaged. Copy or export it again.") from error
     array = np.asarray(stored).reshape(shape, order="F").T  # file order is i fastest: the transpose is C-contiguous
-    if slope in (None, 1.0) and intercept in (None, 0.0):
-        return array, geometry
-    return array * np.float32(slope) + np.float32(intercept), geometry
+    # nibabel empties slope and intercept in the header; the proxy has them, 1 and 0 where the slope means none.
+    return scaled(array, proxy.slope, proxy.inter), geometry
+
+
+def _load(path: Path) -> nibabel.Nifti1Image:
+    try:
+        image = nibabel.load(path)
+    except HeaderDataError as error:
+        raise InputError(f"{path}: its header is damaged ({error}). Export it again.") from error
+    except UNREADABLE as error:
+        raise InputError(f"{path}: is no readable NIfTI file. Export it again.") from error
+    if not isinstance(image, nibabel.Nifti1Image):  # NIfTI-2 is a subclass
+        raise InputError(f"{path}: is {type(image).__name__}, not NIfTI. Convert it to NIfTI, NRRD or MetaImage.")
+    return image
 
 
 def _check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:

@@ -10,6 +10,22 @@ from liver_seg_ros.labels import STRUCTURES
 
 INT16 = np.iinfo(np.int16)
 
+# A label that was stored as a scaled integer or a rounded float may be this far from the whole number that it means.
+LABEL_ROUNDING = 1e-3
+
+
+def scaled(array: NDArray[np.generic], slope: float, intercept: float) -> NDArray[np.generic]:
+    """`slope * array + intercept`: what the numbers stored in a file mean; `array` itself where that changes nothing.
+
+    Single precision where it holds every number of the stored type, else double.
+    """
+    if slope == 1 and intercept == 0:
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity and NaN are refused with the voxels, not here
+        result = np.multiply(array, slope, dtype=np.result_type(array.dtype, np.float32))
+        result += intercept
+    return result
+
 
 def check_finite(array: NDArray[np.generic], where: str) -> None:
     """Raise `InputError` where a float `array` `(K, J, I)` holds NaN or infinity, saying how many voxels do."""
@@ -48,7 +64,7 @@ def to_labels(array: NDArray[np.generic], where: str, lookup: NDArray[np.uint8] 
     """`array` `(K, J, I)` of any real type as C-contiguous uint8 values of the label table.
 
     Args:
-        array: the values stored in the file.
+        array: the values in the file, scaled as it says; floats that are whole but for rounding are labels too.
         where: the file; starts the message.
         lookup: `(256,)` value of the label table for each value stored, where the file numbers in its own way.
 
@@ -57,12 +73,13 @@ def to_labels(array: NDArray[np.generic], where: str, lookup: NDArray[np.uint8] 
     """
     check_finite(array, where)
     low, high = array.min(), array.max()
-    if low < 0 or high > 255:
+    if np.rint(low) < 0 or np.rint(high) > 255:
         raise InputError(f"{where}: values from {low:g} to {high:g} are no labels ({_table()}). Give a label file.")
     labels = np.empty(array.shape, np.uint8)
+    is_float = np.issubdtype(array.dtype, np.floating)
     for target, part in zip(labels, array, strict=True):
-        target[...] = part
-        if np.issubdtype(array.dtype, np.floating) and not np.array_equal(target, part):
+        target[...] = np.rint(part) if is_float else part
+        if is_float and np.abs(target - part).max() > LABEL_ROUNDING:
             raise InputError(f"{where}: holds fractions, not labels ({_table()}). Threshold it first.")
     labels = labels if lookup is None else lookup[labels]
     # Slice by slice: bincount widens to 8 bytes per voxel.
