@@ -12,6 +12,7 @@ has the same axes in metres, so that the two differ by a factor of 1000 and noth
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +127,11 @@ class Geometry:
         return i, j, k
 
     @property
+    def corners(self) -> NDArray[np.float64]:
+        """`(8, 3)` indices `(i, j, k)` of the corner voxels: two grids of one size differ most in one of them."""
+        return np.array(list(product(*[(0, n - 1) for n in self.size])), float)
+
+    @property
     def is_right_handed(self) -> bool:
         """True where the index axes form a right-handed frame, as ROS poses and outward windings require."""
         return bool(np.linalg.det(self.direction_matrix) > 0)
@@ -197,8 +203,8 @@ class Geometry:
         """True where sizes agree and no corner of the two grids is further apart than `tolerance_mm`."""
         if self.size != other.size:
             return False
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.size], indexing="ij")).reshape(3, -1).T
-        return bool(np.abs(self.index_to_lps(corners) - other.index_to_lps(corners)).max() <= tolerance_mm)
+        apart = self.index_to_lps(self.corners) - other.index_to_lps(self.corners)
+        return bool(np.abs(apart).max() <= tolerance_mm)
 
 
 def lps_to_ros(points_mm: ArrayLike) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 ITK reads a truncated NIfTI file without a word and fills the rest with whatever was in memory, and takes the qform
 where a sform says otherwise. Here a file is whole or refused, and where both forms are coded the sform holds, as in
-nibabel, FSL and SPM.
+nibabel, FSL and SPM, unless it is sheared.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import ImageOpener
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -22,8 +23,6 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.values import scaled
 from liver_seg_ros.geometry import Geometry
 
-# NIfTI is RAS, patient right to left and posterior to anterior being negative; DICOM LPS counts both the other way.
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MM_PER_UNIT = {"mm": 1.0, "unknown": 1.0, "meter": 1000.0, "micron": 0.001}
 
 # What nibabel and the layers below it raise for files that are damaged, cut off or of another format.
@@ -38,6 +37,8 @@ UNREADABLE = (
     OverflowError,
     zlib.error,
 )
+
+_log = logging.getLogger(__name__)
 
 # Notes about header fields that nibabel corrects by itself go to the terminal otherwise.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
@@ -86,22 +87,52 @@ def _check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 
 
 def _geometry(path: Path, header: nibabel.Nifti1Header, shape: tuple[int, ...]) -> Geometry:
-    name, affine = "sform", header.get_sform(coded=True)[0]
+    """The grid of the sform; that of the qform where the sform has no code or is unusable, sheared for example."""
+    problem, to_lps_mm = "", _ras_to_lps_mm(path, header)
+    for name, affine_of in (("sform", header.get_sform), ("qform", header.get_qform)):
+        try:
+            affine, code = affine_of(coded=True)
+            if code == 0:
+                continue
+            if name == "qform":
+                _check_pixdim(path, header)
+            geometry = _grid(shape, to_lps_mm @ affine)
+        except UNREADABLE as error:
+            problem = problem or f"its {name} is unusable: {error}"
+            continue
+        if problem:
+            sform = to_lps_mm @ header.get_sform()
+            apart = geometry.index_to_lps(geometry.corners) - (geometry.corners @ sform[:3, :3].T + sform[:3, 3])
+            apart_mm = np.linalg.norm(apart, axis=1).max()
+            elsewhere = f", which puts voxels up to {apart_mm:.1f} mm elsewhere" if np.isfinite(apart_mm) else ""
+            _log.warning("%s: %s. Its qform is taken%s.", path, problem, elsewhere)
+        return geometry
+    if problem:
+        raise InputError(f"{path}: {problem}. Resample or export it again.")
+    raise InputError(
+        f"{path}: does not say how it lies in the patient (sform and qform codes are both 0). Set one of them."
+    )
+
+
+def _check_pixdim(path: Path, header: nibabel.Nifti1Header) -> None:
+    """Raise `ValueError` where the spacing of the qform is 0: nibabel makes it 1 when it loads a header."""
+    with ImageOpener(str(path)) as file:
+        stored = type(header).from_fileobj(file, check=False)
+    if not stored["pixdim"][1:4].all():
+        raise ValueError(f"spacing {stored['pixdim'][1:4].tolist()} must be three positive lengths in mm")
+
+
+def _ras_to_lps_mm(path: Path, header: nibabel.Nifti1Header) -> NDArray[np.float64]:
+    """NIfTI is RAS, patient right to left and posterior to anterior being negative; LPS counts both the other way."""
     try:
-        unit = header.get_xyzt_units()[0]
-        if affine is None:
-            name, affine = "qform", header.get_qform(coded=True)[0]
-    except UNREADABLE as error:
-        raise InputError(f"{path}: its header is damaged ({error}). Export it again.") from error
-    if affine is None:
-        raise InputError(
-            f"{path}: does not say how it lies in the patient (sform and qform codes are both 0). Set one of them."
-        )
-    matrix = RAS_TO_LPS @ affine
-    matrix[:3] *= MM_PER_UNIT[unit]
+        mm = MM_PER_UNIT[header.get_xyzt_units()[0]]
+    except KeyError as error:
+        raise InputError(f"{path}: its unit of length (xyzt_units) is none that NIfTI has. Set it to mm.") from error
+    return np.diag([-mm, -mm, mm, 1.0])
+
+
+def _grid(shape: tuple[int, ...], matrix: NDArray[np.float64]) -> Geometry:
+    """Raises `ValueError` where the columns of `matrix` are not at right angles or its numbers not finite."""
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
-    try:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return Geometry(shape, tuple(spacing), tuple(matrix[:3, 3]), matrix[:3, :3] / spacing)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise InputError(f"{path}: its {name} is unusable: {error}. Resample or export it again.") from error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Geometry(shape, tuple(spacing), tuple(matrix[:3, 3]), matrix[:3, :3] / spacing)  # type: ignore[arg-type]

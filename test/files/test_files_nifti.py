@@ -195,3 +195,67 @@ def test_labels_that_are_not_whole_after_scaling(tmp_path: Path, off: float) -> 
 def test_files_that_were_read_as_stored(faults: Path, name: str) -> None:
     array, _ = read_nifti(faults / name)
     assert np.unique(array).tolist() == [-1000, 60]
+
+
+SHEARED = SFORM.copy()
+SHEARED[0, 2] = 1.2  # slices drift by 1.2 mm
+QUARTER_TURN = (0.0, 0.0, 2**-0.5, 4.0, 5.0, 6.0)  # quatern_b, c, d; qoffset: i runs along RAS +y, j along -x
+
+
+def test_the_qform_where_the_sform_is_sheared(tmp_path: Path, ct: Volume, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "ct.nii"
+    path.write_bytes(nifti_bytes(ct.array, sform=SHEARED, qform=QUARTER_TURN, pixdim=(2.0, 2.5, 3.0)))
+    read = read_volume(path)
+    assert np.allclose(read.geometry.index_to_lps((0, 0, 0)), (-4, -5, 6), atol=1e-5)
+    assert np.allclose(read.geometry.index_to_lps((3, 4, 5)), (-(4 - 4 * 2.5), -(5 + 3 * 2), 6 + 5 * 3), atol=1e-5)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    message = caplog.records[0].getMessage()
+    assert message.startswith(f"{path}: its sform is unusable")
+    assert "qform" in message
+    corners = np.array(np.meshgrid((0, 19), (0, 17), (0, 11))).reshape(3, -1).T
+    by_sform = (corners @ SHEARED[:3, :3].T + SHEARED[:3, 3]) * [-1, -1, 1]
+    apart = np.linalg.norm(by_sform - read.geometry.index_to_lps(corners), axis=1).max()
+    assert f"up to {apart:.1f} mm" in message
+
+
+def test_an_sform_at_right_angles_needs_no_warning(
+    tmp_path: Path, ct: Volume, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ct.nii"
+    path.write_bytes(nifti_bytes(ct.array, qform=QUARTER_TURN))
+    assert np.allclose(read_volume(path).geometry.affine, np.diag([2.0, 2.0, 3.0, 1.0]))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("qform", [None, (np.nan,) * 6])
+def test_a_sheared_sform_without_a_usable_qform_is_refused(tmp_path: Path, ct: Volume, qform: tuple | None) -> None:
+    path = tmp_path / "ct.nii"
+    path.write_bytes(nifti_bytes(ct.array, sform=SHEARED, qform=qform))
+    with pytest.raises(InputError, match=r"sform is unusable.*orthonormal"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("pixdim", [(0.0, 2.0, 3.0), (np.nan, 2.0, 3.0)])
+def test_a_qform_without_spacing_is_refused(tmp_path: Path, ct: Volume, pixdim: tuple) -> None:
+    path = tmp_path / "ct.nii"
+    path.write_bytes(nifti_bytes(ct.array, sform=None, qform=QUARTER_TURN, pixdim=pixdim))
+    with pytest.raises(InputError, match=r"qform is unusable.*spacing"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize(("code", "mm"), [(0, 1.0), (1, 1000.0), (2, 1.0), (3, 0.001)])
+def test_units_of_length(tmp_path: Path, ct: Volume, code: int, mm: float) -> None:
+    path = tmp_path / "ct.nii"
+    data = bytearray(nifti_bytes(ct.array, sform=np.diag([-2 / mm, -2 / mm, 3 / mm, 1])))
+    data[123] = code
+    path.write_bytes(data)
+    assert np.allclose(read_volume(path).geometry.affine, np.diag([2.0, 2.0, 3.0, 1.0]))
+
+
+def test_a_unit_that_nifti_does_not_have(tmp_path: Path, ct: Volume) -> None:
+    path = tmp_path / "ct.nii"
+    data = bytearray(nifti_bytes(ct.array))
+    data[123] = 5
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="unit of length"):
+        read_volume(path)
