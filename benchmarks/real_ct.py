@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from _machine import machine
 
+from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.files.volumes import read_labels, read_volume
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER
@@ -32,7 +33,8 @@ def main() -> None:
         "--models", type=Path, help="folder of localizer/ and segmenter/; the shipped ones if not given"
     )
     options = parser.parse_args()
-    volume, truth = read_volume(options.ct), read_labels(options.liver)
+    volume = read_volume(options.ct)
+    truth = on_grid_of(volume, read_labels(options.liver), str(options.liver))
     found = load_default_segmenter(options.models).segment(volume)
     seconds = sum(s for stage, s in found.seconds.items() if stage != "load")
     ml = volume.geometry.voxel_volume_mm3 / MM3_PER_ML

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.grids import difference
 from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, Structure
 from liver_seg_ros.volume import LabelVolume
 
@@ -28,8 +29,8 @@ def dice(labels: LabelVolume, truth: LabelVolume, structures: Iterable[Structure
     """
     if not labels.geometry.is_same_grid(truth.geometry):
         raise InputError(
-            f"labels on a grid of {labels.geometry.size} and a truth on one of {truth.geometry.size} voxels are not at "
-            "the same place: Dice needs both on the grid of one CT"
+            f"labels and truth are not on one grid: {difference(labels.geometry, truth.geometry)}. "
+            "Dice needs both on the grid of one CT"
         )
     joint = _joint_histogram(labels.array, truth.array)
     scores = {}

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from liver_seg_ros.cli.phantom import VESSELS
-from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_seg import read_dicom_seg
+from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.files.volumes import read_labels
 from liver_seg_ros.labels import LIVER, SEGMENTED
 from liver_seg_ros.scores import dice
@@ -15,19 +15,13 @@ from liver_seg_ros.volume import LabelVolume, Volume
 
 
 def read_labels_of(ct: Volume, path: Path) -> LabelVolume:
-    """The labels in `path`, a DICOM SEG where it is called `*.dcm`, which must be on the grid of `ct`.
+    """The labels in `path`, a DICOM SEG where it is called `*.dcm`, on the grid of `ct` in its order of axes.
 
     Raises `InputError` where they cannot be read or are labels of another CT.
     """
     if path.suffix.lower() == ".dcm":
         return read_dicom_seg(path, ct.geometry)
-    labels = read_labels(path)
-    if not labels.geometry.is_same_grid(ct.geometry):
-        raise InputError(
-            f"{path}: its grid of {_size(labels)} voxels is not that of the CT with {_size(ct)}, or lies elsewhere. "
-            "Give the labels of this CT."
-        )
-    return labels
+    return on_grid_of(ct, read_labels(path), str(path))
 
 
 def score(labels: LabelVolume, truth: LabelVolume) -> dict[str, float]:
@@ -38,10 +32,6 @@ def score(labels: LabelVolume, truth: LabelVolume) -> dict[str, float]:
     """
     only_liver = truth.array.max(initial=0) <= LIVER.value
     return dice(labels, truth, (LIVER,) if only_liver else SEGMENTED)
-
-
-def _size(volume: Volume | LabelVolume) -> str:
-    return "x".join(map(str, volume.geometry.size))
 
 
 def known_synthetic(path: Path) -> bool | None:

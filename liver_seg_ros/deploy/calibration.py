@@ -12,10 +12,10 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
-from liver_seg_ros.inference.orientation import to_canonical
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.resampling import resample_to_spacing
 from liver_seg_ros.inference.segmenter import Segmenter
+from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.volume import Volume
 

@@ -24,13 +24,13 @@ from liver_seg_ros.inference.liver_place import LiverPlace
 from liver_seg_ros.inference.localization import Finding, find_liver
 from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.network import Network
-from liver_seg_ros.inference.orientation import to_canonical
 from liver_seg_ros.inference.postprocessing import clean_labels, without
 from liver_seg_ros.inference.resampling import largest_share
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.registry import AUTO, create_runtime
 from liver_seg_ros.inference.timing import Stages
 from liver_seg_ros.labels import LIVER
+from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress
 from liver_seg_ros.volume import LabelVolume, Volume
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 
 from liver_seg_ros.cli import main
 
@@ -76,3 +77,15 @@ def test_a_ct_of_another_grid_is_refused(
     arguments = ["measure", tmp_path / "other.nii.gz", "--ct", small_ct / "ct.nii.gz"]
     assert main.run([str(argument) for argument in arguments]) == 2
     assert "grid" in capsys.readouterr().err
+
+
+def test_labels_stored_in_another_order_of_axes_measure_the_same(
+    small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = SimpleITK.ReadImage(str(small_ct / "labels.nii.gz"))
+    SimpleITK.WriteImage(SimpleITK.DICOMOrient(image, "PIR"), str(tmp_path / "labels.nrrd"))
+    measured = []
+    for labels in (small_ct / "labels.nii.gz", tmp_path / "labels.nrrd"):
+        assert main.run(["measure", str(labels), "--ct", str(small_ct / "ct.nii.gz"), "--json"]) == 0
+        measured.append(json.loads(capsys.readouterr().out)["structures"])
+    assert measured[0] == measured[1]

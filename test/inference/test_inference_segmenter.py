@@ -16,8 +16,8 @@ from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference import model_folders
 from liver_seg_ros.inference.bundle import ModelBundle, Postprocessing
 from liver_seg_ros.inference.model_folders import find_models_dir
-from liver_seg_ros.inference.orientation import Reorientation
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
+from liver_seg_ros.orientation import Reorientation
 from liver_seg_ros.volume import Volume, make_right_handed
 
 Truth = tuple[Volume, NDArray[np.uint8]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.inference.orientation import Reorientation, to_canonical
+from liver_seg_ros.orientation import Reorientation, to_canonical
 
 FLIPS = list(product((False, True), repeat=3))
 EVERY = [Reorientation(axes, flips) for axes, flips in product(permutations(range(3)), FLIPS)]

@@ -1,4 +1,4 @@
-"""Any orientation to the canonical one and back, by flips and permutations of the axes only.
+"""Any orientation to another and back, by flips and permutations of the axes only.
 
 Canonical means: i grows to the patient's left, j to the posterior, k to the superior, each as closely as the grid's
 axes allow. Nothing is interpolated, so a tilted grid stays tilted, and every array that comes back is a view.
@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.geometry import IDENTITY, Box, Geometry, Matrix
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -60,16 +60,21 @@ class Reorientation:
 
 
 def to_canonical(geometry: Geometry) -> Reorientation:
-    """The reordering that brings the axes of `geometry` closest to left, posterior, superior.
+    """The reordering that brings the axes of `geometry` closest to left, posterior, superior."""
+    return towards(geometry, IDENTITY)
+
+
+def towards(geometry: Geometry, direction: Matrix) -> Reorientation:
+    """The reordering that brings the axes of `geometry` closest to the columns of `direction`.
 
     Handedness is kept: a right-handed grid stays right-handed, so that no patient is ever mirrored. Where several
     reorderings are equally close (45 degrees), the choice depends on the axes' directions only, not on their order.
     """
-    direction = geometry.direction_matrix
-    handedness = np.linalg.det(direction)
+    relative = np.array(direction).T @ geometry.direction_matrix
+    handedness = np.linalg.det(geometry.direction_matrix)
 
     def closeness(candidate: Reorientation) -> tuple[float, ...]:
-        matrix = _reordered(direction, candidate)
+        matrix = _reordered(relative, candidate)
         return (round(float(np.trace(matrix)), 6), *np.round(matrix, 6).ravel())
 
     candidates = (
@@ -78,7 +83,7 @@ def to_canonical(geometry: Geometry) -> Reorientation:
         for flips in product((False, True), repeat=3)
     )
     return max(
-        (c for c in candidates if np.linalg.det(_reordered(direction, c)) * handedness > 0),
+        (c for c in candidates if np.linalg.det(_reordered(geometry.direction_matrix, c)) * handedness > 0),
         key=closeness,
     )
 
