@@ -1,4 +1,4 @@
-# make setup | demo [CT=path] | test | lint | bench | clean
+# make setup | demo [CT=path] | test | lint | docs | bench | clean
 #
 # Everything is put into .venv, build and install below this folder. Stamps say what is done, so that setup takes no time
 # when nothing changed. On a machine with ROS 2, activate it first; then its packages are used and no wheels.
@@ -12,7 +12,7 @@ PACKAGING := setup.cfg setup.py pyproject.toml
 INTERFACES := $(shell find liver_seg_interfaces tools/tf2_msgs -type f)
 INSTALLED := package.xml $(shell find liver_seg_ros launch config rviz models resource -type f ! -name '*.pyc' ! -name '*.part' ! -name '.*' 2>/dev/null)
 
-.PHONY: setup setup-dev demo test lint bench clean
+.PHONY: setup setup-dev demo test lint docs bench clean
 
 setup: install/.built
 	@echo "ready: .venv/bin/liver-seg, install/"
@@ -33,6 +33,11 @@ lint: setup-dev
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
+	@$(MAKE) --no-print-directory docs
+
+docs: setup-dev
+	@.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "build/docs/index.html"
 
 # Without networks.py, which takes hours, and fp16_builds.py.
 bench: setup-dev
