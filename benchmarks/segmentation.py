@@ -197,8 +197,7 @@ def _run_baseline(models: Path | None, ct: str, output: str) -> dict[str, Any]:
     from liver_seg_ros.inference.postprocessing import clean_labels
     from liver_seg_ros.inference.preprocessing import normalize
     from liver_seg_ros.inference.resampling import resample_to_spacing
-    from liver_seg_ros.inference.timing import Stages
-    from liver_seg_ros.progress import never_cancelled, no_progress
+    from liver_seg_ros.progress import Stages, never_cancelled, no_progress
     from liver_seg_ros.report import peak_memory_mb
 
     torch.set_num_threads(CORES)

@@ -67,22 +67,21 @@ def _phantom(options: argparse.Namespace, folder: Path) -> Path:
 
 def _measure(ct: Path, output: Path) -> dict[str, Any]:
     """From the file at `ct` to meshes under `output`; imports stand here because they are part of the memory."""
-    from liver_seg_ros.cli.console import Stopwatch
     from liver_seg_ros.files.meshes import write_mesh
     from liver_seg_ros.files.volumes import read_volume
     from liver_seg_ros.inference.segmenter import load_default_segmenter
-    from liver_seg_ros.progress import no_progress
+    from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import reconstruct
     from liver_seg_ros.report import build_report
 
-    watch = Stopwatch()
-    with watch.stage("read", no_progress):
+    stages = Stages()
+    with stages.stage("read"):
         volume = read_volume(ct)
     segmentation = load_default_segmenter().segment(volume)
-    watch.seconds.update(segmentation.seconds)
+    stages.seconds.update(segmentation.seconds)
     reconstruction = reconstruct(segmentation.labels)
-    watch.seconds.update(reconstruction.seconds)
-    with watch.stage("write meshes", no_progress):
+    stages.seconds.update(reconstruction.seconds)
+    with stages.stage("write meshes"):
         for mesh in reconstruction.meshes:
             write_mesh(output / f"{mesh.structure.name}.ply", mesh)
     return build_report(
@@ -90,7 +89,7 @@ def _measure(ct: Path, output: Path) -> dict[str, Any]:
         uid=volume.uid,
         geometry=volume.geometry,
         measurements=reconstruction.measurements,
-        seconds=watch.seconds,
+        seconds=stages.seconds,
         message=segmentation.message,
     ).as_dict()
 

@@ -26,8 +26,8 @@ from demo_outputs import Arrived, write_outputs
 from demo_processes import ROOT, Processes, ros_environment
 from rich.console import Console
 
-from liver_seg_ros.cli.console import progress_bars
-from liver_seg_ros.cli.tables import report_tables
+from liver_seg_ros.cli.progress_display import shown_progress
+from liver_seg_ros.cli.report_tables import report_tables
 from liver_seg_ros.cli.truth import known_synthetic
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_labels
@@ -97,7 +97,7 @@ def run(ct: Path, folder: Path, timeout_s: float) -> int:
     shutil.rmtree(folder, ignore_errors=True)  # an earlier run's results must not be taken for this one's
     with tempfile.TemporaryDirectory(prefix="liver-seg-demo-") as temporary:
         arrived_folder = Path(temporary)
-        with Processes(ros_environment(), folder / "log") as processes, progress_bars() as progress:
+        with Processes(ros_environment(), folder / "log") as processes, shown_progress() as progress:
             subscriber = processes.start(
                 "plain_subscriber",
                 [*_SUBSCRIBER, "--out", str(arrived_folder), "--timeout", str(timeout_s)],
@@ -160,7 +160,7 @@ def _lines(subscriber: subprocess.Popen[str], processes: Processes, logs: Path) 
 def show(report, arrived: Arrived, peak_memory_mb: dict[str, float], folder: Path, passed: bool) -> int:
     """The table at the end; the exit code."""
     console = Console()
-    console.print(report_tables(report))
+    console.print(report_tables(report), crop=False)
     memory = ", ".join(f"{name} {peak:.0f} MB" for name, peak in peak_memory_mb.items())
     console.print(f"peak memory per process: {memory}")
     failed = [check for check in arrived.facts["checks"] if not check["passed"]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision, Quiet, Verbose
 
 if TYPE_CHECKING:
     from liver_seg_ros.inference.bundle import ModelBundle
@@ -25,6 +25,8 @@ def command(
         int | None, typer.Option(min=1, metavar="MB", help="Limit of the scratch memory of one layer.")
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Build the engines that TensorRT runs the models with, and keep them.
@@ -32,18 +34,19 @@ def command(
     Takes seconds on a workstation and minutes on a Jetson, once per model, GPU and version of TensorRT; `segment` and
     the ROS node build what is missing by themselves. Other runtimes need nothing built.
     """
-    from liver_seg_ros.cli.console import print_facts, print_json, progress_bars
+    from liver_seg_ros.cli.console import print_facts, print_json
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.inference.bundle import load_bundle
     from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
     from liver_seg_ros.inference.runtimes.base import LoadOptions
 
     bundles = {folder.name: load_bundle(folder) for folder in model_folders(find_models_dir(models))}
-    with progress_bars() as progress:
+    with shown_progress(quiet, as_json) as progress:
         options = LoadOptions(cache_dir=cache, workspace_mb=workspace_mb, progress=progress)
         engines = {name: _build(bundle, precision, options) for name, bundle in bundles.items()}
     if as_json:
         print_json(engines)
-    else:
+    elif not quiet:
         print_facts(engines)
 
 

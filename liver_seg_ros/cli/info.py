@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision, Runtime, SeriesUid
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision, Quiet, Runtime, SeriesUid, Verbose
 
 if TYPE_CHECKING:
     from liver_seg_ros.geometry import Geometry
@@ -24,6 +24,8 @@ def command(
     precision: Precision = "auto",
     series: SeriesUid = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Show what a CT or label file holds; which models and runtime `segment` would use, and why; and versions."""

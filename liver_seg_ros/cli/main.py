@@ -7,8 +7,8 @@ Command modules import what is heavy inside their function, so that `--help` and
 
 from __future__ import annotations
 
+import io
 import json
-import logging
 import os
 import signal
 import sys
@@ -21,6 +21,7 @@ import typer
 
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import build, info, measure, phantom, plan, reconstruct, render, segment
+from liver_seg_ros.cli.logs import show_logs
 from liver_seg_ros.errors import InputError, memory_message
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -71,7 +72,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script's entry point."""
-    logging.basicConfig(format="liver-seg: %(message)s")  # warnings of the rooms below
+    show_logs()
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGINT, _on_interrupt)
     exit_code = run(sys.argv[1:])
     if exit_code == INTERRUPTED:

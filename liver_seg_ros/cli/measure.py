@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png, SeriesUid
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png, Quiet, SeriesUid, Verbose
 
 if TYPE_CHECKING:
     from liver_seg_ros.mesh import Mesh
@@ -25,6 +25,8 @@ def command(
     png: Png = False,
     html: Html = False,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Measure structures and lesions: volumes, diameters, distances, each with the resolution's uncertainty.
@@ -32,23 +34,25 @@ def command(
     Prints tables; with -o also writes measurements.json and measurements.csv.
     """
     from liver_seg_ros.cli.case import read_case
-    from liver_seg_ros.cli.console import print_json, print_tables, progress_bars
+    from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.errors import InputError
+    from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure
 
     if output is None and (png or html):
         raise InputError("pictures need a folder: give one with -o")
+    written: list[str] = []
     if output is not None:
         check_output_folder(output)
-    with progress_bars() as progress:
-        progress("read", 0.0)
-        case = read_case(labels, ct, series)
-        progress("read", 1.0)
-        progress("measure", 0.0)
-        measurements = measure(case.labels)
-        progress("measure", 1.0)
+    with shown_progress(quiet, as_json) as progress:
+        stages = Stages(progress)
+        with stages.stage("read"):
+            case = read_case(labels, ct, series)
+        with stages.stage("measure"):
+            measurements = measure(case.labels)
         if output is not None:
             from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
             from liver_seg_ros.files.measurements import write_measurements
@@ -61,9 +65,12 @@ def command(
                 if png or html:
                     meshes = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress).meshes
                 if png:
-                    write_png(folder, case, meshes)
+                    with stages.stage("png"):
+                        write_png(folder, case, meshes)
                 if html:
-                    write_html(folder, "Liver measurements", case, meshes, measurements)
+                    with stages.stage("html"):
+                        write_html(folder, "Liver measurements", case, meshes, measurements)
+                written = sorted(path.name for path in folder.iterdir())
     if as_json:
         print_json(
             {
@@ -74,5 +81,9 @@ def command(
             }
         )
         return
-    tables = (lesions_table(measurements), structures_table(measurements))
-    print_tables((table for table in tables if table is not None), (*warnings(measurements), *case.notes))
+    if quiet and output is not None:
+        return
+    tables = [table for table in (lesions_table(measurements), structures_table(measurements)) if table is not None]
+    print_tables(labels, tables, (*warnings(measurements), *case.notes))
+    if output is not None:
+        print_written(output, written)

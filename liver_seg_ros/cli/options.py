@@ -9,6 +9,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from liver_seg_ros.cli.logs import be_verbose
+
 Number = TypeVar("Number", int, float)
 
 OutputFolder = Annotated[
@@ -21,6 +23,15 @@ Ct = Annotated[Path | None, typer.Option("--ct", metavar="CT", help="The CT of t
 Png = Annotated[bool, typer.Option("--png", help="Also draw scene.png and, with --ct, overlay.png.")]
 Html = Annotated[bool, typer.Option("--html", help="Also write report.html: one page to look through in a browser.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress, and print nothing that is in a file; warnings stay.")
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Say more: what was chosen and why, other libraries' warnings.", callback=be_verbose
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 SeriesUid = Annotated[
     str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, OutputFolder, triple
+from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Quiet, Verbose, triple
 
 if TYPE_CHECKING:
     from liver_seg_ros.phantom import Phantom
@@ -35,16 +35,20 @@ def command(
     tumors: Annotated[int | None, typer.Option(help="How many; drawn from the seed where not given.", min=0)] = None,
     noise_hu: Annotated[float | None, typer.Option(help="Standard deviation of the noise in HU.", min=0)] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Make a synthetic abdominal CT with exact ground truth.
 
     Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm).
     """
-    from liver_seg_ros.cli.console import Stopwatch, print_json, progress_bars
+    from liver_seg_ros.cli.console import print_facts, print_json, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.files.volumes import write_labels, write_volume
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+    from liver_seg_ros.progress import Stages
 
     check_output_folder(output)
     defaults = PhantomOptions()
@@ -55,20 +59,21 @@ def command(
         tumor_count=tumors,
         noise_hu=noise_hu,
     )
-    watch = Stopwatch()
-    with progress_bars() as progress:
-        with watch.stage("generate", progress):
+    with shown_progress(quiet, as_json) as progress:
+        stages = Stages(progress)
+        with stages.stage("generate"):
             phantom = generate_phantom(seed, options, progress)
-        with watch.stage("write", progress), output_folder(output) as folder:
+        with stages.stage("write"), output_folder(output) as folder:
             write_volume(folder / CT, phantom.ct)
             write_labels(folder / LABELS, phantom.labels)
             (folder / VESSELS).write_text(json.dumps(describe(phantom)) + "\n", encoding="utf-8")
     if as_json:
         files = {name: str(output / name) for name in (CT, LABELS, VESSELS)}
         counts = {"voxels": phantom.labels.counts(), "tumors": len(phantom.tumors)}
-        print_json({"seed": seed, "phase": phantom.phase, "files": files, **counts, "seconds": watch.seconds})
-    else:
-        typer.echo(f"{output}: phantom {seed}, phase {phantom.phase}, tumors: {len(phantom.tumors)}")
+        print_json({"seed": seed, "phase": phantom.phase, "files": files, **counts, "seconds": stages.seconds})
+    elif not quiet:
+        print_facts({"phantom": seed, "contrast phase": phantom.phase, "tumors": len(phantom.tumors)})
+        print_written(output, (CT, LABELS, VESSELS))
 
 
 def describe(phantom: Phantom) -> dict[str, Any]:

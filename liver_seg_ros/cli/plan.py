@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, SeriesUid, numbers
+from liver_seg_ros.cli.options import (
+    Ct,
+    Debug,
+    Html,
+    Json,
+    Labels,
+    OutputFolder,
+    Png,
+    Quiet,
+    SeriesUid,
+    Verbose,
+    numbers,
+)
 
 PLAN, TRAJECTORIES = "plan.json", "plan.csv"
 #: Raised when a key of `plan.json` changes its meaning or goes away.
@@ -50,6 +62,8 @@ def command(
     png: Png = False,
     html: Html = False,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Rank ways for a needle from the skin to a lesion; judge one way, an ablation, a resection.
@@ -58,14 +72,16 @@ def command(
     limits are in the way, and the exit code is 1.
     """
     from liver_seg_ros.cli.case import read_case
-    from liver_seg_ros.cli.console import Stopwatch, print_json, print_tables, progress_bars
+    from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
     from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
     from liver_seg_ros.cli.plan_drawing import drawn_meshes
     from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.planning.anatomy import prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
+    from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import versions
 
@@ -80,16 +96,16 @@ def command(
         resection_plane=(resection[:3], resection[3:]) if resection else None,
     )
     check_question(question, anatomy_has_skin=ct is not None)
-    watch = Stopwatch()
-    with progress_bars() as progress:
-        with watch.stage("read", progress):
+    with shown_progress(quiet, as_json) as progress:
+        stages = Stages(progress)
+        with stages.stage("read"):
             case = read_case(labels, ct, series)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
-        watch.seconds.update(reconstruction.seconds)
+        stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None
-        with watch.stage("anatomy", progress):
+        with stages.stage("anatomy"):
             anatomy = prepare_anatomy(case.labels, reconstruction, case.ct if from_skin else None)
-        with watch.stage("plan", progress):
+        with stages.stage("plan"):
             answers = answer(anatomy, question)
         plan = {
             "format": FORMAT,
@@ -98,7 +114,7 @@ def command(
             "synthetic": case.synthetic,
             "frame": "LPS",
             **answers.to_dict(),
-            "seconds": {stage: round(seconds, 3) for stage, seconds in watch.seconds.items()},
+            "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
             "versions": versions(),
         }
         tables, paths = answer_tables(answers), drawn_paths(answers.trajectories)
@@ -107,22 +123,22 @@ def command(
             write_trajectories(folder / TRAJECTORIES, answers.trajectories, question.limits)
             meshes = (*reconstruction.meshes, *drawn_meshes(answers, reconstruction.meshes))
             if png:
-                progress("png", 0.0)
-                write_png(folder, case, meshes, paths)
-                progress("png", 1.0)
+                with stages.stage("png"):
+                    write_png(folder, case, meshes, paths)
             if html:
-                progress("html", 0.0)
                 notes = [line for line in (answers.message, answers.unlabelled) if line]
-                write_html(
-                    folder, "Liver plan", case, meshes, reconstruction.measurements,
-                    tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
-                )  # fmt: skip
-                progress("html", 1.0)
+                with stages.stage("html"):
+                    write_html(
+                        folder, "Liver plan", case, meshes, reconstruction.measurements,
+                        tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
+                    )  # fmt: skip
+            written = sorted(path.name for path in folder.iterdir())
     if as_json:
         print_json(plan)
-    else:
+    elif not quiet:
         unlabelled = [answers.unlabelled] if answers.unlabelled else []
-        print_tables(tables, (*unlabelled, *case.notes), most_rows=SHOWN)
+        print_tables(labels, tables, (*unlabelled, *case.notes), most_rows=SHOWN)
+        print_written(output, written)
     if answers.message:
         typer.echo(f"liver-seg: {labels}: {answers.message}", err=True)
         raise typer.Exit(1)

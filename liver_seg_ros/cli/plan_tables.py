@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from liver_seg_ros.cli.measurement_tables import UNKNOWN
 from liver_seg_ros.planning.ablation import AblationCheck
 from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.feeding import LesionFeeding
 from liver_seg_ros.planning.limits import Limits, least_clearance
 from liver_seg_ros.planning.questions import Answers
 from liver_seg_ros.planning.resection import Resection
-from liver_seg_ros.rendering.html_table import ReportTable
+from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
 
 #: Vessels of a lesion that a table shows; `plan.json` has all.

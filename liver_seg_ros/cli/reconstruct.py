@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, SeriesUid
+from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, OutputFolder, Png, Quiet, SeriesUid, Verbose
 
 if TYPE_CHECKING:
     from liver_seg_ros.reconstruction.pipeline import Reconstruction
@@ -27,6 +27,8 @@ def command(
     png: Png = False,
     html: Html = False,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Make surfaces, a cloud, the vessel tree and measurements of a label volume.
@@ -35,29 +37,31 @@ def command(
     enclose it; cloud.ply; vessel_tree.vtp and .json where there are vessels; measurements.json and .csv; report.json.
     """
     from liver_seg_ros.cli.case import read_case
-    from liver_seg_ros.cli.console import Stopwatch, print_report, progress_bars
+    from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
     from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.labels import STRUCTURES
+    from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import build_report, write_report
 
     check_output_folder(output)
-    watch = Stopwatch()
-    with progress_bars() as progress:
-        with watch.stage("read", progress):
+    with shown_progress(quiet, as_json) as progress:
+        stages = Stages(progress)
+        with stages.stage("read"):
             case = read_case(labels, ct, series)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
-        watch.seconds.update(reconstruction.seconds)
+        stages.seconds.update(reconstruction.seconds)
         names = [f"{s.name}{kind}{suffix}" for s in STRUCTURES for kind in ("", "_collision") for suffix in FORMATS]
         with output_folder(output, [*names, f"{TREE}.vtp", f"{TREE}.json", *PICTURES]) as folder:
-            with watch.stage("write", progress):
+            with stages.stage("write"):
                 write_files(folder, reconstruction)
             if png:
-                with watch.stage("png", progress):
+                with stages.stage("png"):
                     write_png(folder, case, reconstruction.meshes)
             if html:
-                with watch.stage("html", progress):
+                with stages.stage("html"):
                     write_html(
                         folder, "Liver reconstruction", case, reconstruction.meshes, reconstruction.measurements,
                         tree=reconstruction.tree,
@@ -67,11 +71,16 @@ def command(
                 uid=case.labels.uid,
                 geometry=case.labels.geometry,
                 measurements=reconstruction.measurements,
-                seconds=watch.seconds,
+                seconds=stages.seconds,
                 synthetic=case.synthetic,
             )
             write_report(folder / REPORT, report)
-    print_report(report, as_json)
+            written = sorted(path.name for path in folder.iterdir())
+    if as_json:
+        print_json(report.as_dict())
+    elif not quiet:
+        print_report(report)
+        print_written(output, written)
 
 
 def write_files(folder: Path, reconstruction: Reconstruction) -> None:

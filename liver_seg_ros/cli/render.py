@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, OutputFolder, SeriesUid
+from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Quiet, SeriesUid, Verbose
 
 OVERLAY, SCENE = "overlay.png", "scene.png"
 
@@ -20,14 +20,17 @@ def command(
     output: OutputFolder,
     series: SeriesUid = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Draw labels over slices of their CT, and their surfaces in 3D.
 
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """
-    from liver_seg_ros.cli.console import print_json, progress_bars
+    from liver_seg_ros.cli.console import print_json, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import read_labels_of
     from liver_seg_ros.files.volumes import read_volume
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
@@ -35,7 +38,7 @@ def command(
     from liver_seg_ros.rendering.scene import render_scene
 
     check_output_folder(output)
-    with progress_bars() as progress:
+    with shown_progress(quiet, as_json) as progress:
         volume = read_volume(ct, series)
         drawn = read_labels_of(volume, labels)
         with output_folder(output, replaces=(SCENE,)) as folder:
@@ -47,9 +50,8 @@ def command(
                 progress("scene", 0.0)
                 render_scene(meshes, folder / SCENE)
                 progress("scene", 1.0)
-            written = [str(output / path.name) for path in sorted(folder.iterdir())]
+            written = sorted(path.name for path in folder.iterdir())
     if as_json:
-        print_json({"written": written})
-    else:
-        for path in written:
-            typer.echo(path)
+        print_json({"written": [str(output / name) for name in written]})
+    elif not quiet:
+        print_written(output, written)

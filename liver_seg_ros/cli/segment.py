@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, OutputFolder, Precision, Runtime, SeriesUid
+from liver_seg_ros.cli.options import (
+    Debug,
+    Json,
+    ModelsFolder,
+    OutputFolder,
+    Precision,
+    Quiet,
+    Runtime,
+    SeriesUid,
+    Verbose,
+)
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
 
@@ -32,6 +42,8 @@ def command(
         ),
     ] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
     """Label liver, tumors and vessels in a CT.
@@ -39,29 +51,31 @@ def command(
     Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
     written, report.json has "liver_found": false, a line says so, and the exit code is 1.
     """
-    from liver_seg_ros.cli.console import Stopwatch, print_report, progress_bars
+    from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import known_synthetic, read_labels_of, score
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
 
     check_output_folder(output)
-    watch = Stopwatch()
-    with progress_bars() as progress:
-        with watch.stage("read", progress):
+    with shown_progress(quiet, as_json) as progress:
+        stages = Stages(progress)
+        with stages.stage("read"):
             volume = read_volume(ct, series)
             true_labels = read_labels_of(volume, truth) if truth else None
         segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
         segmentation = segmenter.segment(volume, progress)
-        watch.seconds.update(segmentation.seconds)
-        with watch.stage("measure", progress):
+        stages.seconds.update(segmentation.seconds)
+        with stages.stage("measure"):
             measurements = measure(segmentation.labels)
             dice = score(segmentation.labels, true_labels) if true_labels else None
         with output_folder(output) as folder:
-            with watch.stage("write", progress):
+            with stages.stage("write"):
                 write_labels(folder / LABELS, segmentation.labels)
                 write_labels(folder / SLICER, segmentation.labels)
             report = build_report(
@@ -69,7 +83,7 @@ def command(
                 uid=volume.uid,
                 geometry=volume.geometry,
                 measurements=measurements,
-                seconds=watch.seconds,
+                seconds=stages.seconds,
                 message=segmentation.message,
                 synthetic=known_synthetic(ct),
                 dice=dice,
@@ -79,7 +93,11 @@ def command(
                 ],
             )
             write_report(folder / REPORT, report)
-    print_report(report, as_json)
+    if as_json:
+        print_json(report.as_dict())
+    elif not quiet:
+        print_report(report)
+        print_written(output, (LABELS, SLICER, REPORT))
     if not segmentation.liver_found:
         typer.echo(f"liver-seg: {ct}: {segmentation.message}", err=True)
         raise typer.Exit(1)

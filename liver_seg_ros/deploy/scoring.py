@@ -17,11 +17,10 @@ from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.resampling import resample_labels_to
 from liver_seg_ros.inference.runtimes.registry import create_runtime
 from liver_seg_ros.inference.segmenter import Segmenter
-from liver_seg_ros.inference.timing import Stages
 from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
-from liver_seg_ros.progress import never_cancelled, no_progress
+from liver_seg_ros.progress import Stages, never_cancelled, no_progress
 from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume
 

@@ -11,7 +11,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.liver_place import LiverPlace, place_of
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.postprocessing import largest_liver
-from liver_seg_ros.inference.timing import Stages
+from liver_seg_ros.progress import Stages
 
 #: Mean probability of the liver below which a network is unsure. The shipped localizer has 0.97 to 0.98 on phantoms.
 _SURE_PROBABILITY = 0.85

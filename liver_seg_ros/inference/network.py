@@ -13,8 +13,7 @@ from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.resampling import resampled_slices
 from liver_seg_ros.inference.runtimes.base import Runtime
 from liver_seg_ros.inference.sliding import ToScores, as_float, score_slices
-from liver_seg_ros.inference.timing import Stages
-from liver_seg_ros.progress import raise_if_cancelled
+from liver_seg_ros.progress import Stages, raise_if_cancelled
 
 #: The smallest number above zero that float16 has: what a probability of zero may have been.
 _LEAST_PROBABILITY = np.float32(np.finfo(np.float16).smallest_subnormal)

@@ -28,10 +28,9 @@ from liver_seg_ros.inference.postprocessing import clean_labels, without
 from liver_seg_ros.inference.resampling import largest_share
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.registry import AUTO, create_runtime
-from liver_seg_ros.inference.timing import Stages
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.orientation import to_canonical
-from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress
+from liver_seg_ros.progress import Cancelled, Progress, Stages, never_cancelled, no_progress
 from liver_seg_ros.volume import LabelVolume, Volume
 
 MM3_PER_ML = 1000.0
@@ -144,18 +143,16 @@ class Segmenter:
                 "the fine network does not confirm what the localizer found" if finding.place else _too_small(finding)
             )
             empty = LabelVolume(labels, volume.geometry, volume.uid)
-            message = f"no liver found in {volume.uid}: {reason}"
+            message = f"no liver found: {reason}"
             return Segmentation(empty, False, None, stages.seconds, message, searched)
 
         reorientation.apply(labels)[box.slices] = found
-        found_ml = np.count_nonzero(found) * geometry.voxel_volume_mm3 / MM3_PER_ML
         return Segmentation(
             labels=LabelVolume(labels, volume.geometry, volume.uid),
             liver_found=True,
             liver_box=reorientation.inverse().apply_to_box(box, geometry.size),
             seconds=stages.seconds,
-            message=f"liver found in {volume.uid}: {found_ml:.0f} ml with its tumors and vessels"
-            + ("; the localizer was unsure, so the whole CT was searched" if searched else ""),
+            message="liver found" + ("; the localizer was unsure, so the whole CT was searched" if searched else ""),
             searched=searched,
         )
 

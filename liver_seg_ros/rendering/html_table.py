@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from liver_seg_ros.geometry import Vector
+
+#: What stands in a cell of which nothing is known.
+UNKNOWN = "-"
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,24 @@ class ReportTable:
         if self.places_mm and len(self.places_mm) != len(self.rows):
             raise ValueError(f"table '{self.title}': {len(self.places_mm)} places for {len(self.rows)} rows")
 
+    def without_unknown_columns(self) -> ReportTable:
+        """The table without the columns, the first aside, in which nothing is known of any row."""
+        kept = [
+            number
+            for number in range(len(self.columns))
+            if number == 0 or not self.rows or any(row[number] != UNKNOWN for row in self.rows)
+        ]
+        return replace(
+            self,
+            columns=tuple(self.columns[number] for number in kept),
+            rows=tuple(tuple(row[number] for number in kept) for row in self.rows),
+            text_columns=tuple(place for place, number in enumerate(kept) if number in self.text_columns),
+        )
+
 
 def table_html(number: int, table: ReportTable) -> str:
-    """The table as a section of a page, on which `number` is its own."""
+    """The table as a section of a page, on which `number` is its own; without columns in which nothing is known."""
+    table = table.without_unknown_columns()
     heads = [f'<th class="{_kind(table, n)}" scope="col">{escape(head)}</th>' for n, head in enumerate(table.columns)]
     if table.places_mm:
         heads.insert(0, '<th class="text" scope="col">Show</th>')

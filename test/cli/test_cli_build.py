@@ -82,7 +82,8 @@ main.main()
 
 
 def test_ctrl_c_inside_the_builder_ends_it_and_leaves_nothing(small_models: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, "build", "--models", str(small_models), "--cache", str(tmp_path)]
+    command = [sys.executable, "-c", INTERRUPTED, "build", "-q", "--models", str(small_models)]
+    command += ["--cache", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, "liver-seg: interrupted\n")
     assert list(tmp_path.iterdir()) == []

@@ -115,7 +115,8 @@ def test_json_stays_one_object_when_a_command_fails(tmp_path: Path, capsys: pyte
 
 def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     output = tmp_path / "phantom"
-    command = [sys.executable, "-m", "liver_seg_ros.cli.main", "phantom", "-o", str(output), "--size", "512,512,400"]
+    command = [sys.executable, "-m", "liver_seg_ros.cli.main", "phantom", "-q", "-o", str(output)]
+    command += ["--size", "512,512,400"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         _wait_until_loaded(process.pid, "scipy")
         time.sleep(0.5)

@@ -168,7 +168,7 @@ def test_no_way_is_said_in_every_way(small_ct: Path, tmp_path: Path, capsys: pyt
 def test_a_question_that_cannot_be_answered_is_refused_in_one_line(
     options: list[str], says: str, small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run(["plan", str(small_ct / "labels.nii.gz"), "-o", str(tmp_path / "out"), *options]) == 2
+    assert main.run(["plan", str(small_ct / "labels.nii.gz"), "-o", str(tmp_path / "out"), "-q", *options]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and says in err and "Traceback" not in err
     assert not (tmp_path / "out").exists()

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from liver_seg_ros.errors import CancelledError
-from liver_seg_ros.inference.timing import Stages
-from liver_seg_ros.progress import never_cancelled, no_progress
+from liver_seg_ros.progress import Stages, never_cancelled, no_progress
 
 
 def test_time_counts_for_the_innermost_stage_only() -> None:

@@ -1,0 +1,61 @@
+"""A `Report` as a person reads it at the end of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from liver_seg_ros.cli.tables import TerminalTable, Words
+from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
+from liver_seg_ros.report import Report
+
+_NOTE = "Liver: the organ, its tumors and enclosed vessels included. Parts of the tumor: lesions."
+
+
+def report_tables(report: Report) -> RenderableType:
+    """The input by its path, a table of the structures, and a line each of what else a person wants to know."""
+    return Group(
+        Words(report.input, whole=True),
+        Text(),
+        TerminalTable(structures_table(report)),
+        Text(),
+        *map(Words, _lines(report)),
+    )
+
+
+def structures_table(report: Report) -> ReportTable:
+    """One row per structure; what was neither made nor compared is unknown."""
+    dice = report.dice or {}
+    rows = (
+        (
+            name.replace("_", " "),
+            f"{structure.volume_ml:.1f}",
+            f"{structure.largest_diameter_mm:.1f}",
+            str(structure.count),
+            UNKNOWN if structure.triangles is None else str(structure.triangles),
+            UNKNOWN if structure.watertight is None else ("yes" if structure.watertight else "no"),
+            f"{dice[name]:.3f}" if name in dice else UNKNOWN,
+        )
+        for name, structure in report.structures.items()
+    )
+    columns = ("structure", "volume ml", "diameter mm", "parts", "triangles", "watertight", "Dice")
+    return ReportTable("Structures", columns, tuple(rows), (0,), _NOTE)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    if report.message:
+        yield report.message
+    if report.models:
+        yield ", ".join(f"{m.name} {m.version}" for m in report.models) + f" on {report.runtime}."
+    yield f"{seconds_line(report.seconds)} Peak memory: {report.peak_memory_mb:.0f} MB."
+    if report.synthetic:
+        yield "Synthetic: a phantom, no patient."
+    yield "Not for clinical use."
+
+
+def seconds_line(seconds: Mapping[str, float]) -> str:
+    """How long the stages took together, and each of them."""
+    stages = ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items())
+    return f"Seconds: {sum(seconds.values()):.1f}" + (f" ({stages})." if stages else ".")

@@ -1,0 +1,129 @@
+"""Tables in a terminal: whatever is in them and however narrow it is, names and cells stay whole."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from liver_seg_ros.cli.tables import TerminalTable, Words, printable
+from liver_seg_ros.rendering.html_table import ReportTable
+
+LESIONS = ReportTable(
+    "Lesions",
+    ("lesion", "volume ml", "diameter mm", "axial mm", "to vessel mm", "to capsule mm", "nearest"),
+    (
+        ("1", "1234.35 ± 10.35", "110.7 ± 4.4", "109.4 x 97.5", "0.0 ± 4.4", "0.0 ± 4.4", "the right hepatic vein"),
+        ("2", "0.35 ± 0.35", "10.7 ± 4.4", "9.4 x 7.5", "12.0 ± 4.4", "-", "the portal vein"),
+    ),
+    (0, 6),
+    "Distances are between surfaces.",
+)
+
+
+def printed(shown: object, width: int, encoding: str = "utf-8") -> list[str]:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    Console(file=file, width=width).print(shown, crop=False)
+    file.flush()
+    return file.buffer.getvalue().decode(encoding).splitlines()
+
+
+def test_where_there_is_room_a_table_is_one_block_with_units_beside(width: int = 200) -> None:
+    lines = printed(TerminalTable(LESIONS), width)
+    assert lines[0].strip() == "Lesions" and lines[-1] == LESIONS.note and len(lines) == 5
+    assert re.split(r"  +", lines[1].strip()) == list(LESIONS.columns)
+    assert re.split(r"  +", lines[2].strip()) == list(LESIONS.rows[0])
+    assert re.split(r"  +", lines[3].strip()) == list(LESIONS.rows[1])
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_where_there_is_none_each_block_has_the_names_of_the_rows(width: int) -> None:
+    lines = printed(TerminalTable(LESIONS), width)
+    text = "\n".join(lines)
+    assert max(map(cell_len, lines)) <= width
+    found = text.removeprefix("Lesions").removesuffix(LESIONS.note).split("\n\n")
+    assert len(found) > 1
+    for block in found:
+        assert "lesion" in block and re.search(r"^1 ", block, re.MULTILINE) and re.search(r"^2 ", block, re.MULTILINE)
+    for row in LESIONS.rows:
+        assert all(cell in text for cell in row[1:])
+    assert all(word in text for column in LESIONS.columns for word in column.split())
+
+
+words = st.text("abcdefgh ", min_size=1, max_size=60).filter(lambda text: text.strip())
+numbers = st.builds(lambda a, b: f"{a:.1f} ± {b:.1f}", st.floats(0, 1e4), st.floats(0, 1e2))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> ReportTable:
+    count = draw(st.integers(1, 6))
+    text_columns = (0, *(number for number in range(1, count + 1) if draw(st.booleans())))
+    names = draw(st.lists(st.text("abcdefgh_", min_size=1, max_size=20), min_size=1, max_size=4, unique=True))
+    rows = [
+        (name, *(draw(words if number in text_columns else numbers) for number in range(1, count + 1)))
+        for name in names
+    ]
+    heads = [draw(st.text("abcdefgh ", min_size=1, max_size=16)) for _ in range(count + 1)]
+    return ReportTable("", tuple(heads), tuple(rows), text_columns)
+
+
+@given(tables(), st.integers(50, 200))
+def test_no_line_is_longer_than_the_width_and_nothing_is_lost(table: ReportTable, width: int) -> None:
+    lines = printed(TerminalTable(table), width)
+    assert max(map(cell_len, lines)) <= width
+    letters = re.sub(r"\s", "", "".join(lines))
+    for row in table.rows:
+        assert sum(line.startswith(row[0]) for line in lines) >= 1
+        for number, cell in enumerate(row):
+            if number not in table.text_columns:
+                assert any(cell in line for line in lines)
+            else:
+                assert all(word in letters for word in cell.split())
+
+
+def test_what_is_left_out_is_said() -> None:
+    lines = printed(TerminalTable(LESIONS, most_rows=1), 200)
+    assert lines[-2:] == ["and 1 more", LESIONS.note] and not any(line.startswith("2") for line in lines)
+    assert "more" not in "".join(printed(TerminalTable(LESIONS, most_rows=2), 200))
+
+
+def test_a_column_of_which_nothing_is_known_is_not_shown() -> None:
+    table = ReportTable("", ("name", "Dice", "parts"), (("-", "-", "1"), ("-", "-", "-")), (0, 2))
+    kept = table.without_unknown_columns()
+    assert kept.columns == ("name", "parts") and kept.rows == (("-", "1"), ("-", "-")) and kept.text_columns == (0, 1)
+    assert "Dice" not in "".join(printed(TerminalTable(table), 80))
+    empty = ReportTable("", ("name", "parts"), ())
+    assert empty.without_unknown_columns() == empty
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "shown"),
+    [
+        ("4 ± 1 mm²", "utf-8", "4 ± 1 mm²"),
+        ("4 ± 1 mm² at 3°", "ascii", "4 +- 1 mm2 at 3deg"),
+        ("4 ± 1", "latin-1", "4 ± 1"),
+        ("肝.nii", "ascii", "\\u809d.nii"),
+        ("bad\udcff.nii", "utf-8", "bad\\udcff.nii"),
+        ("\x1b[31mred\r\t", "utf-8", "\\x1b[31mred\\r\\t"),
+        ("two\nlines", "utf-8", "two\nlines"),
+    ],
+)
+def test_only_what_can_be_shown_is_shown(text: str, encoding: str, shown: str) -> None:
+    assert printable(text, encoding) == shown
+    table = ReportTable(text, ("x", text), (("1", text),), (0, 1), text)
+    printed(TerminalTable(table), 50, encoding)  # raises where a character has no code
+
+
+def test_words_are_shown_as_they_stand() -> None:
+    path = "/data/[bold]patient[/bold] :smile:/" + "x" * 60
+    assert printed(Words(path, whole=True), 50) == [path]
+    lines = printed(Words("one two " * 20, indent=4), 50)
+    assert all(re.match("    [ot]", line) and len(line) <= 50 and line == line.rstrip() for line in lines)
+    assert " ".join(" ".join(lines).split()) == ("one two " * 20).strip()
+    table = ReportTable("[bold]t[/bold]", ("x", "y"), (("[red]a[/red]", "[i]"),), (0, 1))
+    assert all(word in "".join(printed(TerminalTable(table), 80)) for word in ("[bold]t[/bold]", "[red]a[/red]", "[i]"))
