@@ -20,6 +20,12 @@ from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 #: Voxels that touch by a face, an edge or a corner hang together; vessels one voxel wide often meet only so.
 _ANY_NEIGHBOR = 26
 
+#: A vessel this wide, or narrower, is in the liver where liver surrounds it, however deep its middle lies.
+_WIDEST_VESSEL_MM = 16.0
+
+#: What is closed over wide vessels is closed on voxels of about this size; finer ones cost more and change nothing.
+_CLOSING_VOXEL_MM = 2.0
+
 #: A tumor lies in the liver: at least this share of its surface borders on liver or vessel. What a network takes for a
 #: tumor in stomach, gallbladder or bowel leans against the liver with less.
 _LEAST_LIVER_CONTACT = 0.5
@@ -77,7 +83,8 @@ def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postpro
 
     - tumor_contact: tumors that hardly border on the liver go (`drop_tumors_outside`).
     - one_liver: all liver but `largest_liver` goes.
-    - inside_liver: tumors and vessels stay inside the liver or within `options.margin_mm` of it.
+    - inside_liver: tumors and vessels stay inside the liver or within `options.margin_mm` of it. A vessel's own inside
+      is inside the liver as far as the vessel is; liver and vessels are closed over `_WIDEST_VESSEL_MM` for that.
     - fill_holes: holes become liver.
     - min_volume: all goes where the liver is smaller than its `options.min_volume_mm3`; a smaller component of another
       structure becomes liver inside the liver and background outside.
@@ -154,7 +161,33 @@ def _beyond(
     distance_mm = edt.edt(~organ[around], anisotropy=geometry.spacing_mm[::-1], parallel=0)
     beyond = np.zeros_like(candidates)
     beyond[around] = candidates[around] & (distance_mm > margin_mm)
+    # A thick vessel's middle is further than the margin from liver, and is in it all the same.
+    beyond[_enclosed(organ, beyond, geometry)] = False
     return beyond
+
+
+def _enclosed(organ: NDArray[np.bool_], candidates: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: which of the `candidates` lie where `organ`, closed by a ball of a wide vessel's radius, is.
+
+    Closed is what no ball of that radius outside the organ can reach: a tunnel through it, and not the space before it.
+    """
+    enclosed = np.zeros_like(candidates)
+    box = Box.around(candidates)
+    if box is None:
+        return enclosed
+    radius_mm = _WIDEST_VESSEL_MM / 2
+    around = box.padded(_voxels(2 * radius_mm, geometry), geometry.size).slices
+    steps = [max(1, round(_CLOSING_VOXEL_MM / spacing_mm)) for spacing_mm in geometry.spacing_mm[::-1]]
+    coarse = organ[around][tuple(slice(step // 2, None, step) for step in steps)]
+    if not coarse.any():
+        return enclosed
+    anisotropy = tuple(step * spacing_mm for step, spacing_mm in zip(steps, geometry.spacing_mm[::-1], strict=True))
+    far = edt.edt(~coarse, anisotropy=anisotropy, parallel=0) > radius_mm  # centers of balls that do not touch it
+    closed = edt.edt(~far, anisotropy=anisotropy, parallel=0) > radius_mm  # what none of those balls covers
+    k, j, i = np.nonzero(candidates[around])
+    index = tuple(np.minimum(n // step, size - 1) for n, step, size in zip((k, j, i), steps, closed.shape, strict=True))
+    enclosed[around][k, j, i] = closed[index]
+    return enclosed
 
 
 def _small_parts(mask: NDArray[np.bool_], least_voxels: int) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import edt
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, Postprocessing
 from liver_seg_ros.inference.postprocessing import clean_labels, drop_tumors_outside, largest_liver, without
+from liver_seg_ros.labels import VESSEL
+from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 
 GEOMETRY = Geometry((60, 40, 30), (1.0, 1.0, 2.0))
 OPTIONS = Postprocessing({"liver": 1000.0, "tumor": 20.0, "vessel": 20.0}, 4.0)
@@ -92,6 +95,37 @@ def test_margins_and_volumes_are_in_millimeters(labels: NDArray[np.uint8]) -> No
     cleaned = clean_labels(labels, GEOMETRY, OPTIONS)
     assert (cleaned[20:22, 15:20, 15:20] == 3).all() and not cleaned[22].any()
     assert (cleaned[12:15, 15:20, 40:44] == 3).all() and not cleaned[:, :, 44].any()
+
+
+def test_a_thick_vessel_stays_whole_inside_the_liver_and_ends_at_the_margin(labels: NDArray[np.uint8]) -> None:
+    """Its middle is 4 mm from liver tissue, four times the margin; before the liver as far from it is not inside."""
+    expected = labels.copy()
+    expected[13:17, 16:24, 10:40] = 3
+    labels[13:17, 16:24, 4:46] = 3
+    cleaned = clean_labels(labels, GEOMETRY, Postprocessing({}, 1.0))
+    np.testing.assert_array_equal(cleaned[:, :, 12:38], expected[:, :, 12:38])
+    assert not cleaned[:, :, :8].any() and not cleaned[:, :, 42:].any()
+
+
+def test_a_trunk_along_the_liver_is_not_inside_it(labels: NDArray[np.uint8]) -> None:
+    labels[12:18, 30:38, 5:45] = 3  # leans against the liver with one side
+    cleaned = clean_labels(labels, GEOMETRY, Postprocessing({}, 1.0))
+    assert not cleaned[:, 31:].any()
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.2, 1.2, 1.5), (1.0, 1.0, 5.0)])
+def test_the_truth_of_a_phantom_stays_as_it_is(spacing_mm: tuple[float, float, float]) -> None:
+    """Trunks of 10 to 13 mm that leave the liver, in a scan of thin and one of thick slices."""
+    size = (200, 200, round(200 / spacing_mm[2]))
+    scan = PhantomOptions(size, spacing_mm, "portal_venous", tumor_count=2, center_mm=(0.0, 0.0, 0.0))
+    truth = generate_phantom(11_060, scan).labels
+    options = Postprocessing({"liver": 10_000.0, "tumor": 30.0, "vessel": 0.0}, 3.0)
+    cleaned = clean_labels(truth.array, truth.geometry, options)
+    vessel = truth.array == VESSEL.value
+    deep = edt.edt(vessel, anisotropy=spacing_mm[::-1]) > 3
+    assert np.count_nonzero(deep) > 300
+    assert np.mean(cleaned[deep] == VESSEL.value) > 0.995
+    assert np.mean(cleaned == truth.array) > 0.9999
 
 
 def test_too_little_liver_is_none(labels: NDArray[np.uint8]) -> None:
