@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from _machine import machine
 
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
-from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume
 
 FIRST_SEED = 11_000  # recipes end at 9000 (training/recipe.py)

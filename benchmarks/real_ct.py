@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from _machine import machine
 
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.files.volumes import read_labels, read_volume
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER
-from liver_seg_ros.scores import dice
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_torso_3mm"
 MM3_PER_ML = 1000.0

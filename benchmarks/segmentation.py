@@ -308,8 +308,8 @@ def _read(ct: str) -> tuple[Any, Any]:
 
 
 def _dice(labels: Any, truth: Any) -> dict[str, float]:
+    from liver_seg_ros.evaluation.dice import dice
     from liver_seg_ros.geometry import Geometry
-    from liver_seg_ros.scores import dice
     from liver_seg_ros.volume import LabelVolume
 
     geometry = Geometry(labels.shape[::-1])

@@ -15,11 +15,11 @@ import cc3d
 import numpy as np
 from _machine import machine
 
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.inference import postprocessing
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import TUMOR
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
-from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume
 
 FIRST_SEED = 8920  # validation seeds; those of the recipes come before

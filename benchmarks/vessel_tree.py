@@ -20,13 +20,13 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from skimage.morphology import skeletonize
 
+from liver_seg_ros.evaluation.trees import TreeScores, score_tree
 from liver_seg_ros.labels import VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.reconstruction.branches import Forest, build_tree
 from liver_seg_ros.reconstruction.centerlines import VoxelGraph
 from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask
 from liver_seg_ros.reconstruction.vessels import vessel_tree
-from liver_seg_ros.tree_scores import TreeScores, score_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 

@@ -11,6 +11,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.files.meshes import write_mesh
 from liver_seg_ros.files.volumes import write_labels
 from liver_seg_ros.geometry import MM_PER_M, Geometry
@@ -20,7 +21,6 @@ from liver_seg_ros.reconstruction.measurements import PartMeasurement, Structure
 from liver_seg_ros.rendering.overlay import render_overlay
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import ModelReport, Report, build_report, write_report
-from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume, Volume
 
 

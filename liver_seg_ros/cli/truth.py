@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 from liver_seg_ros.cli.phantom import VESSELS
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.files.dicom_seg import read_dicom_seg
 from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.files.volumes import read_labels
 from liver_seg_ros.labels import LIVER, SEGMENTED
-from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume, Volume
 
 

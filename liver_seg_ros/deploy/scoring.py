@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.inference.network import Network
@@ -21,7 +22,6 @@ from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.progress import Stages, never_cancelled, no_progress
-from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume
 
 _log = logging.getLogger(__name__)

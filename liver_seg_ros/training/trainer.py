@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.evaluation.metrics import DiceCounter
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.cases import Case
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
 from liver_seg_ros.training.losses import create_loss
-from liver_seg_ros.training.metrics import DiceCounter
 from liver_seg_ros.training.phantom_dataset import Batch, PhantomDataset, cut
 from liver_seg_ros.training.recipe import Recipe
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from liver_seg_ros.evaluation.metrics import DiceCounter
 from liver_seg_ros.training.losses import dice_and_cross_entropy
-from liver_seg_ros.training.metrics import DiceCounter
 
 
 def test_a_perfect_and_certain_answer_costs_nothing() -> None:

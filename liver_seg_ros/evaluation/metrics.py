@@ -1,6 +1,6 @@
 """How good a network's labels are: Dice for the training's log, and every metric of one case.
 
-The metrics and their equations: `overlap_metrics`, `surface_metrics`, `centerline_metrics`, `lesion_metrics`.
+The metrics and their equations: `overlap`, `surfaces`, `centerlines`, `lesions`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.evaluation.centerlines import cl_dice
+from liver_seg_ros.evaluation.lesions import lesion_detection
+from liver_seg_ros.evaluation.mask_pairs import Mask, check_labels
+from liver_seg_ros.evaluation.overlap import overlap
+from liver_seg_ros.evaluation.surfaces import surface_distances
 from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, TUMOR, VESSEL
-from liver_seg_ros.training.centerline_metrics import cl_dice
-from liver_seg_ros.training.lesion_metrics import lesion_detection
-from liver_seg_ros.training.masks import Mask, check_labels
-from liver_seg_ros.training.overlap_metrics import overlap
-from liver_seg_ros.training.surface_metrics import surface_distances
 
 #: Label value -> name of what this package segments, background included.
 LABELS: dict[int, str] = {BACKGROUND: "background", **{s.value: s.name for s in SEGMENTED}}

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from liver_seg_ros.training.masks import Mask, checked_masks
+from liver_seg_ros.evaluation.mask_pairs import Mask, checked_masks
 
 
 @dataclass(frozen=True)

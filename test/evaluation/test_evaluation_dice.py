@@ -7,9 +7,9 @@ import pytest
 import SimpleITK
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
-from liver_seg_ros.scores import dice
 from liver_seg_ros.volume import LabelVolume
 
 GEOMETRY = Geometry(size=(9, 8, 7), spacing_mm=(1.0, 2.0, 3.0))

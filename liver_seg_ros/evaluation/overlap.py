@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.training.masks import checked_masks
+from liver_seg_ros.evaluation.mask_pairs import checked_masks
 
 
 @dataclass(frozen=True)

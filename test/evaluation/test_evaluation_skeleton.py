@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from liver_seg_ros.training.centerline_metrics import cl_dice
-from liver_seg_ros.training.skeleton import centerline
+from liver_seg_ros.evaluation.centerlines import cl_dice
+from liver_seg_ros.evaluation.skeleton import centerline
 
 
 def tube(length: int = 40, radius: float = 4.0) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.training.masks import Mask, checked_masks
+from liver_seg_ros.evaluation.mask_pairs import Mask, checked_masks
 
 
 @dataclass(frozen=True)

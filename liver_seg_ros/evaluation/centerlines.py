@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.training.masks import checked_masks
-from liver_seg_ros.training.skeleton import centerline
+from liver_seg_ros.evaluation.mask_pairs import checked_masks
+from liver_seg_ros.evaluation.skeleton import centerline
 
 
 def cl_dice(answer: NDArray[Any], truth: NDArray[Any]) -> float:

@@ -14,7 +14,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.training.masks import Mask
+from liver_seg_ros.evaluation.mask_pairs import Mask
 
 _OFFSETS = np.array([o for o in itertools.product((-1, 0, 1), repeat=3) if any(o)])  # (26, 3)
 _STEPS = np.abs(_OFFSETS).sum(1)  # 1: shares a face with the center, 2: an edge, 3: a corner

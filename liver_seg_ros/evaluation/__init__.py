@@ -1,0 +1,1 @@
+"""How good a result is: overlap, surface, lesion, centerline and tree scores, on numpy."""
