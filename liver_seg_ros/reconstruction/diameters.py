@@ -12,10 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import cdist, pdist, squareform
 
 from liver_seg_ros.geometry import Geometry, Vector
 from liver_seg_ros.measurement import AxialDiameter
+
+#: Distances held in memory at a time, 8 bytes each.
+_MOST_DISTANCES = 2_000_000
 
 
 def largest_diameter_mm(part: NDArray[np.bool_], spacing_mm: Vector) -> float:
@@ -28,7 +31,33 @@ def largest_diameter_mm(part: NDArray[np.bool_], spacing_mm: Vector) -> float:
         ends = ends[_hull_vertices(ends.astype(float))]
     faces = np.concatenate([np.eye(3), -np.eye(3)]) / 2
     points = (ends[:, None] + faces).reshape(-1, 3) * np.array(spacing_mm)
-    return float(pdist(points[_hull_vertices(points)]).max())
+    return farthest_mm(points[_hull_vertices(points)])
+
+
+def farthest_mm(points: NDArray[np.float64]) -> float:
+    """The exact largest distance between two of the points `(N, 3)`, N > 0.
+
+    Of two points that are further apart than d at least one lies outside of any given ball of diameter d. So a good
+    pair is found first, by going from a point to the farthest one as long as that grows, and then only points outside
+    the ball over it are compared with all, the outermost first. Of bodies of any usual shape these are few; of the
+    rest, memory is bounded and time is that of all pairs.
+    """
+    best_mm, middle, end = 0.0, points[0], points[0]
+    while True:
+        distance_mm = np.linalg.norm(points - end, axis=1)
+        farthest = int(distance_mm.argmax())
+        if distance_mm[farthest] <= best_mm:
+            break
+        best_mm, middle = float(distance_mm[farthest]), (points[farthest] + end) / 2
+        end = points[farthest]
+    outward_mm = np.linalg.norm(points - middle, axis=1)
+    order = np.argsort(-outward_mm)
+    at_a_time = max(1, _MOST_DISTANCES // len(points))
+    for first in range(0, len(points), at_a_time):
+        if 2 * outward_mm[order[first]] <= best_mm:
+            break
+        best_mm = max(best_mm, float(cdist(points[order[first : first + at_a_time]], points).max()))
+    return best_mm
 
 
 def diameter_uncertainty_mm(spacing_mm: Vector) -> float:

@@ -2,28 +2,32 @@
 
 Distances are the smallest between centers of voxel faces. They are 0 exactly where two structures share a face, and
 the same whichever way the grid runs. Either surface may lie anywhere in its voxel, half a voxel's diagonal from the
-face: a distance is uncertain by one diagonal.
+face: a distance is uncertain by one diagonal. Surfaces of millions of faces, which no organ has but noise, are thinned
+(`parts.surface_points`), and a distance is as much more uncertain.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import fill_voids
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
-from liver_seg_ros.geometry import Geometry, to_vector
+from liver_seg_ros.geometry import Box, Geometry, to_vector
 from liver_seg_ros.labels import BILE_DUCT, LIVER, LIVER_VESSELS, VENA_CAVA, Structure
 from liver_seg_ros.measurement import Gap
-from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
-from liver_seg_ros.reconstruction.parts import lesions, surface_points
+from liver_seg_ros.reconstruction.masks import PAD, StructureMask, structure_mask
+from liver_seg_ros.reconstruction.parts import cell_edge, lesions, surface_points
 from liver_seg_ros.volume import LabelVolume
 
 #: What a lesion's distance to a vessel is measured to.
 BLOOD_VESSELS = (*(structure for structure in LIVER_VESSELS if structure != BILE_DUCT), VENA_CAVA)
+
+#: Of a lesion's surface every so many-th point is measured first.
+_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,34 @@ class LesionGaps:
     touches_border: bool
 
 
-def lesion_gaps(labels: LabelVolume, organ: StructureMask | None = None) -> tuple[LesionGaps, ...]:
+@dataclass(frozen=True, eq=False)
+class _Surface:
+    """The surface of a structure to measure distances to.
+
+    Attributes:
+        structure: whose.
+        tree: of its points.
+        error_mm: how far a face may be from the point that stands for it; 0 where every face has its own.
+    """
+
+    structure: Structure
+    tree: cKDTree
+    error_mm: float
+
+    @staticmethod
+    def of(mask: StructureMask) -> _Surface | None:
+        """None where the mask has no face."""
+        cell = cell_edge(mask)
+        points_mm = surface_points(mask, cell)
+        if not len(points_mm):
+            return None
+        tree = cKDTree(points_mm, balanced_tree=False, compact_nodes=False)  # a quarter of the time to build
+        return _Surface(mask.structure, tree, _thinning_error_mm(cell, mask.geometry))
+
+
+def lesion_gaps(
+    labels: LabelVolume, organ: StructureMask | None = None, count: int | None = None
+) -> tuple[LesionGaps, ...]:
     """For each lesion, in the order of `parts.lesions`: the nearest vessel, the capsule and the border of the scan.
 
     The capsule is the outer surface of the organ, holes inside it left aside, and so is the scan's border, where the
@@ -44,64 +75,89 @@ def lesion_gaps(labels: LabelVolume, organ: StructureMask | None = None) -> tupl
     Args:
         labels: the whole scan.
         organ: its liver as `masks.structure_mask` gives it, for who has it already.
+        count: of how many lesions, the largest; of all where None.
     """
-    found = lesions(labels)
-    if not found:
+    if count == 0 or not (found := lesions(labels)):
         return ()
-    vessels = [(s, _surface_tree(mask)) for s in BLOOD_VESSELS if (mask := structure_mask(labels, s)) is not None]
+    vessels = [_Surface.of(mask) for s in BLOOD_VESSELS if (mask := structure_mask(labels, s)) is not None]
     capsule = _capsule(labels, organ or structure_mask(labels, LIVER))
+    cell = cell_edge(found.mask)
+    error_mm = _thinning_error_mm(cell, labels.geometry)
     gaps = []
-    for lesion in found:
-        surface_mm = surface_points(lesion)
-        to_vessels = [_gap(surface_mm, tree, structure, labels.geometry) for structure, tree in vessels]
+    for lesion in islice(found, count):
+        surface_mm = surface_points(lesion, cell)
+        to_vessels = [_gap(surface_mm, vessel, labels.geometry, error_mm) for vessel in vessels if vessel is not None]
         in_liver = capsule is not None and _touches(lesion, labels, LIVER)
         gaps.append(
             LesionGaps(
                 min(to_vessels, key=lambda gap: gap.distance_mm, default=None),
-                _gap(surface_mm, capsule, LIVER, labels.geometry) if in_liver and capsule is not None else None,
-                bool(_on_border(surface_mm, labels.geometry).any()),
+                _gap(surface_mm, capsule, labels.geometry, error_mm) if in_liver and capsule is not None else None,
+                _reaches_border(lesion, labels.geometry),
             )
         )
     return tuple(gaps)
 
 
-def _capsule(labels: LabelVolume, organ: StructureMask | None) -> cKDTree | None:
+def _capsule(labels: LabelVolume, organ: StructureMask | None) -> _Surface | None:
     if organ is None:
         return None
-    surface_mm = surface_points(StructureMask(LIVER, fill_voids.fill(organ.array), organ.geometry))
-    surface_mm = surface_mm[~_on_border(surface_mm, labels.geometry)]
-    return _tree(surface_mm) if len(surface_mm) else None
+    # Within the scan a mask has no faces at the scan's border.
+    start, stop = _place(organ, labels.geometry)
+    first, last = np.maximum(-start, 0), np.minimum(stop, labels.geometry.size) - start
+    inner = Box(_three(first), _three(last))
+    return _Surface.of(StructureMask(LIVER, fill_voids.fill(organ.array)[inner.slices], organ.geometry.crop(inner)))
 
 
-def _surface_tree(mask: StructureMask) -> cKDTree:
-    return _tree(surface_points(mask))
-
-
-def _tree(points: NDArray[np.float64]) -> cKDTree:
-    return cKDTree(points, balanced_tree=False, compact_nodes=False)  # a quarter of the time to build
-
-
-def _gap(surface_mm: NDArray[np.float64], other: cKDTree, structure: Structure, geometry: Geometry) -> Gap:
-    distance_mm, nearest = other.query(surface_mm)
+def _gap(surface_mm: NDArray[np.float64], other: _Surface, geometry: Geometry, error_mm: float) -> Gap:
+    """The smallest distance of the points of a lesion's surface, each of which stands for faces within `error_mm`."""
+    # Some points first: what is no nearer than they are need not be searched for.
+    some = np.arange(0, len(surface_mm), _EVERY)
+    distance_mm, nearest = other.tree.query(surface_mm[some])
     at = int(distance_mm.argmin())
+    best_mm, start, end = float(distance_mm[at]), int(some[at]), int(nearest[at])
+    if best_mm > 0:
+        distance_mm, nearest = other.tree.query(surface_mm, distance_upper_bound=best_mm)  # infinite where not nearer
+        at = int(distance_mm.argmin())
+        if distance_mm[at] < best_mm:
+            best_mm, start, end = float(distance_mm[at]), at, int(nearest[at])
     return Gap(
-        structure,
-        round(float(distance_mm[at]), 6),  # the same face, reached from two boxes, is not 1e-14 mm from itself
-        float(np.linalg.norm(geometry.spacing_mm)),
-        to_vector(surface_mm[at]),
-        to_vector(other.data[nearest[at]]),
+        other.structure,
+        round(best_mm, 6),  # the same face, reached from two boxes, is not 1e-14 mm from itself
+        float(np.linalg.norm(geometry.spacing_mm)) + other.error_mm + error_mm,
+        to_vector(surface_mm[start]),
+        to_vector(other.tree.data[end]),
     )
 
 
-def _on_border(points_mm: NDArray[np.float64], geometry: Geometry) -> NDArray[np.bool_]:
-    """`(N,)`: which centers of faces lie on the border of the grid."""
-    index = geometry.lps_to_index(points_mm)
-    return np.any((index < -0.49) | (index > np.array(geometry.size) - 0.51), axis=1)
+def _thinning_error_mm(cell: int, geometry: Geometry) -> float:
+    return 0.0 if cell == 1 else cell / 2 * float(np.linalg.norm(geometry.spacing_mm))
+
+
+def _place(mask: StructureMask, geometry: Geometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where on the grid `geometry` a mask begins and ends, its `PAD` layers included; `(i, j, k)`, half-open."""
+    start = np.rint(geometry.lps_to_index(mask.geometry.origin_mm)).astype(np.int64)
+    return start, start + mask.geometry.size
+
+
+def _reaches_border(lesion: StructureMask, geometry: Geometry) -> bool:
+    start, stop = _place(lesion, geometry)
+    return bool((start + PAD <= 0).any() or (stop - PAD >= geometry.size).any())
 
 
 def _touches(lesion: StructureMask, labels: LabelVolume, structure: Structure) -> bool:
     """Whether a voxel of `structure` is a neighbor of the lesion through a face, an edge or a corner."""
-    start = np.rint(labels.geometry.lps_to_index(lesion.geometry.origin_mm)).astype(int)[::-1]
-    around = np.argwhere(binary_dilation(lesion.array, np.ones((3, 3, 3)))) + start  # (N, 3) as (k, j, i)
-    around = around[((around >= 0) & (around < labels.array.shape)).all(axis=1)]
-    return bool((labels.array[tuple(around.T)] == structure.value).any())
+    grown = lesion.array.copy()  # its PAD layers have room for the neighbors
+    for axis in range(3):
+        array = np.moveaxis(grown, axis, 0)
+        before = array.copy()
+        array[1:] |= before[:-1]
+        array[:-1] |= before[1:]
+    start, stop = _place(lesion, labels.geometry)
+    first, last = np.maximum(start, 0), np.minimum(stop, labels.geometry.size)
+    here = labels.array[Box(_three(first), _three(last)).slices] == structure.value
+    return bool((here & grown[Box(_three(first - start), _three(last - start)).slices]).any())
+
+
+def _three(index: NDArray[np.int64]) -> tuple[int, int, int]:
+    i, j, k = index.tolist()
+    return i, j, k

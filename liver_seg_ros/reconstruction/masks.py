@@ -13,12 +13,18 @@ import edt
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.geometry import Box, Geometry, Vector
 from liver_seg_ros.labels import LIVER, LIVER_VESSELS, TUMOR, Structure
+from liver_seg_ros.reconstruction.components import connected_components
 from liver_seg_ros.volume import LabelVolume
 
 #: Background voxels around a mask: what touches the volume's border is closed there like anywhere else.
 PAD = 1
+
+#: How far around a vessel distances are taken first: most are thinner than this.
+_REACH_MM = 10.0
+
+_IS_VESSEL = np.isin(np.arange(256), [structure.value for structure in LIVER_VESSELS])  # by voxel value
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +69,48 @@ def structure_mask(labels: LabelVolume, structure: Structure) -> StructureMask |
     return StructureMask(structure, np.pad(mask, PAD), _padded_geometry(labels.geometry, box))
 
 
-def _enclosed_vessel(crop: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> NDArray[np.bool_]:
+def _enclosed_vessel(crop: NDArray[np.uint8], spacing_mm: Vector) -> NDArray[np.bool_]:
     """`(K, J, I)` bool: vessel voxels to which liver or tumor is nearer than anything outside the organ.
 
-    `crop` is the box of liver and tumor, so that everything beyond its border is outside.
+    `crop` is the box of liver and tumor, so that everything beyond its border is outside. Distances are taken around
+    each connected vessel where that is less than half of the box, and everywhere otherwise.
     """
-    vessel = np.isin(crop, [structure.value for structure in LIVER_VESSELS])
-    if not vessel.any():
-        return vessel
+    k, j, i = crop.shape
+    everywhere = Box((0, 0, 0), (i, j, k))
+    vessel = _IS_VESSEL[crop]
+    vessels = connected_components(vessel)
+    margin = np.ceil(_REACH_MM / np.array(spacing_mm)).astype(int)
+    if (vessels.sizes + 2 * margin).prod(axis=1).sum() * 2 > crop.size:
+        return vessel & _nearer_to_organ(crop, everywhere, everywhere, spacing_mm)[0]
+    enclosed = np.zeros_like(vessel)
+    for box in map(vessels.box, range(len(vessels))):
+        window = box.padded(tuple(margin.tolist()), everywhere.size)
+        nearer, known = _nearer_to_organ(crop, window, box, spacing_mm)
+        if not known[vessel[box.slices]].all():  # thicker than the margin
+            return vessel & _nearer_to_organ(crop, everywhere, everywhere, spacing_mm)[0]
+        enclosed[box.slices] |= vessel[box.slices] & nearer
+    return enclosed
+
+
+def _nearer_to_organ(
+    crop: NDArray[np.uint8], window: Box, box: Box, spacing_mm: Vector
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of the voxels in `box`: whether liver or tumor is nearer than what is outside, and where that is for certain.
+
+    Only what lies in `window` around the box is looked at, and its border taken for the outside: that is certain for
+    voxels which have one of the two no further away than the border is.
+    """
+    cut = crop[window.slices]
+    vessel = _IS_VESSEL[cut]
+    inside = vessel | (cut == LIVER.value) | (cut == TUMOR.value)
     k_j_i_mm = spacing_mm[::-1]
-    inside = vessel | (crop == LIVER.value) | (crop == TUMOR.value)
     to_outside = edt.edt(inside, anisotropy=k_j_i_mm, black_border=True, parallel=2)
     to_organ = edt.edt(~inside | vessel, anisotropy=k_j_i_mm, black_border=False, parallel=2)
-    return vessel & (to_organ <= to_outside)
+    inner = tuple(
+        slice(own.start - around.start, own.stop - around.start)
+        for own, around in zip(box.slices, window.slices, strict=True)
+    )
+    return (to_organ <= to_outside)[inner], (np.minimum(to_organ, to_outside) <= _REACH_MM)[inner]
 
 
 def _padded_geometry(geometry: Geometry, box: Box) -> Geometry:

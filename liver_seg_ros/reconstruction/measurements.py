@@ -5,29 +5,51 @@ smoothed. Each has the uncertainty that the resolution gives; `diameters` and `l
 A volume's is half the volume of the voxels just outside the surface: any of them may be filled by as much as a half,
 and those just inside, which are fewer, be empty by as much. Uncertainties are limits for bodies at least three voxels
 wide, not standard deviations: a volume's errors mostly cancel out, to a twentieth of the limit for ellipsoids.
+
+What is labelled may be noise: thousands of lesions, or parts that reach through the whole CT. Volumes and numbers of
+parts are exact nevertheless. Lesions are measured one by one up to `MOST_LESIONS`, and of parts that compete for the
+largest diameter as many are looked at as is affordable; what another could have more is added to the uncertainty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import MM3_PER_ML, Box, to_vector
+from liver_seg_ros.geometry import MM3_PER_ML, to_vector
 from liver_seg_ros.labels import LIVER, TUMOR, Structure, structure_by_name
 from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.reconstruction.components import affordable
 from liver_seg_ros.reconstruction.diameters import axial_diameter, diameter_uncertainty_mm, largest_diameter_mm
 from liver_seg_ros.reconstruction.lesion_gaps import lesion_gaps
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
-from liver_seg_ros.reconstruction.parts import connected_parts
+from liver_seg_ros.reconstruction.parts import Parts, connected_parts
 from liver_seg_ros.reconstruction.triangles import is_watertight
 from liver_seg_ros.volume import LabelVolume
 
-__all__ = ["PartMeasurement", "StructureMeasurement", "measure", "measure_mask", "measured_structures", "with_gaps"]
+__all__ = [
+    "MOST_LESIONS",
+    "PartMeasurement",
+    "StructureMeasurement",
+    "measure",
+    "measure_mask",
+    "measured_structures",
+    "with_gaps",
+]
+
+#: Lesions that are measured one by one, the largest; a patient has some dozens at most, and a person reads no more.
+MOST_LESIONS = 200
+
+#: Parts are cut out one by one while their boxes hold at most so many times the voxels of the structure's box.
+_MOST_BOXES = 4
+
+Found = TypeVar("Found")
 
 
 def measure(labels: LabelVolume, meshes: Iterable[Mesh] = ()) -> tuple[StructureMeasurement, ...]:
@@ -56,26 +78,22 @@ def measure_mask(structure: Structure, mask: StructureMask | None, mesh: Mesh | 
     watertight = None if mesh is None else is_watertight(mesh.triangles, len(mesh.vertices_mm))
     if mask is None:
         return StructureMeasurement(structure, 0.0, 0.0, 0, triangles, watertight)
-    spacing_mm = mask.geometry.spacing_mm
+    parts = connected_parts(mask)
     lesions: tuple[PartMeasurement, ...] = ()
     if structure == TUMOR:
-        lesions = tuple(_measure_part(part) for part in connected_parts(mask))
-        count = len(lesions)
-        diameter_mm = max(lesion.largest_diameter_mm for lesion in lesions)
-        axial = max((lesion.axial for lesion in lesions if lesion.axial), key=lambda axial: axial.long_mm)
-    else:
-        parts, count = cc3d.connected_components(mask.array, connectivity=26, return_N=True)
-        diameter_mm, axial = _largest_diameters(parts, mask)
+        one_by_one = max(1, affordable(parts.sizes, MOST_LESIONS, _MOST_BOXES * mask.array.size))
+        lesions = tuple(_measure_part(part) for part in islice(parts, one_by_one))
+    diameter_mm, more_mm, axial = _largest_diameters(parts)
     return StructureMeasurement(
         structure,
         _volume_ml(mask),
         diameter_mm,
-        int(count),
+        len(parts),
         triangles,
         watertight,
         lesions,
         _volume_uncertainty_ml(mask),
-        diameter_uncertainty_mm(spacing_mm),
+        diameter_uncertainty_mm(mask.geometry.spacing_mm) + more_mm,
         axial,
     )
 
@@ -87,9 +105,9 @@ def with_gaps(
 
     `labels` and `organ` are those of `lesion_gaps.lesion_gaps`.
     """
-    gaps = lesion_gaps(labels, organ)
 
     def filled(measurement: StructureMeasurement) -> StructureMeasurement:
+        gaps = lesion_gaps(labels, organ, len(measurement.parts))
         parts = zip(measurement.parts, gaps, strict=True)
         return replace(
             measurement,
@@ -104,7 +122,9 @@ def with_gaps(
 
 def _measure_part(part: StructureMask) -> PartMeasurement:
     spacing_mm = part.geometry.spacing_mm
-    center = part.geometry.index_to_lps(np.argwhere(part.array).mean(axis=0)[::-1])
+    # The mean index along each axis from the number of voxels in each plane across it: noise has too many to list.
+    planes = (np.moveaxis(part.array, axis, 0).sum(axis=(1, 2)) for axis in (2, 1, 0))
+    center = part.geometry.index_to_lps([np.average(np.arange(len(voxels)), weights=voxels) for voxels in planes])
     return PartMeasurement(
         _volume_ml(part),
         largest_diameter_mm(part.array, spacing_mm),
@@ -130,30 +150,43 @@ def _volume_uncertainty_ml(mask: StructureMask) -> float:
     return float(around / 2 * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
 
 
-def _largest_diameters(parts: NDArray[np.unsignedinteger], mask: StructureMask) -> tuple[float, AxialDiameter]:
-    """The largest diameters of any part, in space and axial.
+def _largest_diameters(parts: Parts) -> tuple[float, float, AxialDiameter]:
+    """The largest diameter of any part in space, what another part may have more, and the largest axial diameter."""
+    spacing_mm = parts.mask.geometry.spacing_mm
+    in_slice = np.arange(3) != np.abs(parts.mask.geometry.direction_matrix[2]).argmax()
+    boxes_mm = parts.sizes * spacing_mm  # (P, 3)
 
-    Parts whose box is smaller than what was found are not looked at: a segmentation may have thousands of specks.
+    def in_space(place: int) -> tuple[float, float]:
+        diameter_mm = largest_diameter_mm(parts[place].array, spacing_mm)
+        return diameter_mm, diameter_mm
+
+    def in_slices(place: int) -> tuple[float, AxialDiameter]:
+        part = parts[place]
+        axial = axial_diameter(part.array, part.geometry)
+        return axial.long_mm, axial
+
+    diameter_mm, more_mm = _largest(parts, np.linalg.norm(boxes_mm, axis=1), in_space)
+    axial, more_axial_mm = _largest(parts, np.linalg.norm(boxes_mm[:, in_slice], axis=1), in_slices)
+    return diameter_mm, more_mm, replace(axial, uncertainty_mm=axial.uncertainty_mm + more_axial_mm)
+
+
+def _largest(
+    parts: Parts, most_mm: NDArray[np.float64], measure_part: Callable[[int], tuple[float, Found]]
+) -> tuple[Found, float]:
+    """What `measure_part(place)` finds at the part where it is longest, and what another part may have more.
+
+    Parts are taken by the diagonals of their boxes, `most_mm`, until no other can be longer. A segmentation may have
+    thousands of specks that can, but hardly are: then no more are looked at than is affordable.
     """
-    corners = cc3d.statistics(parts)["bounding_boxes"][1:]
-    boxes = [Box((i.start, j.start, k.start), (i.stop, j.stop, k.stop)) for k, j, i in corners]
-    sizes_mm = np.array([box.size for box in boxes]) * mask.geometry.spacing_mm  # (P, 3)
-    in_slice = np.arange(3) != np.abs(mask.geometry.direction_matrix[2]).argmax()
-
-    def cut(part: int) -> NDArray[np.bool_]:
-        return parts[boxes[part].slices] == part + 1
-
-    diameter_mm, axial = 0.0, None
-    diagonals_mm = np.linalg.norm(sizes_mm, axis=1)
-    for part in np.argsort(diagonals_mm)[::-1]:
-        if diagonals_mm[part] <= diameter_mm:
+    order = np.argsort(-most_mm, kind="stable")
+    enough = affordable(parts.sizes[order], MOST_LESIONS, _MOST_BOXES * parts.mask.array.size)
+    length_mm, found = measure_part(int(order[0]))
+    for number, place in enumerate(order[1:].tolist(), start=1):
+        if most_mm[place] <= length_mm:
             break
-        diameter_mm = max(diameter_mm, largest_diameter_mm(cut(part), mask.geometry.spacing_mm))
-    diagonals_mm = np.linalg.norm(sizes_mm[:, in_slice], axis=1)
-    for part in np.argsort(diagonals_mm)[::-1]:
-        if axial is not None and diagonals_mm[part] <= axial.long_mm:
-            break
-        found = axial_diameter(cut(part), mask.geometry.crop(boxes[part]))
-        axial = found if axial is None or found.long_mm > axial.long_mm else axial
-    assert axial is not None  # a mask has a voxel
-    return diameter_mm, axial
+        if number >= enough:
+            return found, float(most_mm[place] - length_mm)
+        other_mm, other = measure_part(place)
+        if other_mm > length_mm:
+            length_mm, found = other_mm, other
+    return found, 0.0
