@@ -5,7 +5,8 @@ The metrics and their equations: `overlap`, `surfaces`, `centerlines`, `lesions`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +73,9 @@ def evaluate(
     spacing_mm: Sequence[float],
     labels: Mapping[int, str] = LABELS,
     tolerance_mm: float = 2.0,
+    organ: bool = True,
 ) -> dict[str, dict[str, float]]:
-    """Every metric of one case, per structure; `liver` is the organ with all that lies in it.
+    """Every metric of one case, per structure.
 
     All have `OVERLAP_METRICS`, `assd_mm`, `hd95_mm` and `surface_dice`; the vessel has `cl_dice` and the tumor
     `lesion_precision`, `lesion_recall` and `lesion_f1` besides. What an empty mask gives stands with each metric.
@@ -84,16 +86,18 @@ def evaluate(
         spacing_mm: voxel spacing in file order `(i, j, k)`.
         labels: label value -> name, background included.
         tolerance_mm: of surface Dice.
+        organ: whether `liver` is the organ with the tumors and vessels in it, as LiTS, paper 2 and paper 5 score it, or
+            the voxels of its label alone, as papers 3 and 4 do.
 
     Raises:
         ValueError: other shapes, a value that is not in `labels`, or a spacing that does not fit.
     """
-    check_labels(answer, len(labels))
-    check_labels(truth, len(labels))
+    check_labels(answer, max(labels) + 1)
+    check_labels(truth, max(labels) + 1)
     scores = {}
     for value, name in labels.items():
         if value != BACKGROUND:
-            a, t = structure_mask(answer, value), structure_mask(truth, value)
+            a, t = (structure_mask(side, value, organ) for side in (answer, truth))
             scores[name] = _of_masks(a, t, spacing_mm, tolerance_mm)
             if value == VESSEL.value:
                 scores[name]["cl_dice"] = cl_dice(a, t)
@@ -105,9 +109,20 @@ def evaluate(
     return scores
 
 
-def structure_mask(labels: NDArray[np.integer], value: int) -> Mask:
-    """Voxels of a structure; the liver's include the tumors and vessels in it, as LiTS scores it."""
-    mask: Mask = labels > BACKGROUND if value == LIVER.value else labels == value
+def mean_iou(answer: NDArray[np.integer], truth: NDArray[np.integer], values: Iterable[int]) -> float:
+    """Mean over the label values of |A and T| / |A or T|, each label by its own voxels (paper 3, section 6).
+
+    A label that neither has is left out; NaN where that leaves none. With `BACKGROUND` among the values the mean is
+    over all classes, as paper 3 takes it, and flattered by the background's IoU, which is near 1.
+    """
+    each = [overlap(answer == value, truth == value).iou for value in values]
+    known = [iou for iou in each if not isnan(iou)]
+    return float(np.mean(known)) if known else nan
+
+
+def structure_mask(labels: NDArray[np.integer], value: int, organ: bool = True) -> Mask:
+    """Voxels of a structure; with `organ` the liver's include the tumors and vessels in it."""
+    mask: Mask = labels > BACKGROUND if organ and value == LIVER.value else labels == value
     return mask
 
 
