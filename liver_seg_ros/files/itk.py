@@ -11,46 +11,69 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.metaimage import check_whole_metaimage
+from liver_seg_ros.files.claims import check_claim
+from liver_seg_ros.files.metaimage import check_metaimage
+from liver_seg_ros.files.nrrd import check_nrrd, most_bytes, read_nrrd_fields
 from liver_seg_ros.files.quiet import quiet_on_failure
+from liver_seg_ros.files.values import scaled
 from liver_seg_ros.geometry import Geometry
 
 # A CT of 512x512x300 takes 3 s to gzip at level 1 and 20 s at ITK's own level, for a file a tenth smaller.
 COMPRESSION_LEVEL = 1
+
+METAIMAGE_SUFFIXES = (".mha", ".mhd")
 
 # What ITK has to say about headers would land on the user's terminal; what matters is raised as InputError.
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
 
 def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
-    """The voxels `(K, J, I)` of a NRRD or MetaImage file as stored, where they are, and the file's own metadata.
+    """The values `(K, J, I)` in a NRRD or MetaImage file, scaled as it says, where they are, and its own metadata.
 
     Raises:
         InputError: unreadable, cut off, not one 3-D volume of one number per voxel, or with axes that are not at right
-            angles.
+            angles, not in mm or without a place in the patient.
     """
-    if path.suffix.lower() in (".mha", ".mhd"):
-        check_whole_metaimage(path)
+    is_metaimage = path.suffix.lower() in METAIMAGE_SUFFIXES
+    slope, offset = check_metaimage(path) if is_metaimage else (1.0, 0.0)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
     try:
         with quiet_on_failure():
-            image = SimpleITK.ReadImage(str(path))
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
-    if image.GetNumberOfComponentsPerPixel() != 1 or "complex" in image.GetPixelIDTypeAsString():
-        raise InputError(f"{path}: holds {image.GetPixelIDTypeAsString()} voxels; this needs one number per voxel.")
-    while image.GetDimension() > 3 and image.GetSize()[-1] == 1:
+    _check_shape(path, reader)
+    if not is_metaimage:
+        fields, voxel_bytes = read_nrrd_fields(path), _voxel_bytes(reader)
+        check_nrrd(path, fields)
+        check_claim(str(path), reader.GetSize(), voxel_bytes, most_bytes(path, fields, voxel_bytes))
+    try:
+        with quiet_on_failure():
+            image = reader.Execute()
+    except RuntimeError as error:
+        raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
+    while image.GetDimension() > 3:
         image = image[..., 0]
-    if image.GetDimension() != 3:
-        raise InputError(
-            f"{path}: has {image.GetDimension()} dimensions {image.GetSize()}; this needs one 3-D volume. "
-            "Extract one first."
-        )
     try:
         geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
     except ValueError as error:
         raise InputError(f"{path}: its geometry is unusable: {error}. Resample or export it again.") from error
     metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    return SimpleITK.GetArrayFromImage(image), geometry, metadata
+    return scaled(SimpleITK.GetArrayFromImage(image), slope, offset), geometry, metadata
+
+
+def _check_shape(path: Path, reader: SimpleITK.ImageFileReader) -> None:
+    kind = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
+    if reader.GetNumberOfComponents() != 1 or "complex" in kind:
+        raise InputError(f"{path}: holds {kind} voxels; this needs one number per voxel.")
+    size = reader.GetSize()
+    if len(size) < 3 or any(n > 1 for n in size[3:]):
+        raise InputError(f"{path}: has {len(size)} dimensions {size}; this needs one 3-D volume. Extract one first.")
+
+
+def _voxel_bytes(reader: SimpleITK.ImageFileReader) -> int:
+    return int(SimpleITK.Image([1, 1, 1], reader.GetPixelID()).GetSizeOfPixelComponent())
 
 
 def write_itk(

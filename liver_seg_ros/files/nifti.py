@@ -20,6 +20,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.claims import MOST_INFLATED, check_claim
 from liver_seg_ros.files.values import scaled
 from liver_seg_ros.geometry import Geometry
 
@@ -58,6 +59,9 @@ def read_nifti(path: Path) -> tuple[NDArray[np.generic], Geometry]:
         shape = shape[:-1]
     _check_shape(path, shape, header.get_data_dtype())
     geometry = _geometry(path, header, shape)
+    is_compressed = path.name.lower().endswith(".gz")
+    stored_bytes = path.stat().st_size * MOST_INFLATED if is_compressed else path.stat().st_size
+    check_claim(str(path), shape, header.get_data_dtype().itemsize, stored_bytes - header.get_data_offset())
     try:
         stored = proxy.get_unscaled()
     except UNREADABLE as error:
