@@ -1,4 +1,4 @@
-"""Is this a CT in Hounsfield units and millimetres? Wrong exports read well and then segment as nonsense.
+"""Is this a CT in Hounsfield units and millimetres, or labels of one? Wrong exports read well and end as nonsense.
 
 Every limit below is far from what CTs of the abdomen hold, also when cropped to a part of the liver: a false alarm on
 a good file would be worse than a late one on a bad file.
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.volume import Volume
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.volume import LabelVolume, Volume
 
 SPACING_MM = (0.05, 20.0)
 EXTENT_MM = (20.0, 3000.0)  # of the longest edge: from a small crop to more than a whole body
@@ -30,7 +31,7 @@ def check_ct(volume: Volume, where: str) -> None:
         volume: the CT to judge.
         where: the file or topic that it came from; starts the message.
     """
-    _check_grid(volume, where)
+    _check_grid(volume.geometry, where)
     array = volume.array
     low, high = int(array.min()), int(array.max())
     if low == high:
@@ -45,11 +46,20 @@ def check_ct(volume: Volume, where: str) -> None:
     _check_distribution(_sample(array), where)
 
 
-def _check_grid(volume: Volume, where: str) -> None:
-    geometry = volume.geometry
+def check_labels(labels: LabelVolume, where: str) -> None:
+    """Raise `InputError` where `labels` cannot be those of a CT: its slices and millimetres are asked for.
+
+    Args:
+        labels: the labels to judge.
+        where: the file or topic that they came from; starts the message.
+    """
+    _check_grid(labels.geometry, where)
+
+
+def _check_grid(geometry: Geometry, where: str) -> None:
     size = "x".join(str(n) for n in geometry.size)
     if min(geometry.size) < FEWEST_SLICES:
-        raise InputError(f"{where}: holds one slice ({size} voxels). Give a whole CT series.")
+        raise InputError(f"{where}: holds one slice ({size} voxels). Give a whole series.")
     spacing = "x".join(f"{s:.4g}" for s in geometry.spacing_mm)
     if not SPACING_MM[0] <= min(geometry.spacing_mm) <= max(geometry.spacing_mm) <= SPACING_MM[1]:
         unit = "in metres" if max(geometry.spacing_mm) < SPACING_MM[0] else "not in mm"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import STRUCTURES
 
+_log = logging.getLogger(__name__)
+
 INT16 = np.iinfo(np.int16)
+
+# More of a CT than this share beyond the range of int16, and the file does not hold HU.
+FEW_OUTSIDE = 0.01
 
 # A label that was stored as a scaled integer or a rounded float may be this far from the whole number that it means.
 LABEL_ROUNDING = 1e-3
@@ -40,23 +47,25 @@ def to_hu(array: NDArray[np.generic], where: str) -> NDArray[np.int16]:
     """`array` `(K, J, I)` of any real type as C-contiguous int16, floats rounded to the nearest.
 
     Returns `array` itself where it is so already. Works slice by slice, since a float CT beside its rounded copy
-    would need twice 600 MB.
+    would need twice 600 MB. A few values beyond int16, as metal and resampling leave them, are clipped with a warning.
 
     Raises:
-        InputError: NaN, infinity, or values that are far from any Hounsfield unit.
+        InputError: NaN, infinity, or too many values that are far from any Hounsfield unit.
     """
     if array.dtype == np.int16:
         return np.ascontiguousarray(array)
     check_finite(array, where)
     low, high = array.min(), array.max()
-    if low < INT16.min or high > INT16.max:
-        raise InputError(
-            f"{where}: values from {low:g} to {high:g} are not Hounsfield units. "
-            "Export it as CT in HU (rescale slope and intercept applied)."
-        )
+    outside = sum(int(np.count_nonzero((part < INT16.min) | (part > INT16.max))) for part in array)
+    found = f"{outside} of {array.size} voxels are no Hounsfield units (values from {low:g} to {high:g})"
+    if outside > FEW_OUTSIDE * array.size:
+        raise InputError(f"{where}: {found}. Export it as CT in HU (rescale slope and intercept applied).")
+    if outside:
+        _log.warning("%s: %s and were set to %d or %d.", where, found, INT16.min, INT16.max)
     hu = np.empty(array.shape, np.int16)
     for target, part in zip(hu, array, strict=True):
-        target[...] = np.rint(part) if np.issubdtype(array.dtype, np.floating) else part
+        rounded = np.rint(part) if np.issubdtype(array.dtype, np.floating) else part
+        target[...] = np.clip(rounded, INT16.min, INT16.max) if outside else rounded
     return hu
 
 

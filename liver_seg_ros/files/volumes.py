@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom.misc import is_dicom
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.files.checks import check_ct, check_labels
 from liver_seg_ros.files.dicom import read_series
 from liver_seg_ros.files.itk import read_itk, write_itk
 from liver_seg_ros.files.nifti import read_nifti
@@ -64,7 +64,8 @@ def read_labels(path: str | Path) -> LabelVolume:
     codes. DICOM Segmentation objects need the CT's grid: see `dicom_seg.read_dicom_seg`.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, or holds values that the label table does not have.
+        InputError: the file is missing, damaged, of another kind, holds values that the label table does not have, or
+            lies on a grid that no CT has (see `checks.check_labels`).
     """
     path = Path(path)
     if not path.is_file():
@@ -72,8 +73,10 @@ def read_labels(path: str | Path) -> LabelVolume:
     if not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
         raise InputError(f"{path}: is no NIfTI, NRRD or MetaImage file. Give one of these.")
     array, geometry, metadata = _read_file(path)
-    labels = to_labels(array, str(path), table_values(metadata, str(path)))
-    return LabelVolume(*_right_handed(labels, geometry))
+    values = to_labels(array, str(path), table_values(metadata, str(path)))
+    labels = LabelVolume(*_right_handed(values, geometry))
+    check_labels(labels, str(path))
+    return labels
 
 
 def write_volume(path: str | Path, volume: Volume) -> None:

@@ -11,6 +11,7 @@ from visualization_msgs.msg import MarkerArray
 
 from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray, VesselTree
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.checks import check_labels
 from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import STRUCTURES, TUMOR
 from liver_seg_ros.nodes.assembler import Assembled
@@ -107,6 +108,7 @@ class ReconstructionNode(StageNode):
         self.diagnostics.say(f"reconstructing volume {uid}", last_volume=uid)
         try:
             _check_values(labels)
+            check_labels(labels, f"volume {labels.uid}")
             result = reconstruct(labels, self._options(), self._reporting.progress(uid), cancelled)
         except InputError as error:
             self._reporting.publish(SegmentationReport(volume_uid=uid, message=str(error)))

@@ -126,3 +126,29 @@ def test_an_output_that_is_a_file_is_refused_before_the_work(
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "is a file" in err
     assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("spacing_mm", "words"), [(0.003, "in metres"), (3000, "not in mm")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "measure LABELS",
+        "reconstruct LABELS -o OUT",
+        "plan LABELS --ct CT -o OUT",
+        "render CT LABELS -o OUT",
+        "info LABELS",
+    ],
+)
+def test_labels_in_another_unit_are_refused_in_one_line(
+    command: str, spacing_mm: float, words: str, small_ct: Path, tmp_path: Path, draw_body: Draw, write_nifti: Write,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    labels, out = tmp_path / "labels.nii.gz", tmp_path / "out"
+    write_nifti(labels, draw_body()[1], spacing_mm=spacing_mm)
+    places = {"LABELS": str(labels), "OUT": str(out), "CT": str(small_ct / "ct.nii.gz")}
+    assert main.run([places.get(word, word) for word in command.split()]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert str(labels) in said.err and words in said.err
+    assert not out.exists()

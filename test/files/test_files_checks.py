@@ -1,4 +1,4 @@
-"""What is no CT in HU and mm is refused in one line; CTs of every shape and crop pass."""
+"""What is no CT in HU and mm, or no labels of one, is refused in one line; CTs of every shape and crop pass."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.checks import check_ct
-from liver_seg_ros.files.volumes import read_labels, read_volume
+from liver_seg_ros.files.checks import check_ct, check_labels
+from liver_seg_ros.files.volumes import read_labels, read_volume, write_labels
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.volume import Volume
+from liver_seg_ros.volume import LabelVolume, Volume
 
 
 def with_values(ct: Volume, array: np.ndarray) -> Volume:
@@ -50,6 +50,59 @@ def test_no_ct(ct: Volume, change, words: str) -> None:
         check_ct(change(ct), "somewhere/ct.nii.gz")
     assert str(caught.value).startswith("somewhere/ct.nii.gz: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ct: with_spacing(ct, 0.001), "in metres"),
+        (lambda ct: with_spacing(ct, 1000), "not in mm"),
+        (lambda ct: with_spacing(ct, 0.1), "no patient"),
+        (lambda ct: ct.crop(Box((0, 0, 3), (20, 18, 4))), "one slice"),
+        (lambda ct: ct.crop(Box((3, 0, 0), (4, 18, 12))), "one slice"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_labels_of_no_ct(tmp_path: Path, ct: Volume, change, words: str, suffix: str) -> None:
+    geometry = change(ct).geometry
+    labels = LabelVolume(np.ones(geometry.shape, np.uint8), geometry)
+    with pytest.raises(InputError, match=words) as caught:
+        check_labels(labels, "somewhere/labels.nii.gz")
+    assert str(caught.value).startswith("somewhere/labels.nii.gz: ")
+    path = tmp_path / f"labels{suffix}"
+    write_labels(path, labels)
+    with pytest.raises(InputError, match=words):
+        read_labels(path)
+
+
+def test_labels_of_a_ct(ct: Volume) -> None:
+    check_labels(LabelVolume(np.zeros(ct.geometry.shape, np.uint8), ct.geometry), "labels")
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "size", "refused"),
+    [
+        ((0.05, 1, 1), (9, 30, 9), False),
+        ((0.0499, 1, 1), (9, 30, 9), True),
+        ((1, 20, 1), (9, 9, 9), False),
+        ((1, 20.1, 1), (9, 9, 9), True),
+        ((1, 1, 2), (9, 9, 10), False),  # 20 mm
+        ((1, 1, 1.99), (9, 9, 10), True),
+        ((1, 1, 20), (2, 2, 150), False),  # 3 m
+        ((1, 1, 20), (2, 2, 151), True),
+        ((20, 1, 1), (2, 2, 2), False),
+        ((20, 1, 1), (1, 2, 2), True),
+    ],
+)
+def test_the_limits_of_a_grid(spacing_mm: tuple, size: tuple, refused: bool) -> None:
+    geometry = Geometry(size, spacing_mm)
+    hu = np.random.default_rng(0).integers(-100, 100, geometry.shape).astype(np.int16)
+    for check, volume in ((check_ct, Volume(hu, geometry)), (check_labels, LabelVolume(hu.astype(np.uint8), geometry))):
+        if refused:
+            with pytest.raises(InputError):
+                check(volume, "file")
+        else:
+            check(volume, "file")
 
 
 def test_volume_beyond_any_patient(ct: Volume) -> None:

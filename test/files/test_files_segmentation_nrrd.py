@@ -15,7 +15,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import SEGMENTED
 from liver_seg_ros.volume import LabelVolume
 
-GEOMETRY = Geometry((6, 5, 4), (1.0, 1.5, 2.0), (-10.0, 20.0, 30.0))
+GEOMETRY = Geometry((6, 5, 4), (4.0, 1.5, 2.0), (-10.0, 20.0, 30.0))
 
 
 def some_labels() -> LabelVolume:
