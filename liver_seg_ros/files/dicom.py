@@ -1,11 +1,12 @@
-"""Reading a CT series from DICOM files: which series, its slices in order, one volume in HU.
+"""Reading a CT from DICOM files: which series, which acquisition, its slices in order, one volume in HU.
 
-Stricter than ITK's series reader, which stacks what it is given: gaps, doubled slices, tilted gantries and slopes that
-change from slice to slice are handled or refused here.
+Stricter than ITK's series reader, which stacks what it is given: gaps, doubled slices, acquisitions that interleave,
+tilted gantries and slopes that change from slice to slice are handled or refused here.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,59 +14,75 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.dicom_pixels import read_hu
-from liver_seg_ros.files.dicom_scan import choose_series, read_header, scan
-from liver_seg_ros.files.dicom_stack import depths_mm, stack_slices
+from liver_seg_ros.files.dicom_acquisitions import choose_acquisition
+from liver_seg_ros.files.dicom_file import MULTI_FRAME, damage_named, read_header
+from liver_seg_ros.files.dicom_frames import headers_of_frames
+from liver_seg_ros.files.dicom_pixels import read_stack
+from liver_seg_ros.files.dicom_scan import choose_series, scan
+from liver_seg_ros.files.dicom_slice import Slice, is_localizer, make_slice
+from liver_seg_ros.files.dicom_stack import stack_slices
 from liver_seg_ros.files.tilt import straighten
 from liver_seg_ros.geometry import Geometry
 
-SAME_POSITION_MM = 0.01
+_log = logging.getLogger(__name__)
 
 
-def read_series(path: Path, series_uid: str | None = None) -> tuple[NDArray[np.int16], Geometry, str]:
+def read_series(
+    path: Path, series_uid: str | None = None, acquisition: str | None = None
+) -> tuple[NDArray[np.int16], Geometry, str]:
     """One CT series as `(K, J, I)` HU, its right-handed geometry and its Series Instance UID.
 
     Args:
         path: a folder, searched with its subfolders, or one DICOM file, whose series is read from its own folder.
         series_uid: the series to take; needed where there are several.
+        acquisition: the acquisition to take; needed where the series holds several that interleave.
 
     Raises:
-        InputError: no CT series or several to choose from, slices that are missing, doubled with other content, of
-            differing size or orientation, not decodable or without position, or a series that is no CT in HU.
+        InputError: no CT series or acquisition, or several to choose from; slices that are missing, doubled with other
+            content, of differing size or orientation, not decodable or without position; or a series that is no CT in
+            HU.
     """
+    folder, files, asked = path, sorted(path.rglob("*")), None
     if path.is_file():
+        header = read_header(path)
         folder, files = path.parent, sorted(path.parent.iterdir())
-        series_uid = series_uid or str(read_header(path).get("SeriesInstanceUID", ""))
-    else:
-        folder, files = path, sorted(path.rglob("*"))
-    headers = choose_series(scan(files), series_uid, str(folder))
-    uid = str(headers[0].SeriesInstanceUID)
-    headers = _without_duplicates(headers, str(folder))
-    geometry, drift_mm = stack_slices(headers, str(folder))
-    array = np.empty(geometry.shape, np.int16)
-    for target, header in zip(array, headers, strict=True):
-        target[...] = read_hu(Path(header.filename))
-    return *straighten(array, geometry, drift_mm), uid
+        series_uid = series_uid or str(header.get("SeriesInstanceUID", ""))
+        asked = path if header.get("SOPClassUID") in MULTI_FRAME else None
+    where = str(folder)
+    found = scan(files)
+    headers = choose_series(found, series_uid, where)
+    slices = choose_acquisition(_slices(headers, where), acquisition, where, asked)
+    try:
+        geometry, drift_mm = stack_slices(slices, where)
+    except InputError as error:
+        if found.unreadable:
+            raise InputError(f"{error} Not readable: {found.unreadable_names}.") from error
+        raise
+    return *straighten(read_stack(slices, where), geometry, drift_mm), str(headers[0].SeriesInstanceUID)
 
 
-def _without_duplicates(headers: list[Dataset], where: str) -> list[Dataset]:
-    """The headers from first to last slice, one per position; copies of the same picture are dropped."""
-    depths = depths_mm(headers, where)
-    order = np.argsort(depths, kind="stable")
-    kept: list[Dataset] = []
-    for index in order:
-        header = headers[index]
-        if kept and np.allclose(
-            np.array(header.ImagePositionPatient, float),
-            np.array(kept[-1].ImagePositionPatient, float),
-            atol=SAME_POSITION_MM,
-        ):
-            if not np.array_equal(read_hu(Path(header.filename)), read_hu(Path(kept[-1].filename))):
-                names = f"{Path(kept[-1].filename).name} and {Path(header.filename).name}"
-                raise InputError(
-                    f"{where}: two different slices lie at the same place ({names}); the series mixes acquisitions. "
-                    "Separate them."
-                )
-            continue
-        kept.append(header)
-    return kept
+def _slices(headers: list[Dataset], where: str) -> list[Slice]:
+    """The slices of the files of one series: frames of enhanced ones, without scouts and without derived pictures that
+    lie nowhere (a projection, a report)."""
+    slices: list[Slice] = []
+    without_place: list[str] = []
+    for header in headers:
+        path = Path(header.filename)
+        with damage_named(path, "is damaged"):
+            parts: list[tuple[int | None, Dataset]] = [(None, header)]
+            if header.SOPClassUID in MULTI_FRAME:
+                parts = [(n, frame) for n, frame in enumerate(headers_of_frames(header)) if not is_localizer(frame)]
+            for frame, attributes in parts:
+                if _is_derived(attributes) and not attributes.get("ImagePositionPatient"):
+                    without_place.append(path.name)
+                else:
+                    slices.append(make_slice(attributes, path, frame))
+    if without_place:
+        _log.warning("%s: left out derived pictures without a position: %s", where, ", ".join(without_place[:5]))
+    if not slices:
+        raise InputError(f"{where}: the series holds no slices, only scouts or projections. Give a whole CT series.")
+    return slices
+
+
+def _is_derived(header: Dataset) -> bool:
+    return bool({"DERIVED", "SECONDARY"} & {str(value).strip().upper() for value in header.get("ImageType") or ()})

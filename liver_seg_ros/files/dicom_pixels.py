@@ -1,72 +1,107 @@
-"""The pixels of one DICOM CT slice in HU."""
+"""The pixels of CT slices in HU: stored values times slope plus intercept, whatever else the file says.
+
+MONOCHROME1 says how to show a picture, white for low; the values mean the same and are not inverted.
+"""
 
 from __future__ import annotations
 
-import warnings
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
-from pydicom.uid import RLELossless
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import as_pixel_options
+from pydicom.uid import UID
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.dicom_scan import UNREADABLE
-from liver_seg_ros.files.quiet import quiet_on_failure
-from liver_seg_ros.files.values import to_hu
+from liver_seg_ros.files.claims import check_claim
+from liver_seg_ros.files.dicom_codec import SYNTAXES, decode_frame
+from liver_seg_ros.files.dicom_file import damage_named, open_dicom, transfer_syntax
+from liver_seg_ros.files.dicom_slice import PIXEL_KEYWORDS, Slice
+from liver_seg_ros.files.values import HuConversion, scaled
 
-# Rescale types that mean HU or leave it open; others are maps of iodine, electron density and the like.
-HU_RESCALE_TYPES = ("", "HU", "US")
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_DEFER_BYTES = 65536  # a larger element is not read with the others but skipped
+_READ = (
+    *PIXEL_KEYWORDS, "Rows", "Columns", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
+    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
+)  # fmt: skip
 
 
-def read_hu(path: Path) -> NDArray[np.int16]:
-    """One slice `(J, I)` int16 in HU, its own rescale slope and intercept applied.
-
-    MONOCHROME1 says how to show a picture, white for low; the values mean the same and are not inverted.
+def read_values(part: Slice) -> NDArray[np.generic]:
+    """The values `(J, I)` of one slice in HU, neither rounded nor clipped.
 
     Raises:
-        InputError: color or multi-frame pixels, not in HU, cut off, or of a compression that cannot be decoded.
+        InputError: fewer or more pixels than the file claims, or pixels that are cut off or cannot be decoded.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            dataset = dcmread(path)
-            _check_is_slice(dataset, path)
-            syntax = dataset.file_meta.TransferSyntaxUID
-            if syntax.is_encapsulated and syntax != RLELossless:
-                return _decode_with_gdcm(path)
-            return _rescaled(dataset, path)
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        raise InputError(f"{path}: its pixels are cut off or cannot be decoded. Copy or export it again.") from error
+    [stored] = _stored(part.path, [part])
+    return scaled(stored, part.slope, part.intercept)
 
 
-def _check_is_slice(dataset: Dataset, path: Path) -> None:
-    if int(dataset.get("SamplesPerPixel", 1)) != 1:
-        raise InputError(f"{path}: is a color picture, no CT slice. Remove it or export the series again.")
-    if int(dataset.get("NumberOfFrames", 1) or 1) != 1:
-        raise InputError(f"{path}: holds several frames. Convert the series to single slices or NIfTI first.")
-    rescale_type = str(dataset.get("RescaleType") or "").strip().upper()
-    if rescale_type not in HU_RESCALE_TYPES:
-        raise InputError(f"{path}: its values are {rescale_type}, not HU. Give a CT series in HU.")
+def read_stack(slices: Sequence[Slice], where: str) -> NDArray[np.int16]:
+    """Slices of one size as `(K, J, I)` int16 in HU; each file is opened once, and one frame decoded at a time.
+
+    Raises `InputError` as `read_values` does, where many voxels are no HU, and where memory does not suffice.
+    """
+    rows, columns = slices[0].shape
+    check_claim(where, (columns, rows, len(slices)), np.dtype(np.int16).itemsize)
+    array = np.empty((len(slices), rows, columns), np.int16)
+    conversion = HuConversion(where)
+    places: dict[Path, list[int]] = {}
+    for k, part in enumerate(slices):
+        places.setdefault(part.path, []).append(k)
+    for path, in_file in places.items():
+        for k, stored in zip(in_file, _stored(path, [slices[k] for k in in_file]), strict=True):
+            array[k] = conversion.convert(scaled(stored, slices[k].slope, slices[k].intercept))
+    conversion.judge()
+    return array
 
 
-def _rescaled(dataset: Dataset, path: Path) -> NDArray[np.int16]:
-    slope = float(dataset.get("RescaleSlope", 1) or 1)
-    intercept = float(dataset.get("RescaleIntercept", 0) or 0)
-    stored = dataset.pixel_array  # (J, I)
-    if slope == 1.0 and intercept.is_integer():
-        return to_hu(stored.astype(np.int32) + int(intercept), str(path))
-    return to_hu(stored * slope + intercept, str(path))
+def _stored(path: Path, parts: Sequence[Slice]) -> Iterator[NDArray[np.integer]]:
+    """The stored values `(J, I)` of slices of one file, in the order asked for."""
+    with damage_named(path, "its pixels are cut off or cannot be decoded"):
+        yield from _decoded(path, [part.frame or 0 for part in parts])
 
 
-def _decode_with_gdcm(path: Path) -> NDArray[np.int16]:
-    """JPEG, JPEG-LS and JPEG 2000, which pydicom decodes with further packages only; GDCM applies the rescale."""
-    try:
-        with quiet_on_failure():
-            image = SimpleITK.ReadImage(str(path))
-    except RuntimeError as error:
-        raise InputError(f"{path}: its compression cannot be decoded. Export the series uncompressed.") from error
-    return to_hu(SimpleITK.GetArrayFromImage(image)[0], str(path))
+def _decoded(path: Path, frames: list[int]) -> Iterator[NDArray[np.integer]]:
+    with open_dicom(path) as stream:
+        image = dcmread(stream, force=True, defer_size=_DEFER_BYTES, specific_tags=list(_READ))
+        syntax = transfer_syntax(image)
+        if "PixelData" not in image:
+            raise InputError(f"{path}: has no pixels. Remove it or export the series again.")
+        element = cast("RawDataElement", image.get_item("PixelData", keep_deferred=True))
+        _check_length(image, element.length, syntax, path)
+        options = as_pixel_options(image)
+        stream.seek(element.value_tell)
+        if syntax not in SYNTAXES:
+            decoder = get_decoder(syntax)
+            for array, _ in decoder.iter_array(stream, indices=frames, raw=True, pixel_keyword="PixelData", **options):
+                yield array
+            return
+        count, offsets = options["number_of_frames"], options.get("extended_offsets")
+        for frame in frames:
+            code = get_frame(stream, frame, number_of_frames=count, extended_offsets=offsets)
+            yield decode_frame(code, syntax, image, str(path))
+
+
+def _check_length(image: Dataset, length: int, syntax: UID, path: Path) -> None:
+    """Raise `InputError` where uncompressed pixels are not as many as claimed, or are not what the syntax says."""
+    if (length == _UNDEFINED_LENGTH) != syntax.is_encapsulated:
+        what = "are compressed, which its transfer syntax denies" if length == _UNDEFINED_LENGTH else "are uncompressed"
+        raise InputError(f"{path}: its pixels {what} ({syntax.name}). Export the series again.")
+    if syntax.is_encapsulated:
+        return
+    pixel_bytes = image.BitsAllocated * int(image.get("SamplesPerPixel") or 1) / 8
+    row_bytes = image.Columns * pixel_bytes
+    claimed = math.ceil(row_bytes * image.Rows * int(image.get("NumberOfFrames") or 1))
+    if not claimed <= length < claimed + row_bytes:  # beyond lies padding, less than a row of it
+        raise InputError(
+            f"{path}: holds {length} bytes of pixels, and its {image.Columns} x {image.Rows} pixels of "
+            f"{image.get('NumberOfFrames') or 1} frames need {claimed}. Copy or export it again."
+        )

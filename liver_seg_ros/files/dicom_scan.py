@@ -2,105 +2,145 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.misc import is_dicom
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom import Dataset
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.dicom_file import (
+    CT_STORAGES,
+    MULTI_FRAME,
+    looks_like_dicom,
+    read_header,
+    series_uid_of_damaged,
+)
+from liver_seg_ros.files.dicom_slice import is_localizer
 
-MULTI_FRAME = (EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
+MOST_NAMED = 5
 
-_BEFORE_META = 144  # bytes: preamble, "DICM", and the element that tells the length of the file meta information
-
-# What reading a damaged DICOM file raises, in pydicom and below.
-UNREADABLE = (
-    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, KeyError, AttributeError,
-    NotImplementedError, RuntimeError, struct.error,
-)  # fmt: skip
+_log = logging.getLogger(__name__)
 
 
-def read_header(path: Path) -> Dataset:
-    """The attributes of a DICOM file without its pixels; `.filename` is its path.
+@dataclass(frozen=True)
+class Unreadable:
+    """A file that is DICOM, or is named as if, and cannot be read.
 
-    Raises `InputError` for a file that is no DICOM or cut off before its attributes end.
+    Attributes:
+        path: the file.
+        reason: one line that names it.
+        series_uid: the series that it belongs to; None where it does not even tell that.
     """
-    try:
-        with warnings.catch_warnings():  # pydicom remarks on values that break a rule and do no harm here
-            warnings.simplefilter("ignore")
-            header = dcmread(path, stop_before_pixels=True)
-            is_cut_off = _is_cut_off(header, path)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: is damaged or no DICOM file. Copy or export it again.") from error
-    if is_cut_off:
-        raise InputError(f"{path}: is cut off. Copy or export it again.")
-    return header
+
+    path: Path
+    reason: str
+    series_uid: str | None = None
 
 
-def _is_cut_off(header: Dataset, path: Path) -> bool:
-    """Whether the file ends before its attributes do: pydicom takes it as one with fewer; a slice would get lost."""
-    meta_length = header.file_meta.get("FileMetaInformationGroupLength")
-    if isinstance(meta_length, int) and path.stat().st_size <= _BEFORE_META + meta_length:
-        return True
-    for key in list(header.keys())[-1:]:
-        header[key]  # is decoded when asked for, and raises where its end is missing
-    kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
-    return kind is None or (kind == CTImageStorage and "SeriesInstanceUID" not in header)
+@dataclass(frozen=True)
+class Found:
+    """The DICOM files of a folder: headers of those that can be read, and the others."""
+
+    headers: list[Dataset] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+    @property
+    def unreadable_names(self) -> str:
+        """Such as `a.dcm, b.dcm and 3 more`; empty where all can be read."""
+        names = [file.path.name for file in self.unreadable]
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return ", ".join(names[:MOST_NAMED]) + more
 
 
-def scan(files: Iterable[Path]) -> list[Dataset]:
-    """The headers of those `files` that are DICOM, everything else ignored. Raises `InputError` for damaged ones."""
-    return [read_header(path) for path in files if path.is_file() and is_dicom(path)]
+def scan(files: Iterable[Path]) -> Found:
+    """Those of `files` that are DICOM; everything else is ignored. No file makes the others unreadable."""
+    found = Found()
+    for path in files:
+        if not path.is_file():
+            continue
+        try:
+            if looks_like_dicom(path):
+                found.headers.append(read_header(path))
+            elif _is_named_like_dicom(path):
+                found.unreadable.append(Unreadable(path, f"{path}: is no DICOM file. Copy or export it again."))
+        except InputError as error:
+            found.unreadable.append(Unreadable(path, str(error), series_uid_of_damaged(path)))
+        except OSError as error:
+            found.unreadable.append(Unreadable(path, f"{path}: cannot be opened ({error.strerror})."))
+    return found
 
 
-def choose_series(headers: list[Dataset], series_uid: str | None, where: str) -> list[Dataset]:
-    """The headers of the slices of one CT series; scouts and all that is no CT image are left out.
+def choose_series(found: Found, series_uid: str | None, where: str) -> list[Dataset]:
+    """The headers of the files of one CT series; scouts and all that is no CT image are left out.
+
+    Files that cannot be read and may not belong to it are named in a warning.
 
     Raises:
-        InputError: no CT series here, several and no UID, or the UID is not that of a CT series here.
+        InputError: no CT series here, several and no UID, the UID is not that of a CT series here, or a file of the
+            series cannot be read.
     """
-    if not headers:
-        raise InputError(f"{where}: holds no DICOM files. Give the folder of a CT series.")
+    headers = found.headers
     series: dict[str, list[Dataset]] = defaultdict(list)
     for header in headers:
-        if _is_ct_slice(header):
+        if header.get("SOPClassUID") in CT_STORAGES and not is_localizer(header):
             series[str(header.get("SeriesInstanceUID", ""))].append(header)
     if series_uid is None and len(series) == 1:
-        return next(iter(series.values()))
-    if series_uid is not None and series_uid in series:
+        series_uid = next(iter(series))
+    if series_uid in series:
+        _judge_unreadable(found, series_uid, where)
         return series[series_uid]
-    of_uid = [h for h in headers if series_uid is not None and str(h.get("SeriesInstanceUID", "")) == series_uid]
-    if any(h.get("SOPClassUID") in MULTI_FRAME for h in of_uid or ([] if series else headers)):
-        raise InputError(f"{where}: holds an enhanced (multi-frame) CT. Convert it to single slices or NIfTI first.")
+    unreadable = f" (not readable: {found.unreadable_names})" if found.unreadable else ""
+    if not headers:
+        raise InputError(f"{where}: holds no DICOM files{unreadable}. Give the folder of a CT series.")
     if not series:
-        raise InputError(f"{where}: holds no CT series, only {_kinds(headers)}. Give the folder of a CT series.")
+        kinds = _kinds(headers)
+        raise InputError(f"{where}: holds no CT series, only {kinds}{unreadable}. Give the folder of a CT series.")
     if series_uid is None:
-        raise InputError(f"{where}: holds {len(series)} CT series; choose one by its UID: {_listed(series)}.")
+        raise InputError(
+            f"{where}: holds {len(series)} CT series; choose one by its UID with --series (a node: parameter "
+            f"'series_uid'): {_listed(series)}."
+        )
+    of_uid = [header for header in headers if str(header.get("SeriesInstanceUID", "")) == series_uid]
     if of_uid:
         raise InputError(f"{where}: series {series_uid} is {_kinds(of_uid)}, no CT; there is {_listed(series)}.")
     raise InputError(f"{where}: has no series {series_uid}; there is {_listed(series)}.")
 
 
-def _is_ct_slice(header: Dataset) -> bool:
-    kinds = [str(value).upper() for value in header.get("ImageType") or ()]
-    return header.get("SOPClassUID") == CTImageStorage and "LOCALIZER" not in kinds
+def _judge_unreadable(found: Found, series_uid: str, where: str) -> None:
+    """Refuse the series where a file of it is unreadable; warn of files that tell no series or another."""
+    for file in found.unreadable:
+        if file.series_uid == series_uid:
+            raise InputError(file.reason)
+    if found.unreadable:
+        _log.warning("%s: left out what cannot be read: %s", where, found.unreadable_names)
 
 
-def _kinds(headers: list[Dataset]) -> str:
-    """Such as `2 MR, 1 CT LOCALIZER`."""
+def _is_named_like_dicom(path: Path) -> bool:
+    """Whether a file that does not begin like DICOM was probably meant to be: by its suffix, or empty or binary and
+    without one, as the files of many archives are."""
+    suffix = path.suffix.lower()
+    if suffix in DICOM_SUFFIXES:
+        return True
+    if path.name.startswith(".") or (suffix and not suffix[1:].isdigit()):
+        return False
+    with path.open("rb") as file:
+        beginning = file.read(1024)
+    return not beginning or b"\0" in beginning
+
+
+def _kinds(headers: Sequence[Dataset]) -> str:
+    """Such as `2 MR, 1 CT localizer`."""
     kinds = Counter(_kind(header) for header in headers)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
 
 
 def _kind(header: Dataset) -> str:
     modality = str(header.get("Modality") or "unknown")
-    if header.get("SOPClassUID") == CTImageStorage:
+    if header.get("SOPClassUID") in CT_STORAGES:
         return f"{modality} localizer"
     name = header.get("SOPClassUID")
     return f"{modality} ({name.name})" if name is not None and name.name != str(name) else modality
@@ -108,6 +148,10 @@ def _kind(header: Dataset) -> str:
 
 def _listed(series: dict[str, list[Dataset]]) -> str:
     return "; ".join(
-        f"{uid} ({str(slices[0].get('SeriesDescription') or 'no description').strip()}, {len(slices)} slices)"
-        for uid, slices in sorted(series.items())
+        f"{uid} ({str(files[0].get('SeriesDescription') or 'no description').strip()}, {_slices(files)} slices)"
+        for uid, files in sorted(series.items())
     )
+
+
+def _slices(files: list[Dataset]) -> int:
+    return sum(int(f.get("NumberOfFrames") or 1) if f.get("SOPClassUID") in MULTI_FRAME else 1 for f in files)

@@ -17,7 +17,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import SegmentationStorage
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.dicom_scan import UNREADABLE
+from liver_seg_ros.files.dicom_file import UNREADABLE
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import STRUCTURES, Structure
 from liver_seg_ros.volume import LabelVolume

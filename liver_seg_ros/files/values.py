@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,41 @@ def check_finite(array: NDArray[np.generic], where: str) -> None:
         raise InputError(f"{where}: {bad} of {array.size} voxels are NaN or infinite. Export the file again.")
 
 
+class HuConversion:
+    """Makes int16 HU of the parts of one CT, and judges in the end whether the whole was in HU.
+
+    Args:
+        where: the file or folder; starts messages.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._voxels = self._outside = 0
+        self._low, self._high = np.inf, -np.inf
+
+    def convert(self, part: NDArray[np.generic]) -> NDArray[np.int16]:
+        """Finite values of any real type and shape, floats rounded to the nearest, clipped to int16."""
+        rounded: NDArray[Any] = np.rint(part) if np.issubdtype(part.dtype, np.floating) else part
+        low, high = float(rounded.min()), float(rounded.max())
+        self._voxels += part.size
+        self._low, self._high = min(self._low, low), max(self._high, high)
+        if low < INT16.min or high > INT16.max:
+            self._outside += int(np.count_nonzero((rounded < INT16.min) | (rounded > INT16.max)))
+            rounded = np.clip(rounded, INT16.min, INT16.max)
+        return rounded.astype(np.int16)
+
+    def judge(self) -> None:
+        """Say on the log that a few values were clipped; `InputError` where they were many."""
+        found = (
+            f"{self._outside} of {self._voxels} voxels are no Hounsfield units "
+            f"(values from {self._low:g} to {self._high:g})"
+        )
+        if self._outside > FEW_OUTSIDE * self._voxels:
+            raise InputError(f"{self._where}: {found}. Export it as CT in HU (rescale slope and intercept applied).")
+        if self._outside:
+            _log.warning("%s: %s and were set to %d or %d.", self._where, found, INT16.min, INT16.max)
+
+
 def to_hu(array: NDArray[np.generic], where: str) -> NDArray[np.int16]:
     """`array` `(K, J, I)` of any real type as C-contiguous int16, floats rounded to the nearest.
 
@@ -55,17 +91,11 @@ def to_hu(array: NDArray[np.generic], where: str) -> NDArray[np.int16]:
     if array.dtype == np.int16:
         return np.ascontiguousarray(array)
     check_finite(array, where)
-    low, high = array.min(), array.max()
-    outside = sum(int(np.count_nonzero((part < INT16.min) | (part > INT16.max))) for part in array)
-    found = f"{outside} of {array.size} voxels are no Hounsfield units (values from {low:g} to {high:g})"
-    if outside > FEW_OUTSIDE * array.size:
-        raise InputError(f"{where}: {found}. Export it as CT in HU (rescale slope and intercept applied).")
-    if outside:
-        _log.warning("%s: %s and were set to %d or %d.", where, found, INT16.min, INT16.max)
+    conversion = HuConversion(where)
     hu = np.empty(array.shape, np.int16)
     for target, part in zip(hu, array, strict=True):
-        rounded = np.rint(part) if np.issubdtype(array.dtype, np.floating) else part
-        target[...] = np.clip(rounded, INT16.min, INT16.max) if outside else rounded
+        target[...] = conversion.convert(part)
+    conversion.judge()
     return hu
 
 

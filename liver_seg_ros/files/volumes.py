@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.misc import is_dicom
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_ct, check_labels
 from liver_seg_ros.files.dicom import read_series
+from liver_seg_ros.files.dicom_file import looks_like_dicom
 from liver_seg_ros.files.itk import read_itk, write_itk
 from liver_seg_ros.files.nifti import read_nifti
 from liver_seg_ros.files.segmentation_nrrd import segment_metadata, table_values
@@ -28,12 +28,14 @@ WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")  # .mhd and .nhdr are t
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 
 
-def read_volume(path: str | Path, series_uid: str | None = None) -> Volume:
+def read_volume(path: str | Path, series_uid: str | None = None, acquisition: str | None = None) -> Volume:
     """The CT in a NIfTI, NRRD or MetaImage file, a DICOM folder, or the series that a DICOM file belongs to.
 
     Args:
         path: the file or folder.
         series_uid: which DICOM series to take where a folder holds several.
+        acquisition: which of several acquisitions that interleave in one DICOM series; the refusal without it names
+            them.
 
     Returns:
         The CT in HU on a right-handed grid; its `uid` is the Series Instance UID where there is one.
@@ -45,11 +47,12 @@ def read_volume(path: str | Path, series_uid: str | None = None) -> Volume:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder. Check the path.")
     if path.is_dir() or not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
-        if not path.is_dir() and not is_dicom(path):
+        if not path.is_dir() and not looks_like_dicom(path):
             raise InputError(f"{path}: is no DICOM, NIfTI, NRRD or MetaImage file. Give one of these.")
-        volume = Volume(*read_series(path, series_uid))
-    elif series_uid is not None:
-        raise InputError(f"{path}: a series UID chooses in a DICOM folder, and this is a single file. Leave it out.")
+        volume = Volume(*read_series(path, series_uid, acquisition))
+    elif series_uid is not None or acquisition is not None:
+        what = "a series UID" if series_uid is not None else "an acquisition"
+        raise InputError(f"{path}: {what} chooses in a DICOM folder, and this is a single file. Leave it out.")
     else:
         array, geometry, _ = _read_file(path)
         volume = Volume(*_right_handed(to_hu(array, str(path)), geometry))

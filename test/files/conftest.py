@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import Dataset
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.volume import Volume
 
@@ -76,3 +79,106 @@ class DicomSeries:
 def make_series() -> Callable[..., DicomSeries]:
     """Makes CT series of 5 slices unless another `hu` is given."""
     return lambda hu=None, **options: DicomSeries(body_hu((16, 12, 5)) if hu is None else hu, **options)
+
+
+def hu_at(places_mm: np.ndarray) -> np.ndarray:
+    """HU of an imagined body at LPS places `(..., 3)`: by them a voxel tells where it was taken."""
+    return 60 + (places_mm - [-10.0, -20.0, 105.0]) @ [4.0, 6.0, 5.0]
+
+
+@pytest.fixture
+def check_places() -> Callable[[Volume], None]:
+    """Fails unless every voxel of a volume holds the HU of its own place."""
+
+    def check(volume: Volume) -> None:
+        k, j, i = np.indices(volume.array.shape).reshape(3, -1)
+        places = volume.geometry.index_to_lps(np.stack([i, j, k], axis=1))
+        assert np.abs(volume.array[k, j, i] - hu_at(places)).max() <= 0.5 + 1e-4
+
+    return check
+
+
+@pytest.fixture
+def place() -> Callable[..., DicomSeries]:
+    """Lays a series along axes (columns i, j, k) from an origin and fills its pixels with the HU of their places."""
+
+    def laid(series: DicomSeries, axes: np.ndarray | None = None, origin: tuple = (-20.0, -30.0, 100.0)) -> DicomSeries:
+        axes = np.eye(3) if axes is None else axes
+        j, i = np.indices(series.hu.shape[1:])
+        for k, dataset in enumerate(series.slices):
+            corner = np.array(origin) + axes[:, 2] * k * series.spacing_mm[2]
+            dataset.ImageOrientationPatient = [*axes[:, 0].tolist(), *axes[:, 1].tolist()]
+            dataset.ImagePositionPatient = [round(float(v), 6) for v in corner]
+            pixels = i[..., None] * series.spacing_mm[0] * axes[:, 0] + j[..., None] * series.spacing_mm[1] * axes[:, 1]
+            hu = np.rint(hu_at(corner + pixels))
+            dataset.PixelData = (hu + 1024).astype(np.int16).tobytes()
+        return series
+
+    return laid
+
+
+def item(**attributes: object) -> list[Dataset]:
+    """A sequence of one item with these attributes."""
+    dataset = Dataset()
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    return [dataset]
+
+
+@pytest.fixture
+def make_enhanced() -> Callable[..., FileDataset]:
+    """Makes one enhanced CT of slices: what differs between them, per frame; the frames in the order given."""
+
+    def make(slices: list[FileDataset]) -> FileDataset:
+        enhanced = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=bytes(128))
+        enhanced.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        enhanced.SOPClassUID = enhanced.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+        enhanced.SOPInstanceUID = enhanced.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        enhanced.Modality, enhanced.ImageType = "CT", ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]
+        first = slices[0]
+        for name in (
+            "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription", "SamplesPerPixel",
+            "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "Rows",
+            "Columns",
+        ):  # fmt: skip
+            if name in first:
+                enhanced[name] = first[name]
+        enhanced.NumberOfFrames = len(slices)
+        shared = item(
+            PixelMeasuresSequence=item(PixelSpacing=first.PixelSpacing, SliceThickness=2.5),
+            PlaneOrientationSequence=item(ImageOrientationPatient=first.ImageOrientationPatient),
+            CTImageFrameTypeSequence=item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"]),
+            CTReconstructionSequence=item(ConvolutionKernel="B30f"),
+        )
+        enhanced.SharedFunctionalGroupsSequence = shared
+        enhanced.PerFrameFunctionalGroupsSequence = [
+            item(
+                PlanePositionSequence=item(ImagePositionPatient=part.ImagePositionPatient),
+                PixelValueTransformationSequence=item(
+                    RescaleSlope=part.RescaleSlope, RescaleIntercept=part.RescaleIntercept, RescaleType="HU"
+                ),
+                FrameContentSequence=item(FrameAcquisitionNumber=1),
+            )[0]
+            for part in slices
+        ]
+        enhanced.PixelData = b"".join(part.PixelData for part in slices)
+        enhanced["PixelData"].VR = "OW"
+        return enhanced
+
+    return make
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Fails unless a CT is refused in one line with these words; gives the line."""
+
+    def check(path: Path, *words: str, **options: str) -> str:
+        with pytest.raises(InputError) as caught:
+            read_volume(path, **options)
+        line = str(caught.value)
+        assert "\n" not in line
+        for word in words:
+            assert word in line, line
+        return line
+
+    return check

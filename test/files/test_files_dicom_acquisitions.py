@@ -1,0 +1,241 @@
+"""One DICOM series that holds several acquisitions: refused naming them, or one chosen; good series stay one volume."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.uid import generate_uid
+
+from liver_seg_ros.files.volumes import read_volume
+
+Fixture = Callable[..., "object"]  # see conftest.py
+
+PHASES = {
+    "AcquisitionNumber": ("3", "4"),
+    "AcquisitionTime": ("101502.25", "101537"),
+    "AcquisitionDateTime": ("20240102101502.25+0100", "20240102101537"),
+    "ContentTime": ("101502", "101537"),
+    "TemporalPositionIdentifier": ("1", "2"),
+    "ContrastBolusAgent": ("", "Omnipaque"),
+    "ConvolutionKernel": ("B30f", ["B70f", "3"]),
+    "KVP": ("80", "140"),
+    "ImageType": (["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "PRIMARY", "AXIAL"]),
+    "SliceThickness": ("2.5", "5"),
+}
+#: Traits that only one of two names says in the message.
+CALLED = {"AcquisitionDateTime": "AcquisitionTime"}
+
+
+@pytest.fixture
+def two_phases(make_series: Fixture) -> Callable[..., tuple]:
+    """Two acquisitions of 5 slices in one series: the second `shift_mm` beside the first, with other HU."""
+
+    def make(shift_mm: float = 0.0, **traits: tuple[object, object]) -> tuple:
+        first, second = make_series(), make_series()
+        second.hu = first.hu + 100
+        for k, (one, other) in enumerate(zip(first.slices, second.slices, strict=True)):
+            other.SeriesInstanceUID = first.uid
+            other.ImagePositionPatient = [-20.0, -30.0, 100.0 + k * 2.5 + shift_mm]
+            other.PixelData = (second.hu[k] + 1024).astype(np.int16).tobytes()
+            for name, (a, b) in traits.items():
+                setattr(one, name, a)
+                setattr(other, name, b)
+        return first, second
+
+    return make
+
+
+@pytest.mark.parametrize("shift_mm", [0.0, 1.25], ids=["same places", "between"])
+@pytest.mark.parametrize("name", PHASES)
+def test_two_acquisitions_are_named_and_either_is_read(
+    tmp_path: Path, two_phases: Callable, refused: Fixture, name: str, shift_mm: float
+) -> None:
+    first, second = two_phases(shift_mm, **{name: PHASES[name]})
+    first.save(tmp_path)
+    second.save(tmp_path)
+    line = refused(tmp_path, "2 acquisitions", f"differ in {CALLED.get(name, name)};", "--acquisition")
+    assert line.count("5 slices") == 2
+    names = ("3", "4") if name == "AcquisitionNumber" else ("1", "2")
+    found = [read_volume(tmp_path, acquisition=acquisition) for acquisition in names]
+    assert sorted(int(v.array.max()) for v in found) == sorted(int(s.hu.max()) for s in (first, second))
+    for volume in found:
+        series = first if volume.array.max() == first.hu.max() else second
+        assert (volume.array == series.hu).all()
+        assert np.isclose(volume.geometry.origin_mm[2], series.slices[0].ImagePositionPatient[2])
+        assert np.isclose(volume.geometry.spacing_mm[2], 2.5)
+    refused(tmp_path, "no acquisition 9", f"{names[0]} (5 slices", f"{names[1]} (5 slices", acquisition="9")
+
+
+def test_what_the_refusal_tells(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases(
+        1.25,
+        AcquisitionNumber=("2", "1"),
+        AcquisitionTime=("101502.25", "101437"),
+        ContrastBolusAgent=("Omnipaque", "Omnipaque"),
+        ConvolutionKernel=("B30f", "B30f"),
+    )
+    del second.slices[4]
+    first.save(tmp_path)
+    second.save(tmp_path)
+    assert refused(tmp_path).partition("acquisitions ")[2] == (
+        "that differ in AcquisitionNumber; choose one with --acquisition (a node: parameter 'acquisition'): "
+        "1 (4 slices, acquisition number 1, contrast Omnipaque, kernel B30f, acquired 10:14:37); "
+        "2 (5 slices, acquisition number 2, contrast Omnipaque, kernel B30f, acquired 10:15:02)."
+    )
+
+
+def test_a_phase_with_a_missing_slice_does_not_hide_the_other(
+    tmp_path: Path, two_phases: Callable, refused: Fixture
+) -> None:
+    for name in ("AcquisitionNumber", "ContentTime"):
+        first, second = two_phases(**{name: PHASES[name]})
+        del second.slices[2]
+        first.save(tmp_path / name)
+        second.save(tmp_path / name)
+        refused(tmp_path / name, "5 slices", "4 slices")
+        a, b = ("3", "4") if name == "AcquisitionNumber" else ("1", "2")
+        assert (read_volume(tmp_path / name, acquisition=a).array == first.hu).all()
+        refused(tmp_path / name, "5.00 mm apart", acquisition=b)
+
+
+def test_phases_that_only_their_numbering_tells_apart(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases()
+    for k, dataset in enumerate(second.slices):
+        dataset.InstanceNumber = 6 + k
+    first.save(tmp_path)
+    second.save(tmp_path)
+    refused(tmp_path, "differ in InstanceNumber", "instance number 1 to 5", "instance number 6 to 10")
+    assert (read_volume(tmp_path, acquisition="2").array == second.hu).all()
+
+
+def test_passes_whose_blocks_are_numbered_on(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    """Three passes over the patient, up, down and up, of blocks of two slices, each with a number of its own."""
+    passes = [make_series(hu=make_series().hu[[0, 1, 2, 3]] + 50 * n) for n in range(3)]
+    for n, series in enumerate(passes):
+        for k, dataset in enumerate(series.slices):
+            dataset.SeriesInstanceUID = passes[0].uid
+            block = k // 2 if n != 1 else 1 - k // 2
+            dataset.AcquisitionNumber = 1 + 2 * n + block
+            series.hu[k] += n
+        series.save(tmp_path)
+    refused(tmp_path, "3 acquisitions", "acquisition number 1 to 2", "number 3 to 4", "number 5 to 6")
+    for n, series in enumerate(passes):
+        assert (read_volume(tmp_path, acquisition=str(n + 1)).array == series.hu - n).all()
+
+
+def number_blocks(dataset: object, k: int) -> None:
+    dataset.AcquisitionNumber = 1 + k // 2
+
+
+def number_blocks_in_odd_order(dataset: object, k: int) -> None:
+    dataset.AcquisitionNumber = (1, 1, 3, 3, 2)[k]
+
+
+def number_slices(dataset: object, k: int) -> None:
+    dataset.AcquisitionNumber = 9 - k
+
+
+def number_some(dataset: object, k: int) -> None:
+    if k not in (1, 2):
+        dataset.AcquisitionNumber = 4
+
+
+def time_slices(dataset: object, k: int) -> None:
+    dataset.AcquisitionTime = f"1015{10 + k}.5"
+
+
+def make_in_any_order(dataset: object, k: int) -> None:
+    dataset.ContentTime = ("101500", "101501", "101500", "101502", "101501")[k]
+
+
+def write_every_second_first(dataset: object, k: int) -> None:
+    dataset.ContentTime = f"10150{(0, 3, 1, 4, 2)[k]}"
+    dataset.InstanceNumber = (1, 4, 2, 5, 3)[k]
+
+
+def say_contrast_once(dataset: object, k: int) -> None:
+    if k == 2:
+        dataset.ContrastBolusAgent = "Omnipaque"
+
+
+def say_nothing_readable(dataset: object, k: int) -> None:
+    dataset.add_new("AcquisitionNumber", "LO", f"{k}\\{k + 1}")
+    dataset.add_new("AcquisitionTime", "LO", "late" if k % 2 else "early")
+    dataset.add_new("KVP", "DS", "")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        number_blocks, number_blocks_in_odd_order, number_slices, number_some, time_slices, make_in_any_order,
+        write_every_second_first, say_contrast_once, say_nothing_readable,
+    ],
+)  # fmt: skip
+def test_one_good_volume_stays_one(tmp_path: Path, make_series: Fixture, change: Callable) -> None:
+    series = make_series()
+    for k, dataset in enumerate(series.slices):
+        change(dataset, k)
+    assert (read_volume(series.save(tmp_path)).array == series.hu).all()
+
+
+def test_copies_are_no_acquisition(tmp_path: Path, make_series: Fixture) -> None:
+    """The whole series was sent twice, and the second time numbered on."""
+    series = make_series()
+    series.save(tmp_path / "a")
+    for dataset in series.slices:
+        dataset.SOPInstanceUID, dataset.InstanceNumber = generate_uid(), dataset.InstanceNumber + 5
+        dataset.ContentTime = "120000"
+    assert (read_volume(series.save(tmp_path / "b").parent).array == series.hu).all()
+
+
+def test_acquisitions_of_other_shape(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases()
+    for dataset in second.slices:
+        dataset.PixelSpacing = [1.5, 1.75]
+    first.save(tmp_path)
+    second.save(tmp_path)
+    refused(tmp_path, "differ in PixelSpacing", "16 x 12 pixels of 1.5 x 1.25 mm", "16 x 12 pixels of 1.75 x 1.5 mm")
+    spacings = [read_volume(tmp_path, acquisition=name).geometry.spacing_mm[:2] for name in ("1", "2")]
+    assert sorted(spacings) == [(1.5, 1.25), (1.75, 1.5)]
+
+
+def test_many_acquisitions_are_not_all_listed(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    series = make_series(hu=make_series().hu[:2])
+    for time in range(14):
+        for k, dataset in enumerate(deepcopy(series.slices)):
+            dataset.AcquisitionNumber = time + 1
+            dataset.PixelData = (series.hu[k] + 1000 + time).astype(np.int16).tobytes()
+            dataset.save_as(tmp_path / f"{time}_{k}.dcm")
+    line = refused(tmp_path, "14 acquisitions", "and 2 more")
+    assert line.count("2 slices") == 12
+    assert read_volume(tmp_path, acquisition="14").array.shape[0] == 2
+
+
+def test_an_acquisition_of_a_series_that_holds_one(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, _ = two_phases(AcquisitionNumber=("7", "8"))
+    first.save(tmp_path)
+    assert (read_volume(tmp_path, acquisition="7").array == first.hu).all()
+    refused(tmp_path, "no acquisition 8", "7 (5 slices", acquisition="8")
+
+
+def test_the_order_of_the_files_changes_no_name(tmp_path: Path, two_phases: Callable) -> None:
+    first, second = two_phases(1.25, AcquisitionTime=("101537", "101502"))
+    for attempt in range(3):
+        slices = [*first.slices, *second.slices]
+        random.Random(attempt).shuffle(slices)
+        for number, dataset in enumerate(slices):
+            dataset.save_as(tmp_path / f"{number}.dcm")
+        assert (read_volume(tmp_path, acquisition="1").array == second.hu).all()
+        assert (read_volume(tmp_path, acquisition="2").array == first.hu).all()
+
+
+def test_a_file_that_is_no_dicom_has_no_acquisitions(tmp_path: Path, ct: object, refused: Fixture) -> None:
+    from liver_seg_ros.files.volumes import write_volume
+
+    write_volume(tmp_path / "ct.nrrd", ct)
+    refused(tmp_path / "ct.nrrd", "an acquisition chooses in a DICOM folder", acquisition="1")
