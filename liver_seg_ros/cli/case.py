@@ -35,13 +35,18 @@ class Case:
         return ("Synthetic: a phantom, no patient.",) if self.synthetic else ()
 
 
-def read_case(labels: Path, ct: Path | None = None, series_uid: str | None = None) -> Case:
-    """Read the labels and, where given, their CT, of a folder of DICOM the series of this UID.
+def read_case(
+    labels: Path, ct: Path | None = None, series_uid: str | None = None, acquisition: str | None = None
+) -> Case:
+    """Read the labels and, where given, their CT; of a folder of DICOM this series and acquisition.
 
     Raises:
-        InputError: one of them cannot be read, they are not on one grid, or no voxel is labelled.
+        InputError: one of them cannot be read, they are not on one grid, no voxel is labelled, or a series or
+            acquisition is chosen and no CT is given.
     """
-    volume = None if ct is None else read_volume(ct, series_uid)
+    if ct is None and (series_uid is not None or acquisition is not None):
+        raise InputError("--series and --acquisition choose in a CT of DICOM, and none is given. Give it with --ct.")
+    volume = None if ct is None else read_volume(ct, series_uid, acquisition)
     found = read_labels(labels) if volume is None else read_labels_of(volume, labels)
     if not found.array.any():
         raise InputError(f"{labels} has no labelled voxel: there is nothing to reconstruct")

@@ -8,42 +8,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision, Quiet, Runtime, SeriesUid, Verbose
+from liver_seg_ros.cli.options import (
+    Acquisition,
+    Debug,
+    Json,
+    ModelsFolder,
+    Precision,
+    Quiet,
+    Runtime,
+    SeriesUid,
+    Verbose,
+)
 
 if TYPE_CHECKING:
     from liver_seg_ros.geometry import Geometry
     from liver_seg_ros.inference.bundle import ModelBundle
 
-EXAMPLES = (
-    "liver-seg info",
-    "liver-seg info ct.nii.gz",
-    "liver-seg info dicom_folder --runtime onnxruntime --json",
-)
-
 
 def command(
     path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="A CT or labels: a file, or a folder of DICOM.")
+        Path | None, typer.Argument(metavar="[PATH]", help="A CT or labels: a file, or a folder of DICOM.")
     ] = None,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     series: SeriesUid = None,
+    acquisition: Acquisition = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a file holds, what `segment` would run, and why.
-
-    Of a CT or labels: size, spacing, orientation, values. Of the models: which runtime and numbers, and why not others.
-    """
+    """Show what a CT or label file holds; which models and runtime `segment` would use, and why; and versions."""
     from liver_seg_ros.cli.console import print_facts, print_json
     from liver_seg_ros.report import versions
 
     facts: dict[str, Any] = {}
     if path is not None:
-        facts["file"] = describe_file(path, series)
+        facts["file"] = describe_file(path, series, acquisition)
     facts["inference"] = describe_inference(models, runtime, precision)
     facts["versions"] = versions()
     if as_json:
@@ -52,13 +54,13 @@ def command(
         print_facts(facts)
 
 
-def describe_file(path: Path, series_uid: str | None = None) -> dict[str, Any]:
+def describe_file(path: Path, series_uid: str | None = None, acquisition: str | None = None) -> dict[str, Any]:
     """What `path` holds. Raises `InputError` where it is neither a CT nor labels: the reason why it is no CT."""
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.volumes import read_labels, read_volume
 
     try:
-        volume = read_volume(path, series_uid)
+        volume = read_volume(path, series_uid, acquisition)
     except InputError as no_ct:
         try:
             labels = read_labels(path)

@@ -7,30 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.help import OUTPUT
-from liver_seg_ros.cli.options import Ct, Debug, Html, Json, Labels, Png, Quiet, SeriesUid, Verbose
+from liver_seg_ros.cli.options import Acquisition, Ct, Debug, Html, Json, Labels, Png, Quiet, SeriesUid, Verbose
 
 if TYPE_CHECKING:
     from liver_seg_ros.mesh import Mesh
 
 NAMES = ("measurements.json", "measurements.csv")
 
-EXAMPLES = (
-    "liver-seg measure labels.nii.gz",
-    "liver-seg measure labels.nii.gz --ct ct.nii.gz -o measured --html",
-)
-
 
 def command(
     labels: Labels,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="DIR", help="Folder for files; made where missing.", rich_help_panel=OUTPUT
-        ),
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for files; made where missing.")
     ] = None,
     ct: Ct = None,
     series: SeriesUid = None,
+    acquisition: Acquisition = None,
     png: Png = False,
     html: Html = False,
     as_json: Json = False,
@@ -38,10 +30,9 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Measure structures and lesions: volumes, diameters, distances.
+    """Measure structures and lesions: volumes, diameters, distances, each with the resolution's uncertainty.
 
-    Each figure has the uncertainty that the labels' resolution leaves. Prints tables; with -o also writes
-    measurements.json and measurements.csv.
+    Prints tables; with -o also writes measurements.json and measurements.csv.
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
@@ -60,7 +51,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            case = read_case(labels, ct, series)
+            case = read_case(labels, ct, series, acquisition)
         with stages.stage("measure"):
             measurements = measure(case.labels)
         if output is not None:

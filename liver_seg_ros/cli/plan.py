@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from liver_seg_ros.cli.options import (
+    Acquisition,
     Ct,
     Debug,
     Html,
@@ -24,16 +25,6 @@ from liver_seg_ros.cli.options import (
 PLAN, TRAJECTORIES = "plan.json", "plan.csv"
 #: Raised when a key of `plan.json` changes its meaning or goes away.
 FORMAT = 1
-#: Groups of options in `--help`.
-TARGET, LIMITS, TREATMENT = "Target and entry", "Limits", "Treatment"
-
-EXAMPLES = (
-    "liver-seg plan labels.nii.gz --ct ct.nii.gz -o plan --html",
-    "liver-seg plan labels.nii.gz --ct ct.nii.gz -o plan --lesion 2 --ablation 20,15",
-    "liver-seg plan labels.nii.gz -o plan --entry=-89,19,7 --target=-29,19,7",
-    "liver-seg plan labels.nii.gz -o plan --resection=-10,0,0,-1,0,0",
-)
-
 #: Rows of a table shown in a terminal; files and the page have all.
 SHOWN = 8
 
@@ -43,60 +34,31 @@ def command(
     output: OutputFolder,
     ct: Ct = None,
     series: SeriesUid = None,
-    lesion: Annotated[
-        int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1, rich_help_panel=TARGET)
-    ] = 1,
+    acquisition: Acquisition = None,
+    lesion: Annotated[int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1)] = 1,
     target: Annotated[
         tuple | None,
-        typer.Option(
-            metavar="X,Y,Z",
-            help="Target, LPS mm.",
-            parser=numbers(3),
-            show_default="the lesion's center",
-            rich_help_panel=TARGET,
-        ),
+        typer.Option(metavar="X,Y,Z", help="Target, LPS mm; the lesion's center where not given.", parser=numbers(3)),
     ] = None,
     entry: Annotated[
-        tuple | None,
-        typer.Option(
-            metavar="X,Y,Z", help="Judge the one way from here, LPS mm.", parser=numbers(3), rich_help_panel=TARGET
-        ),
+        tuple | None, typer.Option(metavar="X,Y,Z", help="Judge the one way from here, LPS mm.", parser=numbers(3))
     ] = None,
     entries: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="CSV",
-            help="Entries to rank, lines x,y,z in LPS mm.",
-            show_default="the skin in the CT",
-            rich_help_panel=TARGET,
-        ),
+        Path | None, typer.Option(metavar="CSV", help="Entry points x,y,z to rank; the skin in the CT where not given.")
     ] = None,
-    max_length_mm: Annotated[
-        float, typer.Option(metavar="MM", help="Longest way, mm.", min=1, rich_help_panel=LIMITS)
-    ] = 150.0,
+    max_length_mm: Annotated[float, typer.Option(help="Longest way from entry to target.", min=1)] = 150.0,
     min_clearance_mm: Annotated[
-        float,
-        typer.Option(metavar="MM", help="Least distance to every structure, mm.", min=0, rich_help_panel=LIMITS),
+        float, typer.Option(help="Least distance to each structure, where its own is not larger.", min=0)
     ] = 0.0,
-    needle_radius_mm: Annotated[
-        float, typer.Option(metavar="MM", help="Radius of the needle, mm.", min=0, rich_help_panel=LIMITS)
-    ] = 0.75,
+    needle_radius_mm: Annotated[float, typer.Option(help="Radius of the needle.", min=0)] = 0.75,
     ablation: Annotated[
         tuple | None,
-        typer.Option(
-            metavar="ALONG_MM,ACROSS_MM",
-            help="Radii of an ablation on the best way, mm.",
-            parser=numbers(2),
-            rich_help_panel=TREATMENT,
-        ),
+        typer.Option(metavar="ALONG,ACROSS", help="Radii in mm of an ablation on the best way.", parser=numbers(2)),
     ] = None,
     resection: Annotated[
         tuple | None,
         typer.Option(
-            metavar="PX,PY,PZ,NX,NY,NZ",
-            help="Plane to cut along: point, and normal to what goes.",
-            parser=numbers(6),
-            rich_help_panel=TREATMENT,
+            metavar="PX,PY,PZ,NX,NY,NZ", help="Plane to cut along: point and normal to what goes.", parser=numbers(6)
         ),
     ] = None,
     png: Png = False,
@@ -106,7 +68,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Rank ways of a needle to a lesion; judge an ablation or a resection.
+    """Rank ways for a needle from the skin to a lesion; judge one way, an ablation, a resection.
 
     Writes plan.json and plan.csv. Where no way keeps to the limits, the same files are written, a line says which
     limits are in the way, and the exit code is 1.
@@ -139,7 +101,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            case = read_case(labels, ct, series)
+            case = read_case(labels, ct, series, acquisition)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
         stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.help import OUTPUT
 from liver_seg_ros.cli.options import (
+    Acquisition,
     Ct,
     Debug,
     Html,
@@ -27,19 +27,15 @@ if TYPE_CHECKING:
 REPORT, CLOUD, MEASUREMENTS, TREE = "report.json", "cloud.ply", "measurements", "vessel_tree"
 FORMATS = (".ply", ".glb")
 
-EXAMPLES = (
-    "liver-seg reconstruct labels.nii.gz -o meshes",
-    "liver-seg reconstruct labels.nii.gz --ct ct.nii.gz -o meshes --png --html",
-)
-
 
 def command(
     labels: Labels,
     output: OutputFolder,
     ct: Ct = None,
     series: SeriesUid = None,
+    acquisition: Acquisition = None,
     triangle_budget: Annotated[
-        int, typer.Option(metavar="N", help="Most triangles of a mesh.", min=100, rich_help_panel=OUTPUT)
+        int, typer.Option(metavar="N", help="Triangles of a structure at most.", min=100)
     ] = 30_000,
     png: Png = False,
     html: Html = False,
@@ -48,7 +44,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Make meshes, a cloud, the vessel tree and measurements of labels.
+    """Make surfaces, a cloud, the vessel tree and measurements of a label volume.
 
     Writes, in LPS mm, per structure <structure>.ply and .glb to look at and <structure>_collision.ply and .glb that
     enclose it; cloud.ply; vessel_tree.vtp and .json where there are vessels; measurements.json and .csv; report.json.
@@ -67,7 +63,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            case = read_case(labels, ct, series)
+            case = read_case(labels, ct, series, acquisition)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         stages.seconds.update(reconstruction.seconds)
         names = [f"{s.name}{kind}{suffix}" for s in STRUCTURES for kind in ("", "_collision") for suffix in FORMATS]

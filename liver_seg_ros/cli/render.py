@@ -7,26 +7,25 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import CtArgument, Debug, Json, OutputFolder, Quiet, SeriesUid, Verbose
+from liver_seg_ros.cli.options import Acquisition, Debug, Json, OutputFolder, Quiet, SeriesUid, Verbose
 
 OVERLAY, SCENE = "overlay.png", "scene.png"
 
-EXAMPLES = ("liver-seg render ct.nii.gz labels.nii.gz -o pictures",)
-
 
 def command(
-    ct: CtArgument,
+    ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
     labels: Annotated[
         Path, typer.Argument(metavar="LABELS", help="Its labels, as `segment` writes them, or a DICOM SEG.")
     ],
     output: OutputFolder,
     series: SeriesUid = None,
+    acquisition: Acquisition = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Draw labels over slices of their CT, and in 3D.
+    """Draw labels over slices of their CT, and their surfaces in 3D.
 
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """
@@ -41,7 +40,7 @@ def command(
 
     check_output_folder(output)
     with shown_progress(quiet, as_json) as progress:
-        volume = read_volume(ct, series)
+        volume = read_volume(ct, series, acquisition)
         drawn = read_labels_of(volume, labels)
         with output_folder(output, replaces=(SCENE,)) as folder:
             progress("overlay", 0.0)

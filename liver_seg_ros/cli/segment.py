@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.help import INPUT, NETWORKS
 from liver_seg_ros.cli.options import (
-    CtArgument,
+    Acquisition,
     Debug,
     Json,
     ModelsFolder,
@@ -23,40 +22,25 @@ from liver_seg_ros.cli.options import (
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
 
-EXAMPLES = (
-    "liver-seg segment ct.nii.gz -o found",
-    "liver-seg segment dicom_folder -o found --json",
-    "liver-seg segment ct.nii.gz -o found --truth labels.nii.gz --runtime onnxruntime",
-)
-
-
-def _steps() -> tuple[str, ...]:
-    """What a shell offers behind `--skip`."""
-    from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS
-
-    return POSTPROCESSING_STEPS
-
 
 def command(
-    ct: CtArgument,
+    ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
     output: OutputFolder,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     series: SeriesUid = None,
+    acquisition: Acquisition = None,
     truth: Annotated[
         Path | None,
-        typer.Option(
-            metavar="LABELS", help="True labels, a liver mask or a DICOM SEG: adds Dice.", rich_help_panel=INPUT
-        ),
+        typer.Option(metavar="LABELS", help="What is right: labels, a liver mask or a DICOM SEG; adds Dice."),
     ] = None,
     skip: Annotated[
         list[str] | None,
         typer.Option(
             metavar="STEP",
-            help="Leave out this step of postprocessing; repeatable.",
-            autocompletion=_steps,
-            rich_help_panel=NETWORKS,
+            help="Leave out a step of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume. "
+            "May be given several times.",
         ),
     ] = None,
     as_json: Json = False,
@@ -68,8 +52,6 @@ def command(
 
     Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
     written, report.json has "liver_found": false, a line says so, and the exit code is 1.
-
-    Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder
@@ -86,7 +68,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            volume = read_volume(ct, series)
+            volume = read_volume(ct, series, acquisition)
             true_labels = read_labels_of(volume, truth) if truth else None
         segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
         segmentation = segmenter.segment(volume, progress)

@@ -10,16 +10,19 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.volumes import read_volume
-from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.parameters import name_or_number, text
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_output import VolumeOutput
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import Volume
 
+SOURCE = ("path", "series_uid", "acquisition")
+
 
 class CtSource(StageNode):
-    """Reads `path` when it becomes active, when `path` changes, and when its service `~/publish` is called.
+    """Reads a CT when it becomes active, when one of its parameters `SOURCE` changes, and when its service `~/publish`
+    is called.
 
     Args:
         deliver: called on the worker's thread with each CT, for a segmentation node in the same process.
@@ -33,6 +36,9 @@ class CtSource(StageNode):
         self.declare_parameter(
             "series_uid", "", text("Which series of a DICOM folder that holds several; empty where it holds one.")
         )
+        self.declare_parameter(
+            "acquisition", "", name_or_number("Which of several acquisitions that interleave in one DICOM series.")
+        )
         self._active = False
         self._output = VolumeOutput(self, "ct")
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -43,7 +49,7 @@ class CtSource(StageNode):
 
     def activate(self) -> None:
         self._active = True
-        self._start_reading(self.get_parameter("path").value)
+        self._start_reading(self._source())
 
     def deactivate(self) -> None:
         self._active = False
@@ -52,30 +58,33 @@ class CtSource(StageNode):
         self._output.close()
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        for parameter in parameters:
-            if parameter.name == "path" and self._active:
-                self._start_reading(parameter.value)
+        changed = {parameter.name: str(parameter.value) for parameter in parameters if parameter.name in SOURCE}
+        if changed and self._active:
+            self._start_reading({**self._source(), **changed})  # the parameters change only after this call
         return SetParametersResult(successful=True)
 
+    def _source(self) -> dict[str, str]:
+        return {name: str(self.get_parameter(name).value) for name in SOURCE}
+
     def _on_publish(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        path = self.get_parameter("path").value
-        response.success = self._active and bool(path)
+        source = self._source()
+        response.success = self._active and bool(source["path"])
         if response.success:
-            response.message = f"reading {path}; the outcome is said on /diagnostics"
-            self._start_reading(path)
+            response.message = f"reading {source['path']}; the outcome is said on /diagnostics"
+            self._start_reading(source)
         else:
             response.message = "not active" if not self._active else "no path; set the parameter 'path'"
         return response
 
-    def _start_reading(self, path: str) -> None:
-        if path:
-            self.worker.submit(lambda cancelled: self._publish(path, cancelled))
+    def _start_reading(self, source: dict[str, str]) -> None:
+        if source["path"]:
+            self.worker.submit(lambda cancelled: self._publish(**source, cancelled=cancelled))
         else:
             self.diagnostics.say("no path; set the parameter 'path'")
 
-    def _publish(self, path: str, cancelled: Cancelled) -> None:
+    def _publish(self, path: str, series_uid: str, acquisition: str, cancelled: Cancelled) -> None:
         self.diagnostics.say(f"reading {path}")
-        volume = read_volume(Path(path).expanduser(), self.get_parameter("series_uid").value or None)
+        volume = read_volume(Path(path).expanduser(), series_uid or None, acquisition or None)
         raise_if_cancelled(cancelled, "reading")
         if self._deliver is not None:
             self._deliver(volume)

@@ -10,6 +10,11 @@ def text(description: str, read_only: bool = False) -> ParameterDescriptor:
     return ParameterDescriptor(description=description, read_only=read_only)
 
 
+def name_or_number(description: str) -> ParameterDescriptor:
+    """Of a name that may be a number: ROS takes `2` in a file or on the command line as one."""
+    return ParameterDescriptor(description=description, dynamic_typing=True)
+
+
 def whole(description: str, low: int, high: int, read_only: bool = False) -> ParameterDescriptor:
     """Of a whole number from `low` to `high`."""
     steps = [IntegerRange(from_value=low, to_value=high, step=1)]

@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 from lifecycle_msgs.msg import Transition
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from std_srvs.srv import Trigger
@@ -25,8 +27,11 @@ def ct_file(tmp_path_factory, ct):
 
 
 def set_path(ros, path):
-    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=str(path))
-    request = SetParameters.Request(parameters=[Parameter(name="path", value=value)])
+    set_parameter(ros, "path", ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=str(path)))
+
+
+def set_parameter(ros, name, value):
+    request = SetParameters.Request(parameters=[Parameter(name=name, value=value)])
     assert ros.call(SetParameters, "/ct_source/set_parameters", request).results[0].successful
 
 
@@ -57,6 +62,40 @@ def test_a_bad_file_is_said_and_the_next_file_works(ros, ct_file, tmp_path):
     set_path(ros, ct_file)
     ros.spin_until(lambda: len(volumes) == 1)
     ros.wait_for_line("/ct_source 0", "published")
+
+
+def test_an_acquisition_is_chosen_by_number_and_read_at_once(ros, tmp_path):
+    """ROS takes `acquisition:=2` as a number and a message may hold it as text; both choose."""
+    two_acquisitions(tmp_path)
+    ros.start("ct_source", path=str(tmp_path))
+    ros.wait_for_line("/ct_source 2", "choose one with --acquisition (a node: parameter 'acquisition'): 1 (20 slices")
+    volumes = ros.volumes("ct", np.int16)
+    set_parameter(ros, "acquisition", ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=2))
+    ros.spin_until(lambda: len(volumes) == 1)
+    assert volumes[0].array.shape == (20, 24, 32) and volumes[0].array.max() == 220
+    set_parameter(ros, "acquisition", ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="1"))
+    ros.spin_until(lambda: len(volumes) == 2)
+    assert volumes[1].array.max() == 120
+
+
+def two_acquisitions(folder):
+    series, study, frame = generate_uid(), generate_uid(), generate_uid()
+    for number in (1, 2):
+        for k in range(20):
+            part = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=bytes(128))
+            part.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            part.SOPClassUID = part.file_meta.MediaStorageSOPClassUID = CTImageStorage
+            part.SOPInstanceUID = part.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+            part.SeriesInstanceUID, part.StudyInstanceUID, part.FrameOfReferenceUID = series, study, frame
+            part.Modality, part.AcquisitionNumber = "CT", number
+            part.ImageOrientationPatient, part.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 2 * k + number]
+            part.PixelSpacing, part.Rows, part.Columns = [3, 3], 24, 32
+            part.SamplesPerPixel, part.PhotometricInterpretation = 1, "MONOCHROME2"
+            part.BitsAllocated, part.BitsStored, part.HighBit, part.PixelRepresentation = 16, 16, 15, 1
+            array = np.full((24, 32), -1000, "<i2")
+            array[4:20, 4:28] = 20 + 100 * number
+            part.PixelData = array.tobytes()
+            part.save_as(folder / f"{number}_{k}.dcm", enforce_file_format=True)
 
 
 def test_an_impossible_transition_is_refused_and_the_node_goes_on(ros, ct_file):
