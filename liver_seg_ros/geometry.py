@@ -102,7 +102,8 @@ class Geometry:
         if len(self.origin_mm) != 3 or not all(np.isfinite(self.origin_mm)):
             raise ValueError(f"origin {self.origin_mm} must be three finite coordinates in mm")
         if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
-            raise ValueError(f"direction {self.direction} is not orthonormal")
+            rows = "; ".join(" ".join(f"{v:.4g}" for v in row) for row in matrix)
+            raise ValueError(f"direction ({rows}) is not orthonormal: axes not at right angles, or not of length 1")
 
     @property
     def shape(self) -> tuple[int, int, int]:
