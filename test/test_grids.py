@@ -93,6 +93,7 @@ def test_two_equal_grids_differ_in_nothing() -> None:
             "spacing 0.7x0.8x2.625 instead of 0.7x0.8x2.5 mm, voxels up to 0.38 mm apart",
         ),
         (changed(off=(0, -12.5, 0.25)), "origin off by (0.00, -12.50, 0.25) mm, voxels up to 12.50 mm apart"),
+        (changed(off=(0, 0.3, 0)), "origin off by (0.00, 0.30, 0.00) mm, voxels up to 0.30 mm apart"),
         # A corner of 3.5x3.2x7.5 mm, 8.276 mm from the first voxel along x and z, turns by 3 degrees about y.
         (
             changed(turn=Rotation.from_euler("y", 3, degrees=True)),

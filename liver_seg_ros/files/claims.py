@@ -28,12 +28,15 @@ def check_claim(where: str, size: Sequence[int], voxel_bytes: int, most_bytes: f
     if min(size) < 1:
         raise InputError(f"{where}: its header is damaged (size {_times(size)}). Export it again.")
     claimed = prod(size) * voxel_bytes
-    claim = f"its header claims {_times(size)} voxels, {claimed / GIB:.1f} GiB"
+    claim = f"its header claims {_times(size)} voxels of {voxel_bytes} bytes"
     if claimed > most_bytes:
         raise InputError(f"{where}: is cut off or damaged: {claim}, more than the file can hold. Copy it again.")
-    free = free_memory_bytes()
-    if claimed + prod(size) * BYTES_OF_A_COPY > free:
-        raise InputError(f"{where}: {claim}; {free / GIB:.1f} GiB of memory are free. Crop or resample it first.")
+    needed, free = claimed + prod(size) * BYTES_OF_A_COPY, free_memory_bytes()
+    if needed > free:
+        raise InputError(
+            f"{where}: {claim}, which need {needed / GIB:.1f} GiB; {free / GIB:.1f} GiB of memory are free. "
+            "Crop or resample it first."
+        )
 
 
 def free_memory_bytes() -> float:

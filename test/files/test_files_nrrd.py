@@ -99,10 +99,10 @@ def test_every_anatomical_space(tmp_path: Path, ct: Volume, name: str) -> None:
         ({"space_units": '"mm" "mm" "m"'}, "axes are in m, mm"),
         ({"old_min": "-1000", "old_max": "3000"}, "quantized"),
         ({"sizes": "20 18 13"}, "cut off"),
-        ({"sizes": "20000 18000 12000"}, "cut off.*20000x18000x12000 voxels, 8046.6 GiB"),
-        ({"sizes": "20000 18000 12000", "encoding": "gzip"}, "cut off.*8046.6 GiB"),
-        ({"sizes": "20000 18000 12000", "encoding": "hex"}, "cut off.*8046.6 GiB"),
-        ({"sizes": "20000 18000 12000", "encoding": "ascii"}, "cut off.*8046.6 GiB"),
+        ({"sizes": "20000 18000 12000"}, "cut off.*20000x18000x12000 voxels of 2 bytes, more than"),
+        ({"sizes": "20000 18000 12000", "encoding": "gzip"}, "more than the file can hold"),
+        ({"sizes": "20000 18000 12000", "encoding": "hex"}, "more than the file can hold"),
+        ({"sizes": "20000 18000 12000", "encoding": "ascii"}, "more than the file can hold"),
     ],
 )
 def test_headers_that_do_not_say_what_voxels_mean(tmp_path: Path, ct: Volume, changed: dict, words: str, capfd) -> None:
