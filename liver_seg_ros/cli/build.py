@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from liver_seg_ros.cli.help import NETWORKS, OUTPUT
 from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, Precision, Quiet, Verbose
 
 if TYPE_CHECKING:
     from liver_seg_ros.inference.bundle import ModelBundle
     from liver_seg_ros.inference.runtimes.base import LoadOptions
+
+EXAMPLES = (
+    "liver-seg build",
+    "liver-seg build --precision fp16 --cache /var/cache/liver_seg",
+)
 
 
 def command(
@@ -19,17 +25,23 @@ def command(
     precision: Precision = "auto",
     cache: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where engines are kept; if given, set LIVER_SEG_CACHE to it for `segment`."),
+        typer.Option(
+            metavar="DIR",
+            help="Where engines are kept; tell `segment` by LIVER_SEG_CACHE.",
+            show_default="LIVER_SEG_CACHE, or ~/.cache/liver_seg_ros",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     workspace_mb: Annotated[
-        int | None, typer.Option(min=1, metavar="MB", help="Limit of the scratch memory of one layer.")
+        int | None,
+        typer.Option(min=1, metavar="MB", help="Most scratch memory of a layer, MB.", rich_help_panel=NETWORKS),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Build the engines that TensorRT runs the models with, and keep them.
+    """Build the engines of TensorRT ahead of time.
 
     Takes seconds on a workstation and minutes on a Jetson, once per model, GPU and version of TensorRT; `segment` and
     the ROS node build what is missing by themselves. Other runtimes need nothing built.

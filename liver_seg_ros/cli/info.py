@@ -24,10 +24,16 @@ if TYPE_CHECKING:
     from liver_seg_ros.geometry import Geometry
     from liver_seg_ros.inference.bundle import ModelBundle
 
+EXAMPLES = (
+    "liver-seg info",
+    "liver-seg info ct.nii.gz",
+    "liver-seg info dicom_folder --runtime onnxruntime --json",
+)
+
 
 def command(
     path: Annotated[
-        Path | None, typer.Argument(metavar="[PATH]", help="A CT or labels: a file, or a folder of DICOM.")
+        Path | None, typer.Argument(metavar="PATH", help="A CT or labels: a file, or a folder of DICOM.")
     ] = None,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
@@ -39,7 +45,10 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a CT or label file holds; which models and runtime `segment` would use, and why; and versions."""
+    """Show what a file holds, what `segment` would run, and why.
+
+    Of a CT or labels: size, spacing, orientation, values. Of the models: which runtime and numbers, and why not others.
+    """
     from liver_seg_ros.cli.console import print_facts, print_json
     from liver_seg_ros.report import versions
 

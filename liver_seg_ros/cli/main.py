@@ -21,6 +21,8 @@ import typer
 
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import build, info, measure, phantom, plan, reconstruct, render, segment
+from liver_seg_ros.cli.completion import CompletingGroup
+from liver_seg_ros.cli.help import SETTINGS, HelpCommand, examples
 from liver_seg_ros.cli.logs import show_logs
 from liver_seg_ros.errors import InputError, memory_message
 
@@ -31,11 +33,23 @@ _interrupted = threading.Event()
 app = typer.Typer(
     name="liver-seg",
     help="From a CT of the liver to labels, meshes and pictures. Not for clinical use.",
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=CompletingGroup,
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
+    epilog=examples(
+        "liver-seg phantom -o case --seed 7",
+        "liver-seg segment case/ct.nii.gz -o found",
+        "liver-seg reconstruct found/labels.nii.gz --ct case/ct.nii.gz -o meshes --html",
+        "liver-seg segment --help",
+    ),
 )
-for _module in (phantom, segment, reconstruct, measure, plan, render, build, info):
-    app.command(name=_module.__name__.rpartition(".")[2])(_module.command)
+for _module in (segment, measure, reconstruct, plan, render, info, build, phantom):
+    app.command(
+        name=_module.__name__.rpartition(".")[2],
+        cls=HelpCommand,
+        context_settings=SETTINGS,
+        epilog=examples(*_module.EXAMPLES),
+    )(_module.command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -44,13 +58,17 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What comes before the command's name."""
+    """What comes before the command's name. Without one: the help, and the exit code of wrong usage."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(BAD_INPUT)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -58,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         exit_code = app(args=list(arguments), prog_name="liver-seg", standalone_mode=False) or OK
     except typer.TyperException as error:  # a wrong option, argument or command
-        return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see liver-seg --help)")
+        return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see {_command_of(error)} --help)")
     except InputError as error:
         return _fail(arguments, BAD_INPUT, str(error))
     except MemoryError as error:
@@ -84,6 +102,12 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(INTERRUPTED)  # the interpreter's own way out waits for threads and may answer with another code
     sys.exit(exit_code)
+
+
+def _command_of(error: typer.TyperException) -> str:
+    """The command that was used in a wrong way, as far as it is known."""
+    context = getattr(error, "ctx", None)
+    return "liver-seg" if context is None else context.command_path
 
 
 def _on_interrupt(signal_number: int, frame: object) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from liver_seg_ros.cli.help import OUTPUT
 from liver_seg_ros.cli.options import Acquisition, Ct, Debug, Html, Json, Labels, Png, Quiet, SeriesUid, Verbose
 
 if TYPE_CHECKING:
@@ -14,11 +15,19 @@ if TYPE_CHECKING:
 
 NAMES = ("measurements.json", "measurements.csv")
 
+EXAMPLES = (
+    "liver-seg measure labels.nii.gz",
+    "liver-seg measure labels.nii.gz --ct ct.nii.gz -o measured --html",
+)
+
 
 def command(
     labels: Labels,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for files; made where missing.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for files; made where missing.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     ct: Ct = None,
     series: SeriesUid = None,
@@ -30,9 +39,10 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Measure structures and lesions: volumes, diameters, distances, each with the resolution's uncertainty.
+    """Measure structures and lesions: volumes, diameters, distances.
 
-    Prints tables; with -o also writes measurements.json and measurements.csv.
+    Each figure has the uncertainty that the labels' resolution leaves. Prints tables; with -o also writes
+    measurements.json and measurements.csv.
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written

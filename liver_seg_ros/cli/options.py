@@ -9,48 +9,99 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from liver_seg_ros.cli.help import INPUT, NETWORKS, OUTPUT
 from liver_seg_ros.cli.logs import be_verbose
 
 Number = TypeVar("Number", int, float)
 
-OutputFolder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results; made where missing.")
-]
+
+def _runtimes() -> list[str]:
+    """What a shell offers behind `--runtime`."""
+    from liver_seg_ros.inference.runtimes.registry import AUTO, RUNTIMES
+
+    return [AUTO, *RUNTIMES]
+
+
+def _precisions() -> list[str]:
+    """What a shell offers behind `--precision`."""
+    from liver_seg_ros.inference.runtimes.registry import AUTO, PRECISIONS
+
+    return [AUTO, *PRECISIONS]
+
+
+CtArgument = Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")]
 Labels = Annotated[
     Path, typer.Argument(metavar="LABELS", help="NIfTI, NRRD or MetaImage file of labels, as `segment` writes it.")
 ]
-Ct = Annotated[Path | None, typer.Option("--ct", metavar="CT", help="The CT of the labels, a file or DICOM folder.")]
-Png = Annotated[bool, typer.Option("--png", help="Also draw scene.png and, with --ct, overlay.png.")]
-Html = Annotated[bool, typer.Option("--html", help="Also write report.html: one page to look through in a browser.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Show no progress, and print nothing that is in a file; warnings stay.")
+Ct = Annotated[
+    Path | None,
+    typer.Option("--ct", metavar="CT", help="The CT of the labels: a file or DICOM folder.", rich_help_panel=INPUT),
 ]
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose", "-v", help="Say more: what was chosen and why, other libraries' warnings.", callback=be_verbose
-    ),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 SeriesUid = Annotated[
     str | None,
-    typer.Option("--series", metavar="UID", help="Which DICOM series, where a folder holds several."),
+    typer.Option("--series", metavar="UID", help="DICOM series, where a folder holds several.", rich_help_panel=INPUT),
 ]
 Acquisition = Annotated[
     str | None,
     typer.Option(
-        "--acquisition", metavar="NAME", help="Which acquisition or phase, where one DICOM series holds several."
+        "--acquisition",
+        metavar="NAME",
+        help="Acquisition or phase, where one series holds several.",
+        rich_help_panel=INPUT,
     ),
 ]
+
 ModelsFolder = Annotated[
     Path | None,
-    typer.Option("--models", metavar="DIR", help="Folder of the model bundles; those shipped where not given."),
+    typer.Option(
+        "--models",
+        metavar="DIR",
+        help="Folder of model bundles.",
+        show_default="LIVER_SEG_MODELS, or those shipped",
+        rich_help_panel=NETWORKS,
+    ),
 ]
-Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="What runs the networks; 'auto' chooses.")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        metavar="NAME",
+        help="What runs them: tensorrt, openvino or onnxruntime.",
+        autocompletion=_runtimes,
+        rich_help_panel=NETWORKS,
+    ),
+]
 Precision = Annotated[
-    str, typer.Option("--precision", metavar="NAME", help="Number format of the networks: fp32, fp16, int8 or auto.")
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="Their number format: fp32, fp16 or int8.",
+        autocompletion=_precisions,
+        rich_help_panel=NETWORKS,
+    ),
 ]
+
+OutputFolder = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="DIR", help="Folder for the results; made where missing.", rich_help_panel=OUTPUT
+    ),
+]
+Png = Annotated[
+    bool, typer.Option("--png", help="Also draw scene.png and, with --ct, overlay.png.", rich_help_panel=OUTPUT)
+]
+Html = Annotated[
+    bool, typer.Option("--html", help="Also write report.html: one page for a browser.", rich_help_panel=OUTPUT)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, nothing printed that is in a file; warnings stay.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Also say what was chosen and why.", callback=be_verbose)
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def triple(convert: Callable[[str], Number]) -> Callable[[str], tuple[Number, Number, Number]]:

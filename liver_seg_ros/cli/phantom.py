@@ -13,27 +13,68 @@ if TYPE_CHECKING:
     from liver_seg_ros.phantom import Phantom
 
 CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
+
+EXAMPLES = (
+    "liver-seg phantom -o case --seed 7",
+    "liver-seg phantom -o case --seed 7 --size 512,512,300 --spacing-mm 0.75,0.75,1 --phase portal_venous",
+)
+
+#: Groups of options in `--help`, and what is said of those that have no default of their own.
+PATIENT, SCAN, BY_SEED = "Patient", "Scan", "by the seed"
+
 #: Raised when a key of `vessels.json` changes its meaning or goes away.
 FORMAT = 1
 
 
 def command(
     output: OutputFolder,
-    seed: Annotated[int, typer.Option(help="The same seed and options make the same phantom.", min=0)] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", help="The same seed and options, the same phantom.", min=0, rich_help_panel=PATIENT),
+    ] = 0,
+    phase: Annotated[
+        Literal["none", "arterial", "portal_venous"] | None,
+        typer.Option(
+            metavar="PHASE",
+            help="Contrast: none, arterial or portal_venous.",
+            show_default=BY_SEED,
+            rich_help_panel=PATIENT,
+        ),
+    ] = None,
+    tumors: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many tumors.", min=0, show_default=BY_SEED, rich_help_panel=PATIENT),
+    ] = None,
     size: Annotated[
         tuple | None,
-        typer.Option(metavar="I,J,K", help="Voxels along columns, rows, slices.", parser=triple(int)),
+        typer.Option(
+            metavar="I,J,K",
+            help="Voxels along columns, rows, slices.",
+            parser=triple(int),
+            show_default="256,256,150",
+            rich_help_panel=SCAN,
+        ),
     ] = None,
     spacing_mm: Annotated[
         tuple | None,
-        typer.Option(metavar="I,J,K", help="Distance between voxel centers in mm.", parser=triple(float)),
+        typer.Option(
+            metavar="I,J,K",
+            help="Distances of voxel centers, mm.",
+            parser=triple(float),
+            show_default="1.5,1.5,2",
+            rich_help_panel=SCAN,
+        ),
     ] = None,
-    phase: Annotated[
-        Literal["none", "arterial", "portal_venous"] | None,
-        typer.Option(help="Contrast phase; drawn from the seed where not given."),
+    noise_hu: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HU",
+            help="Standard deviation of the noise, HU.",
+            min=0,
+            show_default=BY_SEED,
+            rich_help_panel=SCAN,
+        ),
     ] = None,
-    tumors: Annotated[int | None, typer.Option(help="How many; drawn from the seed where not given.", min=0)] = None,
-    noise_hu: Annotated[float | None, typer.Option(help="Standard deviation of the noise in HU.", min=0)] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -25,6 +25,16 @@ from liver_seg_ros.cli.options import (
 PLAN, TRAJECTORIES = "plan.json", "plan.csv"
 #: Raised when a key of `plan.json` changes its meaning or goes away.
 FORMAT = 1
+#: Groups of options in `--help`.
+TARGET, LIMITS, TREATMENT = "Target and entry", "Limits", "Treatment"
+
+EXAMPLES = (
+    "liver-seg plan labels.nii.gz --ct ct.nii.gz -o plan --html",
+    "liver-seg plan labels.nii.gz --ct ct.nii.gz -o plan --lesion 2 --ablation 20,15",
+    "liver-seg plan labels.nii.gz -o plan --entry=-89,19,7 --target=-29,19,7",
+    "liver-seg plan labels.nii.gz -o plan --resection=-10,0,0,-1,0,0",
+)
+
 #: Rows of a table shown in a terminal; files and the page have all.
 SHOWN = 8
 
@@ -35,30 +45,60 @@ def command(
     ct: Ct = None,
     series: SeriesUid = None,
     acquisition: Acquisition = None,
-    lesion: Annotated[int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1)] = 1,
+    lesion: Annotated[
+        int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1, rich_help_panel=TARGET)
+    ] = 1,
     target: Annotated[
         tuple | None,
-        typer.Option(metavar="X,Y,Z", help="Target, LPS mm; the lesion's center where not given.", parser=numbers(3)),
+        typer.Option(
+            metavar="X,Y,Z",
+            help="Target, LPS mm.",
+            parser=numbers(3),
+            show_default="the lesion's center",
+            rich_help_panel=TARGET,
+        ),
     ] = None,
     entry: Annotated[
-        tuple | None, typer.Option(metavar="X,Y,Z", help="Judge the one way from here, LPS mm.", parser=numbers(3))
+        tuple | None,
+        typer.Option(
+            metavar="X,Y,Z", help="Judge the one way from here, LPS mm.", parser=numbers(3), rich_help_panel=TARGET
+        ),
     ] = None,
     entries: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Entry points x,y,z to rank; the skin in the CT where not given.")
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Entries to rank, lines x,y,z in LPS mm.",
+            show_default="the skin in the CT",
+            rich_help_panel=TARGET,
+        ),
     ] = None,
-    max_length_mm: Annotated[float, typer.Option(help="Longest way from entry to target.", min=1)] = 150.0,
+    max_length_mm: Annotated[
+        float, typer.Option(metavar="MM", help="Longest way, mm.", min=1, rich_help_panel=LIMITS)
+    ] = 150.0,
     min_clearance_mm: Annotated[
-        float, typer.Option(help="Least distance to each structure, where its own is not larger.", min=0)
+        float,
+        typer.Option(metavar="MM", help="Least distance to every structure, mm.", min=0, rich_help_panel=LIMITS),
     ] = 0.0,
-    needle_radius_mm: Annotated[float, typer.Option(help="Radius of the needle.", min=0)] = 0.75,
+    needle_radius_mm: Annotated[
+        float, typer.Option(metavar="MM", help="Radius of the needle, mm.", min=0, rich_help_panel=LIMITS)
+    ] = 0.75,
     ablation: Annotated[
         tuple | None,
-        typer.Option(metavar="ALONG,ACROSS", help="Radii in mm of an ablation on the best way.", parser=numbers(2)),
+        typer.Option(
+            metavar="ALONG_MM,ACROSS_MM",
+            help="Radii of an ablation on the best way, mm.",
+            parser=numbers(2),
+            rich_help_panel=TREATMENT,
+        ),
     ] = None,
     resection: Annotated[
         tuple | None,
         typer.Option(
-            metavar="PX,PY,PZ,NX,NY,NZ", help="Plane to cut along: point and normal to what goes.", parser=numbers(6)
+            metavar="PX,PY,PZ,NX,NY,NZ",
+            help="Plane to cut along: point, and normal to what goes.",
+            parser=numbers(6),
+            rich_help_panel=TREATMENT,
         ),
     ] = None,
     png: Png = False,
@@ -68,7 +108,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Rank ways for a needle from the skin to a lesion; judge one way, an ablation, a resection.
+    """Rank ways of a needle to a lesion; judge an ablation or a resection.
 
     Writes plan.json and plan.csv. Where no way keeps to the limits, the same files are written, a line says which
     limits are in the way, and the exit code is 1.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from liver_seg_ros.cli.help import OUTPUT
 from liver_seg_ros.cli.options import (
     Acquisition,
     Ct,
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 REPORT, CLOUD, MEASUREMENTS, TREE = "report.json", "cloud.ply", "measurements", "vessel_tree"
 FORMATS = (".ply", ".glb")
 
+EXAMPLES = (
+    "liver-seg reconstruct labels.nii.gz -o meshes",
+    "liver-seg reconstruct labels.nii.gz --ct ct.nii.gz -o meshes --png --html",
+)
+
 
 def command(
     labels: Labels,
@@ -35,7 +41,7 @@ def command(
     series: SeriesUid = None,
     acquisition: Acquisition = None,
     triangle_budget: Annotated[
-        int, typer.Option(metavar="N", help="Triangles of a structure at most.", min=100)
+        int, typer.Option(metavar="N", help="Most triangles of a mesh.", min=100, rich_help_panel=OUTPUT)
     ] = 30_000,
     png: Png = False,
     html: Html = False,
@@ -44,7 +50,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Make surfaces, a cloud, the vessel tree and measurements of a label volume.
+    """Make meshes, a cloud, the vessel tree and measurements of labels.
 
     Writes, in LPS mm, per structure <structure>.ply and .glb to look at and <structure>_collision.ply and .glb that
     enclose it; cloud.ply; vessel_tree.vtp and .json where there are vessels; measurements.json and .csv; report.json.

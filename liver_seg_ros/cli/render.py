@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Acquisition, Debug, Json, OutputFolder, Quiet, SeriesUid, Verbose
+from liver_seg_ros.cli.options import Acquisition, CtArgument, Debug, Json, OutputFolder, Quiet, SeriesUid, Verbose
 
 OVERLAY, SCENE = "overlay.png", "scene.png"
 
+EXAMPLES = ("liver-seg render ct.nii.gz labels.nii.gz -o pictures",)
+
 
 def command(
-    ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
+    ct: CtArgument,
     labels: Annotated[
         Path, typer.Argument(metavar="LABELS", help="Its labels, as `segment` writes them, or a DICOM SEG.")
     ],
@@ -25,7 +27,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Draw labels over slices of their CT, and their surfaces in 3D.
+    """Draw labels over slices of their CT, and in 3D.
 
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """

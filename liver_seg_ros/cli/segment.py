@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from liver_seg_ros.cli.help import INPUT, NETWORKS
 from liver_seg_ros.cli.options import (
     Acquisition,
+    CtArgument,
     Debug,
     Json,
     ModelsFolder,
@@ -22,9 +24,22 @@ from liver_seg_ros.cli.options import (
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
 
+EXAMPLES = (
+    "liver-seg segment ct.nii.gz -o found",
+    "liver-seg segment dicom_folder -o found --json",
+    "liver-seg segment ct.nii.gz -o found --truth labels.nii.gz --runtime onnxruntime",
+)
+
+
+def _steps() -> tuple[str, ...]:
+    """What a shell offers behind `--skip`."""
+    from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS
+
+    return POSTPROCESSING_STEPS
+
 
 def command(
-    ct: Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")],
+    ct: CtArgument,
     output: OutputFolder,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
@@ -33,14 +48,17 @@ def command(
     acquisition: Acquisition = None,
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="LABELS", help="What is right: labels, a liver mask or a DICOM SEG; adds Dice."),
+        typer.Option(
+            metavar="LABELS", help="True labels, a liver mask or a DICOM SEG: adds Dice.", rich_help_panel=INPUT
+        ),
     ] = None,
     skip: Annotated[
         list[str] | None,
         typer.Option(
             metavar="STEP",
-            help="Leave out a step of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume. "
-            "May be given several times.",
+            help="Leave out this step of postprocessing; repeatable.",
+            autocompletion=_steps,
+            rich_help_panel=NETWORKS,
         ),
     ] = None,
     as_json: Json = False,
@@ -52,6 +70,8 @@ def command(
 
     Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
     written, report.json has "liver_found": false, a line says so, and the exit code is 1.
+
+    Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.outputs import check_output_folder, output_folder

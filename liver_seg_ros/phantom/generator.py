@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import TUMOR, VESSEL
 from liver_seg_ros.phantom.body import Build, build_trunk
-from liver_seg_ros.phantom.fields import Field, smooth_noise
+from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
+from liver_seg_ros.phantom.insets import imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
 from liver_seg_ros.phantom.options import PhantomOptions
-from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, build_organs
-from liver_seg_ros.phantom.rendering import Grid, Inset, Scene, Shape, render, vessel_distance
+from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, Organs, build_organs
+from liver_seg_ros.phantom.rendering import Grid, Scene, Shape, render
+from liver_seg_ros.phantom.scanner import scanned
 from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
+from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu
+from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings
+from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.phantom.vessel_growth import Obstacles, grow_tree, join_graphs, spread_targets
 from liver_seg_ros.progress import Progress, no_progress
@@ -70,6 +74,9 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     noise = [smooth_noise(rng, points.x.shape, lattice.step_mm, 32.0) for _ in range(4)]
     trunk = build_trunk(points, build, noise[3], rng)
     organs = build_organs(points, build, trunk, noise[:3], rng)
+    varied = np.random.default_rng((seed, 1)) if options.variation == "varied" else None
+    if varied is not None:
+        organs = Organs(vary_liver(organs, trunk, points, build, lattice.step_mm, varied), organs.shapes)
 
     progress("vessels", 0.0)
     inside, depth = lattice.points_in(organs.liver)
@@ -77,38 +84,49 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         raise InputError(f"phantom {seed}: the grid holds no liver; give a larger field of view or another center_mm")
     hilum = lattice.find(np.array(HILUM) * build.scale)
     confluence = lattice.find(np.array(CAVAL_CONFLUENCE) * build.scale)
-    portal, hepatic = _grow_veins(lattice, organs.liver, inside, hilum, confluence, rng)
+    portal, hepatic = _grow_veins(lattice, organs.liver, inside, hilum, confluence, VEINS[options.variation], rng)
     progress("tumors", 0.0)
     count = int(rng.integers(1, 7)) if options.tumor_count is None else options.tumor_count
     some = rng.permutation(len(inside))[:20000]
-    clearance = Obstacles([portal, hepatic]).clearance(inside[some])
-    tumors = draw_tumors(count, inside[some], depth[some], clearance, phase, rng)
+    if varied is None:
+        clearance = Obstacles([portal, hepatic]).clearance(inside[some])
+        tumors = draw_tumors(count, inside[some], depth[some], clearance, phase, rng)
+        liver, shapes = organs.liver, [*trunk.shapes, *organs.shapes]
+    else:
+        tumors = draw_varied_tumors(count, inside[some], depth[some], phase, varied)
+        liver = _bulged(organs.liver, tumors, lattice, np.maximum(trunk.cavity + 1, trunk.below_diaphragm + 3))
+        shapes = vary_surroundings(organs, trunk, liver, points, lattice.step_mm, varied)
 
     fatty = rng.random() < 0.2
     hu = {name: tissue.draw(phase, rng) for name, tissue in TISSUES.items()}
+    if varied is not None:
+        vary_hu(hu, phase, fatty, varied)
     liver_hu = hu["fatty_liver" if fatty else "liver"]
     insets = [
-        *_vein_inset(grid, portal, hu["portal_vein"]),
-        *_vein_inset(grid, hepatic, hu["hepatic_vein"]),
-        *_tumor_insets(grid, tumors, liver_hu),
+        *(imitators(grid, inside, portal, liver_hu, varied) if varied is not None else ()),
+        *vein_inset(grid, portal, hu["portal_vein"]),
+        *vein_inset(grid, hepatic, hu["hepatic_vein"]),
+        *tumor_insets(grid, tumors, liver_hu),
     ]
     texture = smooth_noise(rng, points.x.shape, lattice.step_mm, rng.uniform(4, 10)) * np.float32(rng.uniform(1, 6))
     scene = Scene(
         start=lattice.start,
         step_mm=lattice.step_mm,
-        shapes=[Shape(field, hu[name]) for name, field in (*trunk.shapes, *organs.shapes)],
-        liver=Shape(organs.liver, liver_hu),
+        shapes=[Shape(field, hu[name]) for name, field in shapes],
+        liver=Shape(liver, liver_hu),
         insets=insets,
         texture=texture,
     )
     noise_hu = float(rng.uniform(6, 22)) if options.noise_hu is None else options.noise_hu
     grain_px = float(rng.uniform(0.5, 1.0))
-    ct, labels = render(scene, grid, noise_hu, grain_px, seed, progress)
+    ct, labels = render(scene, grid, noise_hu if varied is None else 0.0, grain_px, seed, progress)
+    if varied is not None:
+        ct = scanned(ct, noise_hu, varied)
     uid = f"phantom-{seed}"
     return Phantom(
         ct=Volume(ct, geometry, uid),
         labels=LabelVolume(labels, geometry, uid),
-        liver=lattice.shape(organs.liver),
+        liver=lattice.shape(liver),
         portal=portal,
         hepatic=hepatic,
         tumors=tumors,
@@ -141,6 +159,7 @@ def _grow_veins(
     inside: NDArray[np.float64],
     hilum: NDArray[np.float64],
     confluence: NDArray[np.float64],
+    veins: Veins,
     rng: np.random.Generator,
 ) -> tuple[VesselGraph, VesselGraph]:
     """The portal tree from the hilum and the hepatic veins, in three groups, from the cava."""
@@ -152,46 +171,33 @@ def _grow_veins(
         root: NDArray[np.float64], region: NDArray[np.float64], radius: float, keep_clear: Obstacles
     ) -> VesselGraph:
         exponent = float(rng.uniform(2.7, 3.0))
-        targets = spread_targets(region, int((radius / TERMINAL_RADIUS_MM) ** exponent), rng)
+        ends = min(int((radius / TERMINAL_RADIUS_MM) ** exponent), veins.most_targets)
+        targets = spread_targets(region, ends, rng)
         middle = region.mean(axis=0)
         ahead = root + (middle - root) * min(1.0, 14 / max(float(np.linalg.norm(middle - root)), 1e-6))
         stem = inside[np.argmin(np.linalg.norm(inside - ahead, axis=1))]
         return grow_tree(root, stem, radius, targets, depth, keep_clear, exponent, rng)
 
-    portal = tree(hilum, inside, float(rng.uniform(4.8, 6.5)), Obstacles([]))
+    portal = tree(hilum, inside, float(rng.uniform(*veins.portal_mm)), Obstacles([]))
     obstacles = Obstacles([portal])
     away = inside - confluence
     angle = np.arctan2(away[:, 0], -away[:, 1])  # right to left, seen from above
     cuts = np.quantile(angle, [0, 0.38, 0.72, 1])
-    veins = []
+    trees: list[VesselGraph] = []
     for low, high in pairwise(cuts):
         region = inside[(angle >= low) & (angle <= high)]
-        vein = tree(confluence, region, float(rng.uniform(3.4, 4.8)), obstacles)
-        veins.append(vein)
-        obstacles = Obstacles([portal, *veins])
-    return portal, join_graphs(veins)
+        vein = tree(confluence, region, float(rng.uniform(*veins.hepatic_mm)), obstacles)
+        trees.append(vein)
+        obstacles = Obstacles([portal, *trees])
+    return portal, join_graphs(trees)
 
 
-def _vein_inset(grid: Grid, graph: VesselGraph, hu: float) -> list[Inset]:
-    reach = float(graph.radius_mm.max()) + 3
-    box = grid.box(graph.points_mm.min(axis=0) - reach, graph.points_mm.max(axis=0) + reach)
-    if box is None:
-        return []
-    return [Inset(box, vessel_distance(grid.crop(box), graph), ((0.0, hu),), VESSEL.value)]
-
-
-def _tumor_insets(grid: Grid, tumors: tuple[Tumor, ...], liver_hu: float) -> list[Inset]:
-    insets = []
+def _bulged(liver: Field, tumors: tuple[Tumor, ...], lattice: Lattice, room: Field) -> Field:
+    """The liver's field with its capsule around the tumors that bulge, as far as there is `room`."""
+    starts = zip(reversed(lattice.start), liver.shape, strict=True)
+    z, y, x = ((start + lattice.step_mm * np.arange(n)).astype(np.float32) for start, n in starts)
+    points = Points(x[None, None, :], y[None, :, None], z[:, None, None])
     for tumor in tumors:
-        reach = max(tumor.radii_mm) * 1.5 + 4
-        box = grid.box(np.array(tumor.center_mm) - reach, np.array(tumor.center_mm) + reach)
-        if box is None:
-            continue
-        hu = liver_hu + tumor.contrast_hu
-        layers = [(0.0, hu + tumor.rim_hu)]
-        if tumor.rim_hu:
-            layers.append((-max(1.5, 0.15 * tumor.diameter_mm / 2), hu))
-        if tumor.necrosis:
-            layers.append((-(1 - tumor.necrosis) * tumor.diameter_mm / 2, tumor.necrosis_hu))
-        insets.append(Inset(box, tumor.distance(grid.crop(box).points), tuple(layers), TUMOR.value))
-    return insets
+        if tumor.bulges:
+            liver = np.minimum(liver, np.maximum(tumor.distance(points), room))
+    return liver

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.phantom.tissue import PHASES, Phase
+from liver_seg_ros.phantom.variation import VARIATIONS, Variation
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class PhantomOptions:
         tilt_deg: how far the patient lies turned about each axis at most.
         center_mm: where the grid's center lies relative to the liver's, in mm along LPS; None places the grid so that
             the liver is inside, wherever the rest of the field of view leaves room.
+        variation: "plain", or "varied" for patients and scanners far beyond the plausible, to train on.
 
     Raises:
         InputError: an option outside its range.
@@ -34,6 +36,7 @@ class PhantomOptions:
     noise_hu: float | None = None
     tilt_deg: float = 6.0
     center_mm: Vector | None = None
+    variation: Variation = "plain"
 
     def __post_init__(self) -> None:
         if len(self.size) != 3 or min(self.size) < 8 or max(self.size) > 2048:
@@ -46,5 +49,7 @@ class PhantomOptions:
             raise InputError(f"phantom tumor count {self.tumor_count}: give 0 to 50")
         if self.noise_hu is not None and not 0 <= self.noise_hu <= 200:
             raise InputError(f"phantom noise {self.noise_hu} HU: give 0 to 200 HU")
+        if self.variation not in VARIATIONS:
+            raise InputError(f"phantom variation '{self.variation}': choose one of {', '.join(VARIATIONS)}")
         if not 0 <= self.tilt_deg <= 30:
             raise InputError(f"phantom tilt {self.tilt_deg} degrees: give 0 to 30 degrees")

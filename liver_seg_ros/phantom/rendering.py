@@ -87,7 +87,8 @@ class Inset:
     box: Box
     distance: Field
     hu: tuple[tuple[float, float], ...]  # layers painted in order: (distance below which, HU)
-    label: int
+    label: int  # the liver's where it is painted and not labelled
+    texture: Field | None = None  # HU added inside, `(K, J, I)` of the box
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +188,12 @@ class _Painter:
             return None
         return (self.wj[window[0]] @ plane) @ self.wi[window[1]].T
 
-    def _insets(self, k: int) -> Iterator[tuple[Inset, Field, tuple[slice, slice]]]:
+    def _insets(self, k: int) -> Iterator[tuple[Inset, int, tuple[slice, slice]]]:
+        """What lies on thin slice `k`: the inset, its own slice there, and the rows and columns that it covers."""
         for inset in self.scene.insets:
             (i0, j0, k0), (i1, j1, k1) = inset.box.start, inset.box.stop
             if k0 <= k < k1:
-                yield inset, inset.distance[k - k0], (slice(j0, j1), slice(i0, i1))
+                yield inset, k - k0, (slice(j0, j1), slice(i0, i1))
 
     def _cover(self, image: Field, distance: Field, hu: float, limit: Field | None = None) -> None:
         cover = np.clip(0.5 - distance / self.width, 0, 1)
@@ -216,9 +218,13 @@ class _Painter:
         liver[window] = np.clip(0.5 - distance / self.width, 0, 1)
         part = image[window]
         part += liver[window] * (np.float32(self.scene.liver.hu) + texture[window] * 0.7 - part)
-        for inset, field, where in self._insets(k):
+        for inset, own, where in self._insets(k):
+            field = inset.distance[own]
             for below, hu in inset.hu:
                 self._cover(image[where], field - np.float32(below), hu, liver[where])
+            if inset.texture is not None:
+                cover = np.minimum(np.clip(0.5 - field / self.width, 0, 1), liver[where])
+                image[where] += cover * inset.texture[own]
         return image
 
     def labels(self, k: int) -> NDArray[np.uint8]:
@@ -230,8 +236,8 @@ class _Painter:
             return labels
         labels[window] = np.where(distance < 0, np.uint8(LIVER.value), np.uint8(0))
         for value in (VESSEL.value, TUMOR.value):  # a tumor displaces the vessels that run through it
-            for inset, field, where in self._insets(k):
+            for inset, own, where in self._insets(k):
                 if inset.label == value:
                     part = labels[where]
-                    part[(field < 0) & (part > 0)] = value
+                    part[(inset.distance[own] < 0) & (part > 0)] = value
         return labels

@@ -33,6 +33,10 @@ class Tumor:
         rotation: rotation vector of the semi-axes, radians.
         shape_seed: seed of the surface's irregularity.
         lobulation: size of that irregularity as a fraction of the radius.
+        mottle_hu: standard deviation of its own texture, 0 without.
+        inclusion_hu: HU of what is scattered in it (calcification, lipiodol, blood).
+        inclusion_share: share of its volume that they fill, 0 without.
+        bulges: the liver's capsule goes around it, instead of cutting it.
     """
 
     center_mm: Vector
@@ -45,6 +49,10 @@ class Tumor:
     rotation: Vector
     shape_seed: int
     lobulation: float
+    mottle_hu: float = 0.0
+    inclusion_hu: float = 0.0
+    inclusion_share: float = 0.0
+    bulges: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `vessels.json` and reports."""

@@ -104,10 +104,14 @@ def _scan(recipe: Recipe, rng: Generator) -> PhantomOptions:
     spacing = (float(in_plane), float(in_plane), slice_mm)
     grid = Geometry((1, 1, 1), extent).resampled(spacing)  # as many voxels as fill the extent
     tumors = recipe.data.tumor_count and int(rng.integers(recipe.data.tumor_count[0], recipe.data.tumor_count[1] + 1))
+    variations, shares = zip(*recipe.data.variations.items(), strict=True)
+    # Not drawn where there is no choice, so that recipes from before there was one go on making the same cases.
+    variation = variations[0] if len(variations) == 1 else rng.choice(variations, p=np.array(shares) / sum(shares))
     return PhantomOptions(
         size=grid.size,
         spacing_mm=spacing,
         phase=str(phase),  # type: ignore[arg-type]
         tumor_count=tumors,
         center_mm=center,
+        variation=str(variation),  # type: ignore[arg-type]
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cc3d
+import edt
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -118,13 +119,23 @@ class PhantomDataset:
         for name in self._recipe.optimization.focus:
             mask = self._cases[seed].labels == structure_by_name(name).value
             parts = cc3d.connected_components(mask, connectivity=26)
+            depth = edt.edt(mask, parallel=1)  # in voxels
             k, j, i = np.nonzero(mask)
             order = np.argsort(parts[k, j, i], kind="stable")
             voxels = np.stack([k, j, i], axis=1)[order]  # (V, 3), part by part
             each = np.split(voxels, np.cumsum(np.bincount(parts[k, j, i])[1:])[:-1]) if len(voxels) else []
-            some = [part[rng.integers(len(part), size=_CENTERS_PER_PART)] for part in each]
+            some = [self._some_of(part, depth, rng) for part in each]
             centers[name] = np.concatenate([np.empty((0, 3), np.int64), *some])
         return centers
+
+    def _some_of(self, part: NDArray[np.int64], depth: NDArray[np.float32], rng: Generator) -> NDArray[np.int64]:
+        """`_CENTERS_PER_PART` of the voxels `part` `(V, 3)`, the recipe's share of them the deeper the likelier."""
+        deep = round(self._recipe.optimization.deep_centers * _CENTERS_PER_PART)
+        some = part[rng.integers(len(part), size=_CENTERS_PER_PART - deep)]
+        if deep == 0:
+            return some
+        weight = depth[tuple(part.T)].astype(np.float64) ** 2
+        return np.concatenate([some, part[rng.choice(len(part), deep, p=weight / weight.sum())]])
 
 
 def cut(array: NDArray[Scalar], corner: Sequence[int], size: Sequence[int]) -> NDArray[Scalar]:

@@ -16,6 +16,7 @@ import yaml
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import STAGES
 from liver_seg_ros.labels import LIVER, SEGMENTED
+from liver_seg_ros.phantom.variation import VARIATIONS
 
 PRECISIONS = ("float32", "bfloat16")
 PHASES = ("none", "arterial", "portal_venous")
@@ -35,6 +36,7 @@ class DataRecipe:
         training_seeds: first and one behind the last seed of the phantoms trained on.
         validation_seeds: the same of those that the log's Dice is measured on.
         tumor_count: fewest and most tumors that a phantom is asked for; null leaves it to the phantom.
+        variations: share of the cases per `phantom.PhantomOptions.variation`.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -44,6 +46,7 @@ class DataRecipe:
     training_seeds: tuple[int, int]
     validation_seeds: tuple[int, int]
     tumor_count: tuple[int, int] | None = None
+    variations: dict[str, float] = field(default_factory=lambda: {"plain": 1.0})
 
     def __post_init__(self) -> None:
         _require(_numbers(self.spacing_mm, 3) and min(self.spacing_mm) > 0, "spacing_mm must be three lengths in mm")
@@ -51,6 +54,8 @@ class DataRecipe:
         margin_ok = self.margin_mm is None or (_numbers((self.margin_mm,), 1) and self.margin_mm >= 0)
         _require(margin_ok, "margin_mm must be a length in mm or null")
         _require(_shares(self.phases, PHASES), f"phases must give a positive share to some of {', '.join(PHASES)}")
+        known = ", ".join(VARIATIONS)
+        _require(_shares(self.variations, VARIATIONS), f"variations must give a positive share to some of {known}")
         for name in ("training_seeds", "validation_seeds"):
             seeds = getattr(self, name)
             valid = _integers(seeds, 2) and 0 <= seeds[0] < seeds[1] <= FIRST_HELD_OUT_SEED
@@ -112,6 +117,9 @@ class OptimizationRecipe:
         focus: share of the patches that are centered on a voxel of a structure; the rest lie anywhere.
         validate_every: steps between two measurements of Dice, each followed by a checkpoint.
         seed: of the weights and of the order of patches.
+        deep_centers: share of those centers that are drawn in proportion to the square of their depth under the
+            structure's surface. Thick vessels are few among the many thin ones, and their inside looks like what is
+            outside the liver: a network that hardly sees it calls it background.
     """
 
     patch: tuple[int, int, int]
@@ -124,6 +132,7 @@ class OptimizationRecipe:
     focus: dict[str, float] = field(default_factory=dict)
     validate_every: int = 250
     seed: int = 0
+    deep_centers: float = 0.0
 
     def __post_init__(self) -> None:
         _require(_integers(self.patch, 3) and min(self.patch) > 0, "patch must be three sizes in voxels")
@@ -133,6 +142,8 @@ class OptimizationRecipe:
             _require(_numbers((getattr(self, name),), 1) and getattr(self, name) >= 0, f"{name} must be 0 or more")
         fixed = self.fixed_norm_from
         _require(_numbers((fixed,), 1) and 0 <= fixed <= 1, "fixed_norm_from must be a fraction from 0 to 1")
+        deep = self.deep_centers
+        _require(_numbers((deep,), 1) and 0 <= deep <= 1, "deep_centers must be a fraction from 0 to 1")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}")
         names = tuple(structure.name for structure in SEGMENTED)
         focus_ok = not self.focus or (_shares(self.focus, names) and sum(self.focus.values()) <= 1)
@@ -148,6 +159,8 @@ class Recipe:
         stage: that of the bundle: "localize" (liver or not) or "segment" (all labels).
         network: `name`, a row of the networks' registry, and its options.
         loss: `name`, a row of `losses.LOSSES`, and its options.
+        initial: folder of a model bundle whose weights the training begins with, relative to where it is started; null
+            begins from random ones.
     """
 
     stage: str
@@ -156,9 +169,13 @@ class Recipe:
     optimization: OptimizationRecipe
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
     loss: dict[str, Any] = field(default_factory=lambda: {"name": "dice_ce"})
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         _require(self.stage in STAGES, f"stage must be one of {', '.join(STAGES)}")
+        _require(self.initial is None or isinstance(self.initial, str), "initial must be a bundle's folder or null")
+        norms_fixed = self.initial is None or self.optimization.fixed_norm_from == 0
+        _require(norms_fixed, "with initial weights, whose norms are folded, optimization.fixed_norm_from must be 0")
         for name in ("network", "loss"):
             section = getattr(self, name)
             _require(isinstance(section, dict) and "name" in section, f"{name} needs a 'name'")

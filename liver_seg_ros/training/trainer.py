@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.metrics import DiceCounter
+from liver_seg_ros.inference.bundle import load_bundle
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.cases import Case
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
+from liver_seg_ros.training.initial_weights import load_initial_weights
 from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.phantom_dataset import Batch, PhantomDataset, cut
 from liver_seg_ros.training.recipe import Recipe
@@ -44,7 +46,8 @@ class Trainer:
         max_minutes: the training ends after this time, earlier runs included, even where the recipe has more steps.
 
     Raises:
-        InputError: the network or loss of the recipe cannot be built, or `output` holds a training by another recipe.
+        InputError: the network or loss of the recipe cannot be built, its initial weights are none of it, or `output`
+            holds a training by another recipe.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class Trainer:
         self._scores: dict[str, float] = {}
         if self._path.exists():
             self._resume(load_checkpoint(self._path))
+        elif recipe.initial is not None:
+            load_initial_weights(self._network, load_bundle(Path(recipe.initial)))
 
     def run(self) -> Checkpoint:
         """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""

@@ -50,7 +50,6 @@ def test_help_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "Missing command"),
         (["no-such"], "no-such"),
         (["segment"], "CT"),
         (["segment", "--no-such", "x"], "--no-such"),

@@ -11,7 +11,8 @@ import pytest
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import TUMOR
-from liver_seg_ros.training.cases import case_folder, case_path, make_case, read_case, write_case
+from liver_seg_ros.phantom import PhantomOptions
+from liver_seg_ros.training.cases import _scan, case_folder, case_path, make_case, read_case, write_case
 from liver_seg_ros.training.recipe import Recipe
 
 
@@ -59,6 +60,17 @@ def test_the_recipe_says_how_many_tumors(recipe: Recipe) -> None:
 
     assert tumor_voxels((0, 0)) == 0
     assert tumor_voxels((8, 8)) > 0
+
+
+def test_the_recipe_says_how_much_phantoms_vary(coarse: Recipe) -> None:
+    def scans(variations: dict[str, float]) -> list[PhantomOptions]:
+        data = replace(coarse.data, variations=variations)
+        return [_scan(replace(coarse, data=data), np.random.default_rng(seed)) for seed in range(200)]
+
+    plain, mixed = scans({"plain": 1.0}), scans({"plain": 1, "varied": 3})
+    assert [scan.variation for scan in plain] == ["plain"] * 200
+    assert [replace(scan, variation="plain") for scan in mixed] == plain  # what else is drawn stays as it was
+    assert 120 < sum(scan.variation == "varied" for scan in mixed) < 180
 
 
 def test_the_cache_tells_recipes_apart(recipe: Recipe, coarse: Recipe, tmp_path: Path) -> None:

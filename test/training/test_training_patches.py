@@ -43,6 +43,28 @@ def test_patches_hold_the_structure_in_focus(folder: Path, recipe: Recipe) -> No
     assert share_with_tumor({}) < 0.1
 
 
+def test_the_inside_of_thick_vessels_is_drawn_more_often_where_asked(folder: Path, recipe: Recipe) -> None:
+    """A trunk that opens into a thin sheet, all one part: by voxels alone its middle is seldom a center."""
+    case = read_case(case_path(folder, 0))
+    labels = np.ones_like(case.labels)
+    labels[:, :, 8] = 3
+    labels[3:10, 6:13, :8] = 3
+    for path in folder.glob("*.npz"):
+        write_case(path, replace(case, labels=labels))
+
+    def share_of_the_trunk(deep_centers: float) -> float:
+        plan = replace(recipe.optimization, focus={"vessel": 1.0}, deep_centers=deep_centers)
+        dataset = PhantomDataset(folder, range(3), replace(recipe, optimization=plan))
+        centers = np.array([dataset._center(0, np.random.default_rng(n)) for n in range(200)])
+        assert (labels[tuple(centers.T)] == 3).all()
+        k, j, i = centers.T
+        return float(np.mean((np.abs(k - 6) < 3) & (np.abs(j - 9) < 3) & (i < 7)))
+
+    chance = np.count_nonzero(labels[4:9, 7:12, :7] == 3) / np.count_nonzero(labels == 3)
+    assert share_of_the_trunk(0.0) == pytest.approx(chance, abs=0.1)
+    assert share_of_the_trunk(1.0) > chance + 0.25
+
+
 def test_cases_that_land_later_are_taken_in(folder: Path, recipe: Recipe) -> None:
     late = case_path(folder, 2)
     kept = late.read_bytes()

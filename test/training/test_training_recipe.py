@@ -16,7 +16,7 @@ from liver_seg_ros.training.recipe import read_recipe, recipe_from_dict
 RECIPES = Path(__file__).parents[2] / "config" / "training"
 
 
-@pytest.mark.parametrize("name", ["localizer", "segmenter"])
+@pytest.mark.parametrize("name", ["localizer", "segmenter", "segmenter_varied"])
 def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str) -> None:
     recipe = read_recipe(RECIPES / f"{name}.yaml")
     network = build_network(recipe)
@@ -38,11 +38,15 @@ def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str
         ("data", "training_seeds", [0, 10001], "data: training_seeds must be .* at most 9000"),
         ("data", "tumor_count", [5, 2], r"data: tumor_count must be \[fewest, most\]"),
         ("data", "tumor_count", 4, r"data: tumor_count must be \[fewest, most\]"),
+        ("data", "variations", {"wild": 1}, "data: variations must give a positive share to some of plain, varied"),
         ("data", "validation_seeds", [0, 4], "data: training_seeds and validation_seeds overlap"),
         ("optimization", "batch", 0, "optimization: batch must be 1 or more"),
         ("optimization", "steps", "many", "optimization: steps must be 1 or more"),
         ("optimization", "precision", "int4", "optimization: precision must be one of float32, bfloat16"),
         ("optimization", "fixed_norm_from", 1.5, "optimization: fixed_norm_from must be a fraction from 0 to 1"),
+        ("optimization", "deep_centers", 2, "optimization: deep_centers must be a fraction from 0 to 1"),
+        (None, "initial", 3, "initial must be a bundle's folder or null"),
+        (None, "initial", "models/segmenter", "initial weights, whose norms are folded, .*fixed_norm_from must be 0"),
         ("optimization", "focus", {"tumor": 0.8, "vessel": 0.8}, "optimization: focus must give shares"),
         ("augmentation", "flip", 2, "augmentation: flip and scale must be fractions"),
         ("augmentation", "noise_hu", -1, "augmentation: noise_hu must be a number from 0 upward"),

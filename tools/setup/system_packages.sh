@@ -24,6 +24,7 @@ need libusb-1.0-0 has_library libusb-1.0.so.0 # of open3d
 if [ "${1:-}" = dev ]; then
     need chromium command -v chromium
     need chromium-driver command -v chromedriver
+    need zsh command -v zsh # its completion
 fi
 
 [ -n "$missing" ] || exit 0

@@ -1,0 +1,88 @@
+"""Initial weights: a network that goes on from a bundle computes what the bundle computes, norms included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+pytest.importorskip("onnx", reason="onnx is not installed (extra [train])")
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.bundle import load_bundle
+from liver_seg_ros.inference.preprocessing import normalize
+from liver_seg_ros.networks.unet3d import UNet3D
+from liver_seg_ros.training.checkpoint import load_checkpoint
+from liver_seg_ros.training.initial_weights import load_initial_weights
+from liver_seg_ros.training.phantom_dataset import PhantomDataset
+from liver_seg_ros.training.recipe import Recipe, read_recipe
+from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, set_training_mode
+
+REPOSITORY = Path(__file__).parents[2]
+SHIPPED = {"segmenter": (4, (16, 32, 64, 128), 2), "localizer": (2, (16, 32, 64, 96), 1)}
+
+
+def shipped_network(name: str) -> UNet3D:
+    classes, widths, convolutions = SHIPPED[name]
+    return UNet3D(1, classes, widths, convolutions)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("training", [False, True])
+def test_the_network_gives_the_logits_of_the_shipped_bundle(name: str, training: bool) -> None:
+    bundle = load_bundle(REPOSITORY / "models" / name)
+    network = shipped_network(name)
+    load_initial_weights(network, bundle)
+    hu = np.random.default_rng(1).uniform(-200, 350, (1, 1, 16, 24, 32)).astype(np.float32)
+    expected = onnxruntime.InferenceSession(str(bundle.weights)).run(None, {"image": hu})[0]
+    network.eval()
+    if training:
+        set_training_mode(network, fixed_norm=True)
+    with torch.no_grad():
+        found = network(torch.from_numpy(normalize(hu, bundle.spec.input.hu_window))).numpy()
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_filters_have_the_size_of_new_ones() -> None:
+    """So that one learning rate suits all levels; as they are in the bundle, deep ones are ten times smaller."""
+    network = shipped_network("segmenter")
+    new = {name: float(p.detach().square().mean().sqrt()) for name, p in network.named_parameters() if p.ndim == 5}
+    load_initial_weights(network, load_bundle(REPOSITORY / "models" / "segmenter"))
+    for name, weights in network.named_parameters():
+        if weights.ndim == 5 and weights.shape[-1] == 3:
+            assert float(weights.detach().square().mean().sqrt()) == pytest.approx(new[name], rel=0.3), name
+
+
+def test_another_network_is_refused() -> None:
+    bundle = load_bundle(REPOSITORY / "models" / "segmenter")
+    for other in (UNet3D(widths=(8, 16, 32, 64)), UNet3D(classes=7), UNet3D(widths=(16, 32, 64, 128, 256))):
+        with pytest.raises(InputError, match="are of another network"):
+            load_initial_weights(other, bundle)
+
+
+def test_a_training_begins_with_them_and_resumes_without(
+    recipe: Recipe, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relative path is that of a recipe, taken from where the training is started."""
+    monkeypatch.chdir(REPOSITORY)
+    plan = replace(recipe.optimization, steps=1, learning_rate=0.0, fixed_norm_from=0.0)
+    network = {"name": "unet3d", "widths": (16, 32, 64, 128)}
+    recipe = replace(recipe, network=network, optimization=plan, initial="models/segmenter")
+    dataset = PhantomDataset(folder, range(3), recipe)
+    Trainer(recipe, tmp_path, dataset, {}).run()
+    expected = shipped_network("segmenter")
+    load_initial_weights(expected, load_bundle(REPOSITORY / "models" / "segmenter"))
+    for name, weights in load_checkpoint(tmp_path / CHECKPOINT).weights.items():
+        if "num_batches" not in name:
+            torch.testing.assert_close(weights, expected.state_dict()[name], msg=name)
+    monkeypatch.setattr("liver_seg_ros.training.trainer.load_initial_weights", None)  # to call it would fail
+    assert Trainer(recipe, tmp_path, dataset, {}).run().step == 1
+
+
+def test_the_recipe_of_the_shipped_network_is_valid() -> None:
+    recipe = read_recipe(REPOSITORY / "config" / "training" / "segmenter_varied.yaml")
+    assert recipe.initial == "models/segmenter" and (REPOSITORY / recipe.initial).is_dir()
