@@ -1,13 +1,34 @@
-"""Writing without half-written files: write beside the target, rename when done."""
+"""Writing without half-written files: write beside the target, rename when done.
+
+What is not finished is remembered until it is, so that a process which is told to end (`signals.py`) takes it away.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.errors import InputError, WriteError
+
+#: No space, no quota, or more than this process may write (`ulimit -f`).
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Another thread may go on filling a folder that is being removed, until it finds it gone.
+_TRIES = 20
+#: How what is not finished is called: a file beside its place, and a folder of several.
+_BESIDE = re.compile(r"\.partial-[0-9a-f]{8}-(?=.)")
+_SCRATCH = re.compile(r"\.liver-seg-[0-9a-f]{8}\.part")
+
+#: Files and folders that are half-written, and folders that were made for them, the outer ones first.
+_unfinished: list[Path] = []
+_made: list[Path] = []
+#: Held for moments: while these lists change, and while what belongs together moves to its place.
+_moving = threading.RLock()
 
 
 @contextmanager
@@ -20,18 +41,133 @@ def written_beside(path: str | Path) -> Iterator[Path]:
 
     Raises:
         InputError: the folder cannot be made or written to, or `path` is a folder.
+        WriteError: there is no space.
     """
     path = Path(path)
-    temporary = path.with_name(f".partial-{uuid4().hex[:8]}-{path.name}")
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file to write. Give a file name.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write here ({error.strerror}). Give another folder.") from error
-    try:
+    temporary = path.with_name(f".partial-{_random_name()}-{path.name}")
+    with made_folder(path.parent), _unfinished_until_the_end(temporary), no_space_said(path):
+        try:
+            temporary.touch(exist_ok=False)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
         yield temporary
-        temporary.replace(path)
+        with uninterrupted():
+            temporary.replace(path)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent`, on the same disk as what is moved out of it; gone when the block ends.
+
+    Raises:
+        InputError: `parent` cannot be written to.
+        WriteError: there is no space.
+    """
+    folder = parent / f".liver-seg-{_random_name()}.part"
+    with _unfinished_until_the_end(folder):
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise _cannot_write(parent, error) from error
+        yield folder
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make `folder`, and those that it is to lie in; when the block fails, those made are gone again where empty.
+
+    Raises:
+        InputError: it cannot be made.
+        WriteError: there is no space for it.
+    """
+    missing = [path for path in (folder, *folder.absolute().parents) if not os.path.lexists(path)]
+    made = missing[::-1]
+    with _moving:
+        _made.extend(made)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _cannot_write(folder, error) from error
+        yield
+    except BaseException:
+        _remove_empty(made)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with _moving:
+            for path in made:
+                _made.remove(path)
+
+
+@contextmanager
+def no_space_said(path: Path) -> Iterator[None]:
+    """Raise `WriteError` naming `path` where the block found no space to write."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:  # a WriteError has none: it names the very file already
+            raise
+        raise _cannot_write(path, error) from error
+
+
+def final_place(path: Path) -> Path:
+    """Where what is written at `path` will be in the end; for messages, since nobody knows its temporary place."""
+    parts = [part for part in path.parts if not _SCRATCH.fullmatch(part)]
+    return Path(*parts[:-1], _BESIDE.sub("", parts[-1], count=1)) if parts else path
+
+
+def uninterrupted() -> AbstractContextManager[object]:
+    """A block in which no signal ends the process: what moves in it moves wholly or not at all. Keep it short."""
+    return _moving
+
+
+def abandon_unfinished() -> None:
+    """Take away all that is half-written; for a process that is about to end.
+
+    Waits while something moves to its place. Whoever begins, ends or moves something afterwards waits for good.
+    """
+    _moving.acquire()
+    for path in reversed(_unfinished):
+        _remove(path)
+    _remove_empty(_made)
+
+
+def _cannot_write(path: Path, error: OSError) -> InputError | WriteError:
+    if error.errno in _FULL:
+        return WriteError.of(final_place(path), error.strerror)
+    return InputError(f"{final_place(path)}: cannot write here ({error.strerror}). Give another folder.")
+
+
+@contextmanager
+def _unfinished_until_the_end(path: Path) -> Iterator[None]:
+    with _moving:
+        _unfinished.append(path)
+    try:
+        yield
+    finally:
+        with _moving:
+            _remove(path)
+            _unfinished.remove(path)
+
+
+def _remove(path: Path) -> None:
+    for _ in range(_TRIES):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+        if not os.path.lexists(path):
+            return
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        with suppress(OSError):  # not empty, or never made
+            folder.rmdir()
+
+
+def _random_name() -> str:
+    return os.urandom(4).hex()

@@ -1,11 +1,13 @@
-"""The two exceptions that cross rooms on purpose.
+"""The exceptions that cross rooms on purpose.
 
 Everything a user can cause (a broken file, a wrong option, a volume that is no CT) is an `InputError` whose message is
 one line: what is wrong, where, and what to do. The command line turns it into exit code 2, a node into a diagnostic.
-Anything else that escapes is a bug.
+A `WriteError` is the disk's fault, and one line too. Anything else that escapes is a bug.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -13,6 +15,16 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class WriteError(OSError):
+    """A file could not be written whole; nothing of it stays. `str(error)` is one line that a user can act on."""
+
+    @classmethod
+    def of(cls, path: Path, reason: str | None = None) -> WriteError:
+        """Of the file or folder `path`; `reason` as the system gives it, where it does."""
+        why = reason or "is the disk full?"
+        return cls(f"{path}: cannot be written ({why}). Free some space or give another folder.")
 
 
 class CancelledError(RuntimeError):

@@ -70,6 +70,7 @@ def test_a_phantom_to_meshes_and_pictures(tmp_path: Path) -> None:
         "meshes/vessel_tree.vtp",
         "pictures/overlay.png",
         "pictures/scene.png",
+        *(f"{folder}/.liver-seg.json" for folder in ("phantom", "segmented", "meshes", "pictures")),
     }
     liver = trimesh.load_mesh(meshes / "liver.ply")
     assert liver.is_watertight and reconstructed["structures"]["liver"]["watertight"] is True

@@ -8,7 +8,7 @@ import typer
 from sphinx.application import Sphinx
 from typer.cli import get_docs_for_click
 
-from liver_seg_ros.cli import main
+from liver_seg_ros.cli.app import app as commands
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -17,7 +17,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def _write(app: Sphinx) -> None:
-    command = typer.main.get_command(main.app)
+    command = typer.main.get_command(commands)
     text = get_docs_for_click(
         obj=command, ctx=typer.Context(command), name="liver-seg", title="The command line", call_prefix=""
     )

@@ -1,130 +1,37 @@
-"""The command `liver-seg`: its commands, and how each way of ending becomes an exit code and one line.
+"""The command `liver-seg`: where it begins, and how it ends when it is told to.
 
-Exit codes: 0 done; 2 bad input or usage; 1 anything else, `segment` finding no liver included; 130 interrupted.
+Exit codes: 0 done; 2 bad input or usage; 1 anything else, `segment` finding no liver included; where a signal ended it,
+128 and its number: 130 after SIGINT (Ctrl-C), 143 after SIGTERM, 129 after SIGHUP.
 
-Command modules import what is heavy inside their function, so that `--help` and a mistyped option answer at once.
+Nothing that takes time is imported before signals are heard.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import os
-import signal
 import sys
-import threading
-import traceback
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
-from liver_seg_ros import __version__
-from liver_seg_ros.cli import build, info, measure, phantom, plan, reconstruct, render, segment
-from liver_seg_ros.cli.completion import CompletingGroup
-from liver_seg_ros.cli.help import SETTINGS, HelpCommand, examples
-from liver_seg_ros.cli.logs import show_logs
-from liver_seg_ros.errors import InputError, memory_message
-
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-_interrupted = threading.Event()
-
-app = typer.Typer(
-    name="liver-seg",
-    help="From a CT of the liver to labels, meshes and pictures. Not for clinical use.",
-    cls=CompletingGroup,
-    rich_markup_mode=None,
-    context_settings=SETTINGS,
-    epilog=examples(
-        "liver-seg phantom -o case --seed 7",
-        "liver-seg segment case/ct.nii.gz -o found",
-        "liver-seg reconstruct found/labels.nii.gz --ct case/ct.nii.gz -o meshes --html",
-        "liver-seg segment --help",
-    ),
-)
-for _module in (segment, measure, reconstruct, plan, render, info, build, phantom):
-    app.command(
-        name=_module.__name__.rpartition(".")[2],
-        cls=HelpCommand,
-        context_settings=SETTINGS,
-        epilog=examples(*_module.EXAMPLES),
-    )(_module.command)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"liver-seg {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def _options(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
-    """What comes before the command's name. Without one: the help, and the exit code of wrong usage."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(BAD_INPUT)
+from liver_seg_ros.signals import end_on_stop_signal
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line (without the program's name); returns the exit code. Errors become one line on stderr."""
-    try:
-        exit_code = app(args=list(arguments), prog_name="liver-seg", standalone_mode=False) or OK
-    except typer.TyperException as error:  # a wrong option, argument or command
-        return _fail(arguments, BAD_INPUT, f"{error.format_message()} (see {_command_of(error)} --help)")
-    except InputError as error:
-        return _fail(arguments, BAD_INPUT, str(error))
-    except MemoryError as error:
-        return _fail(arguments, FAILED, memory_message(error))
-    except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
-        if _interrupted.is_set():
-            return INTERRUPTED
-        return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
-    return INTERRUPTED if _interrupted.is_set() else exit_code
+    from liver_seg_ros.cli.app import run_app
+
+    return run_app(arguments)
 
 
 def main() -> None:
     """The console script's entry point."""
+    end_on_stop_signal("liver-seg")
+    from liver_seg_ros.cli.logs import show_logs
+
     show_logs()
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends no command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGINT, _on_interrupt)
-    exit_code = run(sys.argv[1:])
-    if exit_code == INTERRUPTED:
-        typer.echo("liver-seg: interrupted", err=True)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)  # the interpreter's own way out waits for threads and may answer with another code
-    sys.exit(exit_code)
-
-
-def _command_of(error: typer.TyperException) -> str:
-    """The command that was used in a wrong way, as far as it is known."""
-    context = getattr(error, "ctx", None)
-    return "liver-seg" if context is None else context.command_path
-
-
-def _on_interrupt(signal_number: int, frame: object) -> None:
-    """Ctrl-C: remembered, because an extension module in the middle of its import may swallow the exception."""
-    _interrupted.set()
-    raise KeyboardInterrupt
-
-
-def _fail(arguments: Sequence[str], exit_code: int, message: str) -> int:
-    """Report the exception being handled; with --json also as the one object on stdout that a reader waits for."""
-    if "--debug" in arguments:
-        traceback.print_exc()
-    line = " ".join(message.split())
-    typer.echo(f"liver-seg: {line}", err=True)
-    if "--json" in arguments:
-        typer.echo(json.dumps({"error": line, "exit_code": exit_code}))
-    return exit_code
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liver_seg_ros.cli.help import OUTPUT
-from liver_seg_ros.cli.options import Acquisition, Ct, Debug, Html, Json, Labels, Png, Quiet, SeriesUid, Verbose
+from liver_seg_ros.cli.options import (
+    Acquisition,
+    Ct,
+    Debug,
+    Html,
+    Json,
+    Labels,
+    Overwrite,
+    Png,
+    Quiet,
+    SeriesUid,
+    Verbose,
+)
 
 if TYPE_CHECKING:
     from liver_seg_ros.mesh import Mesh
@@ -34,6 +46,7 @@ def command(
     acquisition: Acquisition = None,
     png: Png = False,
     html: Html = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -47,7 +60,8 @@ def command(
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
-    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.outputs import ResultFolder
+    from liver_seg_ros.cli.picture_names import picture_names
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.progress import Stages
@@ -56,20 +70,21 @@ def command(
     if output is None and (png or html):
         raise InputError("pictures need a folder: give one with -o")
     written: list[str] = []
+    place = None
     if output is not None:
-        check_output_folder(output)
+        place = ResultFolder(output, "measure", (*NAMES, *picture_names(png, html)), (labels, ct), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
             case = read_case(labels, ct, series, acquisition)
         with stages.stage("measure"):
             measurements = measure(case.labels)
-        if output is not None:
-            from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
+        if place is not None:
+            from liver_seg_ros.cli.pictures import write_html, write_png
             from liver_seg_ros.files.measurements import write_measurements
             from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 
-            with output_folder(output, PICTURES) as folder:
+            with place.filled() as folder:
                 for name in NAMES:
                     write_measurements(folder / name, measurements)
                 meshes: tuple[Mesh, ...] = ()

@@ -88,6 +88,10 @@ OutputFolder = Annotated[
         "--output", "-o", metavar="DIR", help="Folder for the results; made where missing.", rich_help_panel=OUTPUT
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace files that this command did not write.", rich_help_panel=OUTPUT),
+]
 Png = Annotated[
     bool, typer.Option("--png", help="Also draw scene.png and, with --ct, overlay.png.", rich_help_panel=OUTPUT)
 ]

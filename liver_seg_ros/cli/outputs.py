@@ -1,52 +1,149 @@
-"""The folder that a command writes: all of its files appear together at the end, or none does."""
+"""The folder that a command writes: all of its files appear together at the end, or none does.
+
+What is in the way is told before the work begins. An input of the run is never replaced; any other file only where the
+same command wrote it there, and nobody changed it since, or where the user says so (`--overwrite`).
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from liver_seg_ros.atomic import made_folder, no_space_said, scratch_folder, uninterrupted
+from liver_seg_ros.cli.inputs import Inputs
+from liver_seg_ros.cli.output_record import RECORD, Written, is_unchanged, read_record, write_record, written_by
 from liver_seg_ros.errors import InputError
 
 
-def check_output_folder(folder: Path) -> None:
-    """Raise `InputError` where results could not be written to `folder`; called before the work, not after it."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise InputError(f"output '{folder}' cannot be a folder: '{existing}' is a file; choose another with -o")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"output '{folder}': no permission to write in '{existing}'; choose another with -o")
+class ResultFolder:
+    """Where one run of a command puts its files. Made before the work; nothing is written until `filled`.
 
-
-@contextmanager
-def output_folder(folder: Path, replaces: Iterable[str] = ()) -> Iterator[Path]:
-    """A temporary folder inside `folder` whose files move into `folder` when the block ends well.
-
-    An exception, Ctrl-C included, leaves `folder` as it was. Files called as in `replaces` that this run did not write
-    are removed: they are an earlier run's, and would be taken for results of this one.
+    Args:
+        folder: made where it is missing.
+        command: its name, under which the folder's record lists its files.
+        names: of all files that the run may write.
+        inputs: files and folders that it reads; None is passed over.
+        overwrite: whether files that the command did not write may be replaced.
 
     Raises:
-        InputError: see `check_output_folder`; also where a folder stands at the place of a file to be written.
+        InputError: the folder cannot be made or written to, is an input, or holds a file that must not be replaced.
     """
-    check_output_folder(folder)
-    made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".liver-seg-", suffix=".part", dir=folder) as name:
-            temporary = Path(name)
-            yield temporary
-            written = sorted(path.name for path in temporary.iterdir())
-            blocked = [name for name in {*written, *replaces} if (folder / name).is_dir()]
-            if blocked:
-                raise InputError(f"output '{folder / min(blocked)}' is a folder where a file goes; move it away")
-            for name in written:
-                (temporary / name).replace(folder / name)
-            for name in set(replaces).difference(written):
-                (folder / name).unlink(missing_ok=True)
-    except BaseException:
-        for path in made:
-            if not any(path.iterdir()):
-                path.rmdir()
-        raise
+
+    def __init__(
+        self,
+        folder: Path,
+        command: str,
+        names: Iterable[str],
+        inputs: Iterable[Path | None] = (),
+        overwrite: bool = False,
+    ) -> None:
+        self._folder, self._command, self._overwrite = folder, command, overwrite
+        self._names = tuple(names)
+        self._inputs = Inputs(path for path in inputs if path is not None)
+        self._check_place()
+        self._check_files()
+
+    @contextmanager
+    def filled(self) -> Iterator[Path]:
+        """A temporary folder whose files move to their place when the block ends well.
+
+        An exception or a signal leaves everything as it was. Files of an earlier run of the same command that this one
+        did not write are removed: they would be taken for its results.
+
+        Raises:
+            InputError: as above, where something came in the way during the work.
+            WriteError: there is no space.
+        """
+        with made_folder(self._folder), no_space_said(self._folder), scratch_folder(self._folder) as scratch:
+            yield scratch
+            written = sorted(path.name for path in scratch.iterdir())
+            if unknown := set(written).difference(self._names):
+                raise RuntimeError(f"written, but not among the names that were checked: {', '.join(sorted(unknown))}")
+            self._check_files()
+            self._move(scratch, written)
+
+    def _move(self, scratch: Path, written: Sequence[str]) -> None:
+        record = read_record(self._folder)
+        own = [name for name in record if self._is_own(name, record)]
+        stale = {*own, *(self._names if self._overwrite else ())}.difference(written)
+        kept = {name: entry for name, entry in record.items() if entry.command != self._command and name not in written}
+        write_record(scratch, kept | {name: written_by(self._command, scratch / name) for name in written})
+        with scratch_folder(self._folder) as replaced, uninterrupted():
+            moves = _Moves()
+            try:
+                for name in (*written, RECORD, *stale):
+                    if os.path.lexists(self._folder / name):
+                        moves.move(self._folder / name, replaced / name)
+                for name in (*written, RECORD):
+                    moves.move(scratch / name, self._folder / name)
+            except BaseException:
+                moves.undo()
+                raise
+
+    def _check_place(self) -> None:
+        existing = next(path for path in (self._folder, *self._folder.absolute().parents) if os.path.lexists(path))
+        if not existing.is_dir():
+            what = "leads nowhere" if existing.is_symlink() and not existing.exists() else "is a file"
+            raise InputError(f"output '{self._folder}' cannot be a folder: '{existing}' {what}; choose another with -o")
+        if self._inputs.is_folder(self._folder):
+            raise InputError(f"output '{self._folder}' is an input of this run; choose another folder with -o")
+        with suppress(_TriedError), made_folder(self._folder), scratch_folder(self._folder):
+            raise _TriedError
+
+    def _check_files(self) -> None:
+        record = read_record(self._folder)
+        in_the_way = [name for name in self._names if os.path.lexists(self._folder / name)]
+        for name in in_the_way:
+            path = self._folder / name
+            if self._inputs.is_file(path):
+                raise InputError(f"output '{path}' is an input of this run; choose another folder with -o")
+            if path.is_dir():
+                raise InputError(f"output '{path}' is a folder where a file goes; move it away")
+        foreign = [name for name in in_the_way if not self._is_own(name, record)]
+        if foreign and not self._overwrite:
+            raise InputError(
+                f"output '{self._folder / foreign[0]}' {self._whose(foreign[0], record)}{_and_more(len(foreign) - 1)}; "
+                "choose another folder with -o, or replace it with --overwrite"
+            )
+        for name in foreign:
+            if self._inputs.hold(self._folder / name):
+                raise InputError(
+                    f"output '{self._folder / name}' is in an input folder of this run; choose another folder with -o"
+                )
+
+    def _is_own(self, name: str, record: dict[str, Written]) -> bool:
+        entry = record.get(name)
+        return entry is not None and entry.command == self._command and is_unchanged(self._folder / name, entry)
+
+    def _whose(self, name: str, record: dict[str, Written]) -> str:
+        entry = record.get(name)
+        if entry is None:
+            return f"was not written by '{self._command}'"
+        if entry.command != self._command:
+            return f"was written by '{entry.command}', not '{self._command}'"
+        return f"was changed since '{self._command}' wrote it"
+
+
+class _TriedError(Exception):
+    """Ends a trial, so that nothing of it stays."""
+
+
+class _Moves:
+    """Files that were moved, and can be moved back."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Path, Path]] = []
+
+    def move(self, source: Path, target: Path) -> None:
+        source.rename(target)
+        self._done.append((source, target))
+
+    def undo(self) -> None:
+        for source, target in reversed(self._done):
+            target.rename(source)
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Quiet, Verbose, triple
+from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Overwrite, Quiet, Verbose, triple
 
 if TYPE_CHECKING:
     from liver_seg_ros.phantom import Phantom
@@ -75,6 +75,7 @@ def command(
             rich_help_panel=SCAN,
         ),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -85,13 +86,13 @@ def command(
     Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm).
     """
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
-    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.files.volumes import write_labels, write_volume
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
     from liver_seg_ros.progress import Stages
 
-    check_output_folder(output)
+    place = ResultFolder(output, "phantom", (CT, LABELS, VESSELS), overwrite=overwrite)
     defaults = PhantomOptions()
     options = PhantomOptions(
         size=size or defaults.size,
@@ -104,7 +105,7 @@ def command(
         stages = Stages(progress)
         with stages.stage("generate"):
             phantom = generate_phantom(seed, options, progress)
-        with stages.stage("write"), output_folder(output) as folder:
+        with stages.stage("write"), place.filled() as folder:
             write_volume(folder / CT, phantom.ct)
             write_labels(folder / LABELS, phantom.labels)
             (folder / VESSELS).write_text(json.dumps(describe(phantom)) + "\n", encoding="utf-8")

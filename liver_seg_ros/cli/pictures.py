@@ -8,6 +8,7 @@ from pathlib import Path
 
 from liver_seg_ros.cli.case import Case
 from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
+from liver_seg_ros.cli.picture_names import HTML, OVERLAY, SCENE
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
@@ -17,10 +18,6 @@ from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import versions
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
-
-SCENE, OVERLAY, HTML = "scene.png", "overlay.png", "report.html"
-#: All that these functions may write.
-PICTURES = (SCENE, OVERLAY, HTML)
 
 
 def write_png(folder: Path, case: Case, meshes: Sequence[Mesh], paths: Sequence[DrawnPath] = ()) -> None:

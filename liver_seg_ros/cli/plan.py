@@ -15,6 +15,7 @@ from liver_seg_ros.cli.options import (
     Json,
     Labels,
     OutputFolder,
+    Overwrite,
     Png,
     Quiet,
     SeriesUid,
@@ -103,6 +104,7 @@ def command(
     ] = None,
     png: Png = False,
     html: Html = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -115,8 +117,9 @@ def command(
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
-    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
-    from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
+    from liver_seg_ros.cli.outputs import ResultFolder
+    from liver_seg_ros.cli.picture_names import picture_names
+    from liver_seg_ros.cli.pictures import write_html, write_png
     from liver_seg_ros.cli.plan_drawing import drawn_meshes
     from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
@@ -127,7 +130,9 @@ def command(
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import versions
 
-    check_output_folder(output)
+    place = ResultFolder(
+        output, "plan", (PLAN, TRAJECTORIES, *picture_names(png, html)), (labels, ct, entries), overwrite
+    )
     question = Question(
         lesion=lesion - 1,
         limits=limits_for(needle_radius_mm, max_length_mm, min_clearance_mm),
@@ -160,7 +165,7 @@ def command(
             "versions": versions(),
         }
         tables, paths = answer_tables(answers), drawn_paths(answers.trajectories)
-        with output_folder(output, PICTURES) as folder:
+        with place.filled() as folder:
             write_plan(folder / PLAN, plan)
             write_trajectories(folder / TRAJECTORIES, answers.trajectories, question.limits)
             meshes = (*reconstruction.meshes, *drawn_meshes(answers, reconstruction.meshes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from liver_seg_ros.cli.options import (
     Json,
     Labels,
     OutputFolder,
+    Overwrite,
     Png,
     Quiet,
     SeriesUid,
@@ -45,6 +47,7 @@ def command(
     ] = 30_000,
     png: Png = False,
     html: Html = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -57,23 +60,22 @@ def command(
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_report, print_written
-    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
-    from liver_seg_ros.cli.pictures import PICTURES, write_html, write_png
+    from liver_seg_ros.cli.outputs import ResultFolder
+    from liver_seg_ros.cli.picture_names import picture_names
+    from liver_seg_ros.cli.pictures import write_html, write_png
     from liver_seg_ros.cli.progress_display import shown_progress
-    from liver_seg_ros.labels import STRUCTURES
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import build_report, write_report
 
-    check_output_folder(output)
+    place = ResultFolder(output, "reconstruct", (*file_names(), *picture_names(png, html)), (labels, ct), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
             case = read_case(labels, ct, series, acquisition)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         stages.seconds.update(reconstruction.seconds)
-        names = [f"{s.name}{kind}{suffix}" for s in STRUCTURES for kind in ("", "_collision") for suffix in FORMATS]
-        with output_folder(output, [*names, f"{TREE}.vtp", f"{TREE}.json", *PICTURES]) as folder:
+        with place.filled() as folder:
             with stages.stage("write"):
                 write_files(folder, reconstruction)
             if png:
@@ -100,6 +102,16 @@ def command(
     elif not quiet:
         print_report(report)
         print_written(output, written)
+
+
+def file_names() -> Iterator[str]:
+    """All that a reconstruction may write, pictures aside."""
+    from liver_seg_ros.labels import STRUCTURES
+
+    for structure in STRUCTURES:
+        for kind in ("", "_collision"):
+            yield from (f"{structure.name}{kind}{suffix}" for suffix in FORMATS)
+    yield from (CLOUD, f"{TREE}.vtp", f"{TREE}.json", f"{MEASUREMENTS}.json", f"{MEASUREMENTS}.csv", REPORT)
 
 
 def write_files(folder: Path, reconstruction: Reconstruction) -> None:

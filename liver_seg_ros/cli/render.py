@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.options import Acquisition, CtArgument, Debug, Json, OutputFolder, Quiet, SeriesUid, Verbose
+from liver_seg_ros.cli.options import (
+    Acquisition,
+    CtArgument,
+    Debug,
+    Json,
+    OutputFolder,
+    Overwrite,
+    Quiet,
+    SeriesUid,
+    Verbose,
+)
 
 OVERLAY, SCENE = "overlay.png", "scene.png"
 
@@ -22,6 +32,7 @@ def command(
     output: OutputFolder,
     series: SeriesUid = None,
     acquisition: Acquisition = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -32,7 +43,7 @@ def command(
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """
     from liver_seg_ros.cli.console import print_json, print_written
-    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import read_labels_of
     from liver_seg_ros.files.volumes import read_volume
@@ -40,11 +51,11 @@ def command(
     from liver_seg_ros.rendering.overlay import render_overlay
     from liver_seg_ros.rendering.scene import render_scene
 
-    check_output_folder(output)
+    place = ResultFolder(output, "render", (OVERLAY, SCENE), (ct, labels), overwrite)
     with shown_progress(quiet, as_json) as progress:
         volume = read_volume(ct, series, acquisition)
         drawn = read_labels_of(volume, labels)
-        with output_folder(output, replaces=(SCENE,)) as folder:
+        with place.filled() as folder:
             progress("overlay", 0.0)
             render_overlay(volume, drawn, folder / OVERLAY)
             progress("overlay", 1.0)

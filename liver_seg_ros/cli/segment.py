@@ -15,6 +15,7 @@ from liver_seg_ros.cli.options import (
     Json,
     ModelsFolder,
     OutputFolder,
+    Overwrite,
     Precision,
     Quiet,
     Runtime,
@@ -61,6 +62,7 @@ def command(
             rich_help_panel=NETWORKS,
         ),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -74,7 +76,7 @@ def command(
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
     from liver_seg_ros.cli.console import print_json, print_report, print_written
-    from liver_seg_ros.cli.outputs import check_output_folder, output_folder
+    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import known_synthetic, read_labels_of, score
     from liver_seg_ros.files.volumes import read_volume, write_labels
@@ -84,7 +86,7 @@ def command(
     from liver_seg_ros.reconstruction.measurements import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
 
-    check_output_folder(output)
+    place = ResultFolder(output, "segment", (LABELS, SLICER, REPORT), (ct, truth, models), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
@@ -96,7 +98,7 @@ def command(
         with stages.stage("measure"):
             measurements = measure(segmentation.labels)
             dice = score(segmentation.labels, true_labels) if true_labels else None
-        with output_folder(output) as folder:
+        with place.filled() as folder:
             with stages.stage("write"):
                 write_labels(folder / LABELS, segmentation.labels)
                 write_labels(folder / SLICER, segmentation.labels)

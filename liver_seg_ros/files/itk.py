@@ -9,8 +9,8 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from liver_seg_ros.atomic import written_beside
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.atomic import final_place, written_beside
+from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.files.claims import check_claim
 from liver_seg_ros.files.metaimage import check_metaimage
 from liver_seg_ros.files.nrrd import check_nrrd, most_bytes, read_nrrd_fields
@@ -22,6 +22,7 @@ from liver_seg_ros.geometry import Geometry
 COMPRESSION_LEVEL = 1
 
 METAIMAGE_SUFFIXES = (".mha", ".mhd")
+NIFTI_HEADER_BYTES = 352  # with its four bytes that say that nothing extends it
 
 # What ITK has to say about headers would land on the user's terminal; what matters is raised as InputError.
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
@@ -81,7 +82,7 @@ def write_itk(
 ) -> None:
     """Write `array` `(K, J, I)` to `path`, compressed where the format can, with `metadata` as its own fields.
 
-    Raises `InputError` where the file cannot be written.
+    Raises `InputError` where nothing can be written there, `WriteError` where there is no space for all of it.
     """
     image = SimpleITK.GetImageFromArray(array)
     image.SetSpacing(geometry.spacing_mm)
@@ -91,6 +92,21 @@ def write_itk(
         image.SetMetaData(key, value)
     with written_beside(path) as temporary:
         try:
-            SimpleITK.WriteImage(image, str(temporary), useCompression=True, compressionLevel=COMPRESSION_LEVEL)
+            with quiet_on_failure():
+                SimpleITK.WriteImage(image, str(temporary), useCompression=True, compressionLevel=COMPRESSION_LEVEL)
+                _check_whole(temporary, array.nbytes)
         except RuntimeError as error:
-            raise InputError(f"{path}: cannot be written. Is the disk full?") from error
+            raise WriteError.of(final_place(path)) from error
+
+
+def _check_whole(path: Path, voxel_bytes: int) -> None:
+    """Raise `RuntimeError`, as ITK does for other formats, where a NIfTI file is cut off: it goes on then."""
+    size, expected = path.stat().st_size, NIFTI_HEADER_BYTES + voxel_bytes
+    if path.name.endswith(".nii.gz"):
+        with path.open("rb") as file:
+            file.seek(max(0, size - 4))  # what was compressed, modulo 2^32 (RFC 1952)
+            size, expected = int.from_bytes(file.read(), "little"), expected % 2**32
+    elif not path.name.endswith(".nii"):
+        return
+    if size != expected:
+        raise RuntimeError(f"{path} is cut off")

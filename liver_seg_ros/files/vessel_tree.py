@@ -24,8 +24,8 @@ from vtkmodules.vtkCommonCore import VTK_ID_TYPE, vtkPoints, vtkStringArray
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
 from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 
-from liver_seg_ros.atomic import written_beside
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.atomic import final_place, written_beside
+from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.labels import structure_by_name, structure_by_value
 from liver_seg_ros.vessel_tree import Branch, VesselTree
@@ -125,8 +125,9 @@ def _write_vtp(path: Path, tree: VesselTree) -> None:
     writer = vtkXMLPolyDataWriter()
     writer.SetFileName(str(path))
     writer.SetInputData(data)
-    if not writer.Write():
-        raise InputError(f"{path}: cannot be written. Is the disk full?")
+    with quiet_on_failure():
+        if not writer.Write():
+            raise WriteError.of(final_place(path))
 
 
 def _lines(tree: VesselTree) -> list[NDArray[np.int64]]:

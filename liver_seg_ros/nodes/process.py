@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,19 +13,19 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
+from liver_seg_ros.atomic import abandon_unfinished
 from liver_seg_ros.nodes.memory import keep_freed_memory
 from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.signals import on_stop_signal
 
-#: From SIGINT or SIGTERM to the end of the process, at the latest; launch would send the next signal after 5 s.
+#: From SIGINT, SIGTERM or SIGHUP to the end of the process, at the latest; launch would send the next signal after 5 s.
 SHUTDOWN_DEADLINE_S = 4.5
 
 _WORK_TIMEOUT_S = 2.0
 
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str] | None = None) -> None:
-    """Run the nodes that `make_nodes` makes until SIGINT or SIGTERM.
+    """Run the nodes that `make_nodes` makes until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         make_nodes: called with the command line's arguments that are not ROS's own.
@@ -51,6 +50,7 @@ def _end(nodes: Sequence[StageNode]) -> None:
     deadline = time.monotonic() + _WORK_TIMEOUT_S
     if not all(node.worker.stop(deadline - time.monotonic()) for node in nodes):
         # Work is still inside a library call; leaving in the ordinary way would take Python from under it.
+        abandon_unfinished()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
@@ -60,23 +60,17 @@ def _end(nodes: Sequence[StageNode]) -> None:
 
 
 def _future_of_signals() -> Future:
-    """Done once SIGINT or SIGTERM came; from then on the process ends at the deadline, whatever it does.
+    """Done once a stop signal came; from then on the process ends at the deadline, whatever it does.
 
-    The signal is read from a pipe by a thread of its own, because Python's handlers wait for the main thread, and that
-    one may wait inside DDS: with rclpy's handlers a publisher was seen to ignore SIGTERM for minutes.
+    Of the signal hears a thread of its own, because the main thread may wait inside DDS: with rclpy's handlers a
+    publisher was seen to ignore SIGTERM for minutes.
     """
     stop = Future()
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing)
-    for number in _STOP_SIGNALS:
-        signal.signal(number, lambda *_: None)  # replaces the default action; the pipe tells
 
-    def wait() -> None:
-        os.read(reading, 1)
+    def end(number: signal.Signals) -> None:
         # SIGALRM's default action ends the process in the kernel, without any thread's help.
         signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_DEADLINE_S)
         stop.set_result(None)
 
-    threading.Thread(target=wait, name="signals", daemon=True).start()
+    on_stop_signal(end)
     return stop

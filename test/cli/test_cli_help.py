@@ -13,12 +13,13 @@ import typer
 
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import main
+from liver_seg_ros.cli.app import app as commands
 from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS
 from liver_seg_ros.inference.runtimes.registry import PRECISIONS, RUNTIMES
 from liver_seg_ros.phantom import PhantomOptions
 from liver_seg_ros.phantom.tissue import PHASES
 
-GROUP: Any = typer.main.get_command(main.app)
+GROUP: Any = typer.main.get_command(commands)
 COMMANDS = sorted(GROUP.commands)
 
 

@@ -49,7 +49,7 @@ def test_json_holds_all_that_was_measured(small_ct: Path, capsys: pytest.Capture
 def test_writes_files_where_asked(small_ct: Path, tmp_path: Path) -> None:
     arguments = ["measure", str(small_ct / "labels.nii.gz"), "-o", str(tmp_path), "--ct", str(small_ct / "ct.nii.gz")]
     assert main.run([*arguments, "--png"]) == 0
-    names = {"measurements.json", "measurements.csv"}
+    names = {"measurements.json", "measurements.csv", ".liver-seg.json"}
     assert {path.name for path in tmp_path.iterdir()} == {*names, "scene.png", "overlay.png"}
     rows = list(csv.DictReader((tmp_path / "measurements.csv").open()))
     assert [(row["structure"], row["lesion"]) for row in rows][:3] == [("liver", ""), ("tumor", ""), ("tumor", "1")]

@@ -30,7 +30,9 @@ def phantom(answer: dict) -> Path:
 
 
 def test_writes_a_ct_labels_and_the_vessels(phantom: Path) -> None:
-    assert sorted(path.name for path in phantom.iterdir()) == ["ct.nii.gz", "labels.nii.gz", "vessels.json"]
+    assert {path.name for path in phantom.iterdir()} == {
+        "ct.nii.gz", "labels.nii.gz", "vessels.json", ".liver-seg.json",
+    }  # fmt: skip
     ct, labels = (SimpleITK.ReadImage(str(phantom / name)) for name in ("ct.nii.gz", "labels.nii.gz"))
     assert ct.GetSize() == labels.GetSize() == (64, 56, 40)
     assert ct.GetSpacing() == pytest.approx((5, 5, 6))

@@ -42,7 +42,9 @@ def plan(planned: Path) -> dict:
 
 
 def test_writes_the_plan_the_trajectories_and_pictures(planned: Path) -> None:
-    assert {path.name for path in planned.iterdir()} == {"plan.json", "plan.csv", "scene.png", "overlay.png"}
+    assert {path.name for path in planned.iterdir()} == {
+        "plan.json", "plan.csv", "scene.png", "overlay.png", ".liver-seg.json",
+    }  # fmt: skip
 
 
 def test_ways_lead_from_the_skin_to_the_lesion(plan: dict) -> None:

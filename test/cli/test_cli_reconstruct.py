@@ -27,7 +27,7 @@ def reconstructed(small_ct: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 #: What is written whatever is labelled, and what only where there are vessels.
-ALWAYS = {"report.json", "cloud.ply", "measurements.json", "measurements.csv"}
+ALWAYS = {"report.json", "cloud.ply", "measurements.json", "measurements.csv", ".liver-seg.json"}
 TREE = {"vessel_tree.vtp", "vessel_tree.json"}
 
 

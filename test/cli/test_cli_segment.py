@@ -35,7 +35,9 @@ def segmented(
 
 
 def test_writes_labels_a_slicer_segmentation_and_a_report(segmented: Path) -> None:
-    assert sorted(path.name for path in segmented.iterdir()) == ["labels.nii.gz", "labels.seg.nrrd", "report.json"]
+    assert {path.name for path in segmented.iterdir()} == {
+        "labels.nii.gz", "labels.seg.nrrd", "report.json", ".liver-seg.json",
+    }  # fmt: skip
     nifti, slicer = (SimpleITK.ReadImage(str(segmented / name)) for name in ("labels.nii.gz", "labels.seg.nrrd"))
     assert np.array_equal(SimpleITK.GetArrayFromImage(nifti), SimpleITK.GetArrayFromImage(slicer))
     names = {slicer.GetMetaData(key) for key in slicer.GetMetaDataKeys() if key.endswith("_Name")}
