@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from liver_seg_ros.cli.truth import known_synthetic, read_labels_of
+from liver_seg_ros.cli.truth import find_labels_in, known_synthetic, read_labels_of
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.volumes import read_labels, read_volume
+from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
@@ -36,9 +36,13 @@ class Case:
 
 
 def read_case(
-    labels: Path, ct: Path | None = None, series_uid: str | None = None, acquisition: str | None = None
+    labels: Path,
+    ct: Path | None = None,
+    series_uid: str | None = None,
+    acquisition: str | None = None,
+    whose: str | None = None,
 ) -> Case:
-    """Read the labels and, where given, their CT; of a folder of DICOM this series and acquisition.
+    """Read the labels, of this tool, and, where given, their CT; of a folder of DICOM this series and acquisition.
 
     Raises:
         InputError: one of them cannot be read, they are not on one grid, no voxel is labelled, or a series or
@@ -47,7 +51,7 @@ def read_case(
     if ct is None and (series_uid is not None or acquisition is not None):
         raise InputError("--series and --acquisition choose in a CT of DICOM, and none is given. Give it with --ct.")
     volume = None if ct is None else read_volume(ct, series_uid, acquisition)
-    found = read_labels(labels) if volume is None else read_labels_of(volume, labels)
+    found = find_labels_in(labels, whose).labels if volume is None else read_labels_of(volume, labels, whose)
     if not found.array.any():
         raise InputError(f"{labels} has no labelled voxel: there is nothing to reconstruct")
     return Case(labels, found, volume, ct, known_synthetic(labels))

@@ -18,11 +18,15 @@ from liver_seg_ros.cli.options import (
     Runtime,
     SeriesUid,
     Verbose,
+    Whose,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from liver_seg_ros.geometry import Geometry
     from liver_seg_ros.inference.bundle import ModelBundle
+    from liver_seg_ros.labels import Structure
 
 EXAMPLES = (
     "liver-seg info",
@@ -33,13 +37,14 @@ EXAMPLES = (
 
 def command(
     path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="A CT or labels: a file, or a folder of DICOM.")
+        Path | None, typer.Argument(metavar="PATH", help="A CT or labels: a file, or a folder of DICOM or masks.")
     ] = None,
     models: ModelsFolder = None,
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     series: SeriesUid = None,
     acquisition: Acquisition = None,
+    whose: Whose = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -54,7 +59,7 @@ def command(
 
     facts: dict[str, Any] = {}
     if path is not None:
-        facts["file"] = describe_file(path, series, acquisition)
+        facts["file"] = describe_file(path, series, acquisition, whose)
     facts["inference"] = describe_inference(models, runtime, precision)
     facts["versions"] = versions()
     if as_json:
@@ -63,23 +68,55 @@ def command(
         print_facts(facts)
 
 
-def describe_file(path: Path, series_uid: str | None = None, acquisition: str | None = None) -> dict[str, Any]:
-    """What `path` holds. Raises `InputError` where it is neither a CT nor labels: the reason why it is no CT."""
-    from liver_seg_ros.errors import InputError
-    from liver_seg_ros.files.volumes import read_labels, read_volume
+def describe_file(
+    path: Path, series_uid: str | None = None, acquisition: str | None = None, whose: str | None = None
+) -> dict[str, Any]:
+    """What `path` holds, and what labels are taken for. With `whose`, the value of `--labels`, it must be labels.
 
+    Raises `InputError` where it is neither a CT nor labels: the reason why it is no CT, unless it is labels of which
+    nobody says what they mean.
+    """
+    from liver_seg_ros.errors import InputError
+    from liver_seg_ros.files.found_labels import UnknownLabelsError
+    from liver_seg_ros.files.volumes import read_volume
+
+    if whose is not None:
+        return describe_labels(path, whose)
     try:
         volume = read_volume(path, series_uid, acquisition)
     except InputError as no_ct:
         try:
-            labels = read_labels(path)
+            labels = describe_labels(path)
+        except UnknownLabelsError:
+            raise
         except InputError:
             raise no_ct from None
-        if not labels.array.any():  # a file of zeros is not much of a label file: say what is wrong with it as a CT
+        # Zeros are not much of a label file: say what is wrong with it as a CT.
+        if "voxels" in labels and not any(labels["voxels"].values()):
             raise
-        return {"path": str(path), "kind": "labels", **_grid(labels.geometry), "voxels": labels.counts()}
+        return labels
     low, high = int(volume.array.min()), int(volume.array.max())
     return {"path": str(path), "kind": "CT", "uid": volume.uid, **_grid(volume.geometry), "hu_min": low, "hu_max": high}
+
+
+def describe_labels(path: Path, whose: str | None = None) -> dict[str, Any]:
+    """What the labels at `path` are and what each of them is taken for."""
+    from liver_seg_ros.cli.truth import find_labels_in, scheme_of
+    from liver_seg_ros.files.dicom_seg import describe_dicom_seg
+    from liver_seg_ros.files.label_sources import is_segmentation_object
+
+    def facts(source: str, taken_for: Mapping[str, Structure | None]) -> dict[str, Any]:
+        named = {name: structure.name if structure else "left out" for name, structure in taken_for.items()}
+        return {"path": str(path), "kind": "labels", "labels_of": source, "taken_for": named}
+
+    if is_segmentation_object(path):  # its voxels lie on the grid of a CT, which is not known here
+        return facts(*describe_dicom_seg(path, scheme_of(whose)))
+    found = find_labels_in(path, whose)
+    return {
+        **facts(found.source, found.taken_for),
+        **_grid(found.labels.geometry),
+        "voxels": found.labels.counts(),
+    }
 
 
 def describe_inference(models_dir: Path | None, runtime: str, precision: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from liver_seg_ros.cli.options import (
     Quiet,
     SeriesUid,
     Verbose,
+    Whose,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ NAMES = ("measurements.json", "measurements.csv")
 
 EXAMPLES = (
     "liver-seg measure labels.nii.gz",
+    "liver-seg measure total.nii.gz --labels totalsegmentator",
     "liver-seg measure labels.nii.gz --ct ct.nii.gz -o measured --html",
 )
 
@@ -44,6 +46,7 @@ def command(
     ct: Ct = None,
     series: SeriesUid = None,
     acquisition: Acquisition = None,
+    whose: Whose = None,
     png: Png = False,
     html: Html = False,
     overwrite: Overwrite = False,
@@ -76,7 +79,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            case = read_case(labels, ct, series, acquisition)
+            case = read_case(labels, ct, series, acquisition, whose)
         with stages.stage("measure"):
             measurements = measure(case.labels)
         if place is not None:

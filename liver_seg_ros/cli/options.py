@@ -11,6 +11,7 @@ import typer
 
 from liver_seg_ros.cli.help import INPUT, NETWORKS, OUTPUT
 from liver_seg_ros.cli.logs import be_verbose
+from liver_seg_ros.files.label_schemes import CHOICES, SCHEMES
 
 Number = TypeVar("Number", int, float)
 
@@ -31,7 +32,19 @@ def _precisions() -> list[str]:
 
 CtArgument = Annotated[Path, typer.Argument(metavar="CT", help="NIfTI, NRRD or MetaImage file, or a folder of DICOM.")]
 Labels = Annotated[
-    Path, typer.Argument(metavar="LABELS", help="NIfTI, NRRD or MetaImage file of labels, as `segment` writes it.")
+    Path,
+    typer.Argument(metavar="LABELS", help="NIfTI, NRRD or MetaImage file, DICOM SEG with its CT, or folder of masks."),
+]
+Whose = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="TOOL",
+        help=f"Which tool made the labels: {CHOICES}.",
+        show_default="what the file says, or ours",
+        autocompletion=lambda: list(SCHEMES),
+        rich_help_panel=INPUT,
+    ),
 ]
 Ct = Annotated[
     Path | None,

@@ -20,6 +20,7 @@ from liver_seg_ros.cli.options import (
     Quiet,
     SeriesUid,
     Verbose,
+    Whose,
     numbers,
 )
 
@@ -46,6 +47,7 @@ def command(
     ct: Ct = None,
     series: SeriesUid = None,
     acquisition: Acquisition = None,
+    whose: Whose = None,
     lesion: Annotated[
         int, typer.Option(metavar="N", help="Which lesion, 1 is the largest.", min=1, rich_help_panel=TARGET)
     ] = 1,
@@ -146,7 +148,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            case = read_case(labels, ct, series, acquisition)
+            case = read_case(labels, ct, series, acquisition, whose)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
         stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None

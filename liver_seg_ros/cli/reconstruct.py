@@ -22,6 +22,7 @@ from liver_seg_ros.cli.options import (
     Quiet,
     SeriesUid,
     Verbose,
+    Whose,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def command(
     ct: Ct = None,
     series: SeriesUid = None,
     acquisition: Acquisition = None,
+    whose: Whose = None,
     triangle_budget: Annotated[
         int, typer.Option(metavar="N", help="Most triangles of a mesh.", min=100, rich_help_panel=OUTPUT)
     ] = 30_000,
@@ -72,7 +74,7 @@ def command(
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
-            case = read_case(labels, ct, series, acquisition)
+            case = read_case(labels, ct, series, acquisition, whose)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         stages.seconds.update(reconstruction.seconds)
         with place.filled() as folder:

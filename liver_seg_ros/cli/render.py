@@ -17,6 +17,7 @@ from liver_seg_ros.cli.options import (
     Quiet,
     SeriesUid,
     Verbose,
+    Whose,
 )
 
 OVERLAY, SCENE = "overlay.png", "scene.png"
@@ -27,11 +28,13 @@ EXAMPLES = ("liver-seg render ct.nii.gz labels.nii.gz -o pictures",)
 def command(
     ct: CtArgument,
     labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="Its labels, as `segment` writes them, or a DICOM SEG.")
+        Path,
+        typer.Argument(metavar="LABELS", help="Its labels: a file, a DICOM SEG, or a folder of masks (see `measure`)."),
     ],
     output: OutputFolder,
     series: SeriesUid = None,
     acquisition: Acquisition = None,
+    whose: Whose = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -54,7 +57,7 @@ def command(
     place = ResultFolder(output, "render", (OVERLAY, SCENE), (ct, labels), overwrite)
     with shown_progress(quiet, as_json) as progress:
         volume = read_volume(ct, series, acquisition)
-        drawn = read_labels_of(volume, labels)
+        drawn = read_labels_of(volume, labels, whose)
         with place.filled() as folder:
             progress("overlay", 0.0)
             render_overlay(volume, drawn, folder / OVERLAY)

@@ -21,6 +21,7 @@ from liver_seg_ros.cli.options import (
     Runtime,
     SeriesUid,
     Verbose,
+    Whose,
 )
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
@@ -50,9 +51,10 @@ def command(
     truth: Annotated[
         Path | None,
         typer.Option(
-            metavar="LABELS", help="True labels, a liver mask or a DICOM SEG: adds Dice.", rich_help_panel=INPUT
+            metavar="LABELS", help="True labels: file, DICOM SEG or folder of masks; adds Dice.", rich_help_panel=INPUT
         ),
     ] = None,
+    whose: Whose = None,
     skip: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,7 +80,8 @@ def command(
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
-    from liver_seg_ros.cli.truth import known_synthetic, read_labels_of, score
+    from liver_seg_ros.cli.truth import known_synthetic, read_truth_of, score
+    from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
@@ -86,18 +89,20 @@ def command(
     from liver_seg_ros.reconstruction.measurements import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
 
+    if whose is not None and truth is None:
+        raise InputError("--labels says whose labels those of --truth are. Give --truth too, or leave it out.")
     place = ResultFolder(output, "segment", (LABELS, SLICER, REPORT), (ct, truth, models), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read"):
             volume = read_volume(ct, series, acquisition)
-            true_labels = read_labels_of(volume, truth) if truth else None
+            right = read_truth_of(volume, truth, whose) if truth else None
         segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
         segmentation = segmenter.segment(volume, progress)
         stages.seconds.update(segmentation.seconds)
         with stages.stage("measure"):
             measurements = measure(segmentation.labels)
-            dice = score(segmentation.labels, true_labels) if true_labels else None
+            dice = score(segmentation.labels, right) if right else None
         with place.filled() as folder:
             with stages.stage("write"):
                 write_labels(folder / LABELS, segmentation.labels)

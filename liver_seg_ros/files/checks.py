@@ -23,6 +23,9 @@ WATER_STORED = (850, 1250)  # where soft tissue lies when 1000 or 1024 were not 
 DENSEST_BONE_HU = 3100
 SAMPLES_PER_AXIS = 128
 
+MOST_LABELS = 250  # different values; TotalSegmentator has 117
+LIKE_NEIGHBOR = 0.9  # of the voxels; the noise of a CT leaves fewer
+
 
 def check_ct(volume: Volume, where: str) -> None:
     """Raise `InputError` where `volume` cannot be a CT in HU and mm, saying what is wrong and what to do.
@@ -43,6 +46,8 @@ def check_ct(volume: Volume, where: str) -> None:
         )
     if (low, high) == (0, 255):
         raise InputError(f"{where}: values from 0 to 255 are a windowed 8-bit picture. Export the CT in HU instead.")
+    if low >= 0 and _is_patchwork(array):
+        raise InputError(f"{where}: even patches of values from {low} to {high} are a label file. Give a CT in HU.")
     _check_distribution(_sample(array), where)
 
 
@@ -67,6 +72,16 @@ def _check_grid(geometry: Geometry, where: str) -> None:
     if not EXTENT_MM[0] <= max(geometry.extent_mm) <= EXTENT_MM[1]:
         extent = "x".join(f"{e:.4g}" for e in geometry.extent_mm)
         raise InputError(f"{where}: the volume measures {extent} mm; no patient does. Correct the file's spacing.")
+
+
+def _is_patchwork(array: NDArray[np.int16]) -> bool:
+    """Whether `array` `(K, J, I)`, nowhere negative, looks like labels: few values, mostly the same as beside them."""
+    there = np.zeros(int(array.max()) + 1, bool)
+    same = 0
+    for part in array:  # slice by slice: bincount widens to 8 bytes per voxel
+        there |= np.bincount(part.reshape(-1), minlength=there.size) > 0
+        same += int(np.count_nonzero(part[:, 1:] == part[:, :-1]))
+    return bool(there.sum() <= MOST_LABELS and same > LIKE_NEIGHBOR * array.size)
 
 
 def _check_distribution(sample: NDArray[np.int16], where: str) -> None:

@@ -1,12 +1,15 @@
 """Reading a DICOM Segmentation object onto the grid of its CT.
 
+Which structure a segment is, is decided by the code of its property (`coded_structures`).
+
 Frames are placed by their own positions and orientations (DICOM PS3.3 A.51 and C.8.20), never by their order: writers
 leave out empty frames, sort them as they like, and mirror them.
 """
 
 from __future__ import annotations
 
-import warnings
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,17 @@ from pydicom.sr.coding import Code
 from pydicom.uid import SegmentationStorage
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.dicom_file import UNREADABLE
+from liver_seg_ros.files.dicom_file import damage_named, looks_like_dicom, open_dicom, transfer_syntax
+from liver_seg_ros.files.found_labels import Canvas, FoundLabels
+from liver_seg_ros.files.label_schemes import LabelScheme
+from liver_seg_ros.files.segments import Segment, judge_segments, not_taken, taken_for
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import STRUCTURES, Structure
 from liver_seg_ros.volume import LabelVolume
+
+_log = logging.getLogger(__name__)
+
+_UNREADABLE = "is no readable DICOM Segmentation object"
 
 OFF_GRID_TOLERANCE = 0.1  # of a voxel, between a frame's pixel and the CT's voxel
 
@@ -28,8 +38,17 @@ OFF_GRID_TOLERANCE = 0.1  # of a voxel, between a frame's pixel and the CT's vox
 def read_dicom_seg(path: str | Path, geometry: Geometry) -> LabelVolume:
     """The structures of the label table in a DICOM Segmentation object, on the grid `geometry` of its CT.
 
-    A segment belongs to a structure by its SNOMED code (SRT codes count as their SCT successors) or else by its label.
-    Other segments are left out. Where structures overlap, the later row of the table wins: a tumor lies in the liver.
+    See `find_dicom_seg`.
+    """
+    return find_dicom_seg(path, geometry).labels
+
+
+def find_dicom_seg(path: str | Path, geometry: Geometry, scheme: LabelScheme | None = None) -> FoundLabels:
+    """The structures of the label table in a DICOM Segmentation object, on the grid `geometry` of its CT.
+
+    A segment belongs to a structure by the code of its property (SRT codes count as their SCT successors), or by its
+    label where it has none; or as the user's own `scheme` says of its number or label. Other segments are left out,
+    with a warning that names them. Where structures overlap, `found_labels.Canvas` decides: a tumor lies in the liver.
     A fractional segmentation counts from one half on.
 
     Raises:
@@ -37,31 +56,80 @@ def read_dicom_seg(path: str | Path, geometry: Geometry) -> LabelVolume:
             CT's grid.
     """
     path = Path(path)
+    with damage_named(path, _UNREADABLE):
+        return _find(_read(path), path, geometry, scheme)
+
+
+def describe_dicom_seg(path: Path, scheme: LabelScheme | None = None) -> tuple[str, Mapping[str, Structure | None]]:
+    """Whose a DICOM Segmentation object's segments are and what each is taken for, which needs no CT.
+
+    Raises as `find_dicom_seg`.
+    """
+    with damage_named(path, _UNREADABLE):
+        segments = _segments(_read(path))
+        return _source(scheme), taken_for(segments, judge_segments(segments, scheme, str(path)))
+
+
+def _read(path: Path) -> Dataset:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path.")
-    try:
-        with warnings.catch_warnings():  # pydicom remarks on values that break a rule and do no harm here
-            warnings.simplefilter("ignore")
-            return LabelVolume(_read(path, geometry), geometry)
-    except InputError:
-        raise
-    except UNREADABLE as error:
-        raise InputError(f"{path}: is no readable DICOM Segmentation object. Copy or export it again.") from error
-
-
-def _read(path: Path, geometry: Geometry) -> NDArray[np.uint8]:
-    dataset = dcmread(path)
+    if not looks_like_dicom(path):
+        raise InputError(f"{path}: {_UNREADABLE}. Copy or export it again.")
+    with open_dicom(path) as stream:
+        dataset = dcmread(stream, force=True)
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
     if dataset.get("SOPClassUID") != SegmentationStorage:
         raise InputError(f"{path}: is {dataset.get('Modality', 'unknown')}, no DICOM Segmentation object.")
-    structures = _structures(dataset, path)
-    frames = _frames(dataset)
-    labels = np.zeros(geometry.shape, np.uint8)
-    for structure in STRUCTURES:
-        for index, frame in enumerate(frames):
-            if structures.get(_segment_number(dataset, index)) == structure:
-                k, j, i = _voxels(frame, dataset, index, geometry, path)
-                labels[k, j, i] = structure.value
-    return labels
+    return dataset
+
+
+def _find(dataset: Dataset, path: Path, geometry: Geometry, scheme: LabelScheme | None) -> FoundLabels:
+    segments = _segments(dataset)
+    verdicts = judge_segments(segments, scheme, str(path))
+    others = not_taken(segments, verdicts)
+    structures = {s.number: v.structure for s, v in zip(segments, verdicts, strict=True) if v.structure is not None}
+    if not structures:
+        names = ", ".join(structure.name for structure in STRUCTURES)
+        raise InputError(f"{path}: has none of the structures {names}; segment {others}.")
+    if others:
+        _log.warning("%s: segments are left out: %s", path, others)
+    canvas = Canvas(geometry.shape)
+    for index, frame in enumerate(_frames(dataset)):
+        structure = structures.get(_segment_number(dataset, index))
+        if structure is not None:
+            canvas.paint(structure, _voxels(frame, dataset, index, geometry, path))
+    return FoundLabels(
+        LabelVolume(canvas.array, geometry),
+        _source(scheme),
+        taken_for(segments, verdicts),
+        tuple(structure for structure in STRUCTURES if structure in structures.values()),
+        canvas.organ,
+    )
+
+
+def _source(scheme: LabelScheme | None) -> str:
+    return "segments of DICOM" if scheme is None else scheme.about
+
+
+def _segments(dataset: Dataset) -> list[Segment]:
+    return [
+        Segment(
+            int(item.SegmentNumber),
+            str(item.get("SegmentLabel") or "").strip(),
+            _code(item, "SegmentedPropertyTypeCodeSequence"),
+            _code(item, "SegmentedPropertyCategoryCodeSequence"),
+        )
+        for item in dataset.SegmentSequence
+    ]
+
+
+def _code(item: Dataset, name: str) -> Code | None:
+    for coded in item.get(name) or ():
+        value = coded.get("CodeValue") or coded.get("LongCodeValue") or coded.get("URNCodeValue")
+        if value:
+            scheme, meaning = (str(coded.get(key) or "") for key in ("CodingSchemeDesignator", "CodeMeaning"))
+            return Code(str(value).strip(), scheme, meaning)
+    return None
 
 
 def _frames(dataset: Dataset) -> NDArray[np.bool_]:
@@ -70,26 +138,6 @@ def _frames(dataset: Dataset) -> NDArray[np.bool_]:
     pixels = pixels if pixels.ndim == 3 else pixels[None]
     full = float(dataset.get("MaximumFractionalValue", 1) or 1)
     return pixels >= full / 2 if full > 1 else pixels > 0
-
-
-def _structures(dataset: Dataset, path: Path) -> dict[int, Structure]:
-    """Which structure each segment number stands for, others left out."""
-    found: dict[int, Structure] = {}
-    for segment in dataset.SegmentSequence:
-        label = str(segment.get("SegmentLabel", "")).strip().lower()
-        codes = [
-            Code(c.CodeValue, c.CodingSchemeDesignator, "")
-            for c in segment.get("SegmentedPropertyTypeCodeSequence", ())
-        ]
-        for structure in STRUCTURES:
-            if Code(structure.snomed_code, "SCT", "") in codes or label == structure.name:
-                found[int(segment.SegmentNumber)] = structure
-                break
-    if not found:
-        labels = ", ".join(f"'{segment.get('SegmentLabel', '')}'" for segment in dataset.SegmentSequence)
-        names = ", ".join(structure.name for structure in STRUCTURES)
-        raise InputError(f"{path}: has none of the structures {names}; its segments are {labels}.")
-    return found
 
 
 def _functional_group(dataset: Dataset, index: int, name: str) -> Any:

@@ -28,8 +28,11 @@ NIFTI_HEADER_BYTES = 352  # with its four bytes that say that nothing extends it
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
 
-def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+def read_itk(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
     """The values `(K, J, I)` in a NRRD or MetaImage file, scaled as it says, where they are, and its own metadata.
+
+    With `layers`, a file of several numbers per voxel is taken too, as `(K, J, I, L)`: 3D Slicer stores segments that
+    overlap so.
 
     Raises:
         InputError: unreadable, cut off, not one 3-D volume of one number per voxel, or with axes that are not at right
@@ -44,7 +47,7 @@ def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]
             reader.ReadImageInformation()
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
-    _check_shape(path, reader)
+    _check_shape(path, reader, layers)
     if not is_metaimage:
         fields, voxel_bytes = read_nrrd_fields(path), _voxel_bytes(reader)
         check_nrrd(path, fields)
@@ -64,9 +67,9 @@ def read_itk(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]
     return scaled(SimpleITK.GetArrayFromImage(image), slope, offset), geometry, metadata
 
 
-def _check_shape(path: Path, reader: SimpleITK.ImageFileReader) -> None:
+def _check_shape(path: Path, reader: SimpleITK.ImageFileReader, layers: bool) -> None:
     kind = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
-    if reader.GetNumberOfComponents() != 1 or "complex" in kind:
+    if (reader.GetNumberOfComponents() != 1 and not layers) or "complex" in kind:
         raise InputError(f"{path}: holds {kind} voxels; this needs one number per voxel.")
     size = reader.GetSize()
     if len(size) < 3 or any(n > 1 for n in size[3:]):
@@ -74,7 +77,8 @@ def _check_shape(path: Path, reader: SimpleITK.ImageFileReader) -> None:
 
 
 def _voxel_bytes(reader: SimpleITK.ImageFileReader) -> int:
-    return int(SimpleITK.Image([1, 1, 1], reader.GetPixelID()).GetSizeOfPixelComponent())
+    image = SimpleITK.Image([1, 1, 1], reader.GetPixelID(), reader.GetNumberOfComponents())
+    return int(image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel())
 
 
 def write_itk(

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from pydicom.sr.coding import Code
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.segments import Segment
+from liver_seg_ros.files.values import LARGEST_LABEL
 from liver_seg_ros.geometry import Box
-from liver_seg_ros.labels import BACKGROUND, STRUCTURES, TUMOR, Structure, structure_by_name
+from liver_seg_ros.labels import TUMOR, Structure, structure_by_name
 from liver_seg_ros.volume import LabelVolume
+
+_NUMBER = re.compile(r"[0-9]{1,6}")
+_SEGMENT_KEY = re.compile(rf"Segment({_NUMBER.pattern})_(?:ID|Name|LabelValue)")
 
 # SNOMED CT category of a structure in 3D Slicer's terminology: a tumor is an alteration, the others are anatomy.
 ANATOMY = "SCT^123037004^Anatomical Structure"
@@ -48,34 +53,50 @@ def segment_metadata(labels: LabelVolume) -> dict[str, str]:
     return fields
 
 
-def table_values(metadata: Mapping[str, str], where: str) -> NDArray[np.uint8] | None:
-    """The label table's value for each value stored in a segmentation of 3D Slicer, `(256,)` uint8.
+@dataclass(frozen=True)
+class LayeredSegment:
+    """A segment of 3D Slicer, and the layer of the file whose voxels hold its value."""
 
-    None where `metadata` describe no segments and the values are to be taken as they are.
+    segment: Segment
+    layer: int
 
-    Raises:
-        InputError: a segment that the label table does not have, or overlapping segments in several layers.
+
+def read_segments(metadata: Mapping[str, str], where: str) -> list[LayeredSegment]:
+    """The segments that the `metadata` of a NRRD file describe; none where it is no segmentation of 3D Slicer.
+
+    Raises `InputError` for a segment without a value in the voxels.
     """
-    numbers = sorted({int(match[1]) for key in metadata if (match := re.fullmatch(r"Segment(\d+)_ID", key))})
-    if not numbers:
-        return None
-    lookup = np.full(256, 255, np.uint8)  # a value without a segment stays unknown and is refused
-    lookup[0] = BACKGROUND
+    numbers = sorted({int(match[1]) for key in metadata if (match := _SEGMENT_KEY.fullmatch(key))})
+    segments = []
     for number in numbers:
-        name = metadata.get(f"Segment{number}_Name", metadata[f"Segment{number}_ID"])
-        value = metadata.get(f"Segment{number}_LabelValue", "")
-        if not value.isdigit() or not 1 <= int(value) <= 255 or metadata.get(f"Segment{number}_Layer", "0") != "0":
-            raise InputError(f"{where}: segment '{name}' overlaps others or has no value. Export it as a labelmap.")
-        lookup[int(value)] = _structure(name, metadata.get(f"Segment{number}_Tags", ""), where).value
-    return lookup
+        identifier, name, value, layer, tags = (
+            metadata.get(f"Segment{number}_{key}", "") for key in ("ID", "Name", "LabelValue", "Layer", "Tags")
+        )
+        name, layer = name or identifier, layer or "0"
+        if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= LARGEST_LABEL or not _NUMBER.fullmatch(layer):
+            raise InputError(f"{where}: segment '{name}' has no value. Export it as a labelmap.")
+        kind, category = _property(tags)
+        segments.append(LayeredSegment(Segment(int(value), name, kind, category), int(layer)))
+    return segments
 
 
-def _structure(name: str, tags: str, where: str) -> Structure:
-    for structure in STRUCTURES:
-        if name.strip().lower() == structure.name or f"SCT^{structure.snomed_code}^" in tags:
-            return structure
-    names = ", ".join(structure.name for structure in STRUCTURES)
-    raise InputError(f"{where}: segment '{name}' is not in the label table. Name the segments {names}; delete others.")
+def _property(tags: str) -> tuple[Code | None, Code | None]:
+    """Type and category of a segment's property, from the one line that holds its codes.
+
+    Such as `...|TerminologyEntry:context~category~type~modifier~context~region~modifier|`, each code written as
+    `SCT^10200004^Liver`. What stands behind the type does not say what was drawn.
+    """
+    for tag in tags.split("|"):
+        key, _, entry = tag.strip().partition(":")
+        if key == "TerminologyEntry":
+            _, category, kind, *_ = [*entry.split("~"), "", "", ""]
+            return _code(kind), _code(category)
+    return None, None
+
+
+def _code(text: str) -> Code | None:
+    scheme, value, meaning, *_ = [*text.split("^"), "", "", ""]
+    return Code(value.strip(), scheme.strip(), meaning.strip()) if value.strip() else None
 
 
 def _terminology(structure: Structure) -> str:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import STRUCTURES
 
 _log = logging.getLogger(__name__)
 
 INT16 = np.iinfo(np.int16)
+LARGEST_LABEL = np.iinfo(np.uint16).max  # tools number up to some hundreds
 
 # More of a CT than this share beyond the range of int16, and the file does not hold HU.
 FEW_OUTSIDE = 0.01
@@ -99,36 +99,24 @@ def to_hu(array: NDArray[np.generic], where: str) -> NDArray[np.int16]:
     return hu
 
 
-def to_labels(array: NDArray[np.generic], where: str, lookup: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """`array` `(K, J, I)` of any real type as C-contiguous uint8 values of the label table.
+def to_whole_numbers(array: NDArray[np.generic], where: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """`array` `(K, J, I)` of any real type as C-contiguous label values, in bytes where these are enough.
 
     Args:
         array: the values in the file, scaled as it says; floats that are whole but for rounding are labels too.
         where: the file; starts the message.
-        lookup: `(256,)` value of the label table for each value stored, where the file numbers in its own way.
 
     Raises:
-        InputError: NaN, fractions, or values that the label table does not have.
+        InputError: NaN, fractions, or values that are no labels of any tool.
     """
     check_finite(array, where)
-    low, high = array.min(), array.max()
-    if np.rint(low) < 0 or np.rint(high) > 255:
-        raise InputError(f"{where}: values from {low:g} to {high:g} are no labels ({_table()}). Give a label file.")
-    labels = np.empty(array.shape, np.uint8)
+    low, high = round(float(array.min())), round(float(array.max()))
+    if low < 0 or high > LARGEST_LABEL:
+        raise InputError(f"{where}: values from {low:g} to {high:g} are no labels. Give a label file.")
+    labels = np.empty(array.shape, np.uint8 if high <= 255 else np.uint16)
     is_float = np.issubdtype(array.dtype, np.floating)
     for target, part in zip(labels, array, strict=True):
         target[...] = np.rint(part) if is_float else part
         if is_float and np.abs(target - part).max() > LABEL_ROUNDING:
-            raise InputError(f"{where}: holds fractions, not labels ({_table()}). Threshold it first.")
-    labels = labels if lookup is None else lookup[labels]
-    # Slice by slice: bincount widens to 8 bytes per voxel.
-    found = np.flatnonzero(sum(np.bincount(part.reshape(-1), minlength=256) for part in labels))
-    unknown = sorted(set(found.tolist()) - {0} - {structure.value for structure in STRUCTURES})
-    if unknown:
-        values = ", ".join(str(value) for value in unknown[:8])
-        raise InputError(f"{where}: label values {values} are not in the table ({_table()}). Relabel the file.")
+            raise InputError(f"{where}: holds fractions, not labels. Threshold it first.")
     return labels
-
-
-def _table() -> str:
-    return ", ".join(f"{structure.value} {structure.name}" for structure in STRUCTURES)

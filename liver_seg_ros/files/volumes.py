@@ -15,10 +15,15 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_ct, check_labels
 from liver_seg_ros.files.dicom import read_series
 from liver_seg_ros.files.dicom_file import looks_like_dicom
+from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.itk import read_itk, write_itk
+from liver_seg_ros.files.label_names import read_label_names
+from liver_seg_ros.files.label_schemes import LabelScheme
+from liver_seg_ros.files.label_values import found_by_values
 from liver_seg_ros.files.nifti import read_nifti
-from liver_seg_ros.files.segmentation_nrrd import segment_metadata, table_values
-from liver_seg_ros.files.values import to_hu, to_labels
+from liver_seg_ros.files.segmentation_nrrd import read_segments, segment_metadata
+from liver_seg_ros.files.slicer_segments import found_by_segments
+from liver_seg_ros.files.values import to_hu
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.volume import LabelVolume, Scalar, Volume, make_right_handed
 
@@ -61,25 +66,29 @@ def read_volume(path: str | Path, series_uid: str | None = None, acquisition: st
 
 
 def read_labels(path: str | Path) -> LabelVolume:
-    """The labels in a NIfTI, NRRD or MetaImage file, on a right-handed grid.
+    """The labels in a NIfTI, NRRD or MetaImage file, on a right-handed grid. Raises as `find_labels` does."""
+    return find_labels(path).labels
 
-    A segmentation of 3D Slicer (`.seg.nrrd`) numbers its segments as it likes: they are renumbered by their names and
-    codes. DICOM Segmentation objects need the CT's grid: see `dicom_seg.read_dicom_seg`.
+
+def find_labels(path: str | Path, scheme: LabelScheme | None = None) -> FoundLabels:
+    """The labels in a NIfTI, NRRD or MetaImage file, and what they were taken for.
+
+    A segmentation of 3D Slicer (`.seg.nrrd`) numbers its segments as it likes and says by codes what they are; a NIfTI
+    file may name its values. Of other files `scheme` says whose numbers they hold, this package's own where there is
+    none. Folders of masks and DICOM Segmentation objects: see `label_sources`.
 
     Raises:
-        InputError: the file is missing, damaged, of another kind, holds values that the label table does not have, or
-            lies on a grid that no CT has (see `checks.check_labels`).
+        InputError: the file is missing, damaged, of another kind, lies on a grid that no CT has (see
+            `checks.check_labels`), or holds values of which nobody says what they mean.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path.")
     if not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
         raise InputError(f"{path}: is no NIfTI, NRRD or MetaImage file. Give one of these.")
-    array, geometry, metadata = _read_file(path)
-    values = to_labels(array, str(path), table_values(metadata, str(path)))
-    labels = LabelVolume(*_right_handed(values, geometry))
-    check_labels(labels, str(path))
-    return labels
+    found = _find_labels(path, scheme)
+    check_labels(found.labels, str(path))
+    return found
 
 
 def write_volume(path: str | Path, volume: Volume) -> None:
@@ -101,10 +110,30 @@ def write_labels(path: str | Path, labels: LabelVolume) -> None:
     write_itk(path, labels.array, labels.geometry, segment_metadata(labels) if _is_segmentation(path) else None)
 
 
-def _read_file(path: Path) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+def read_stored(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
+    """The values in a NIfTI, NRRD or MetaImage file, `(K, J, I)`, their right-handed grid, and the file's own metadata.
+
+    Of several numbers per voxel see `itk.read_itk`. Raises `InputError` where the file cannot be read.
+    """
+    array, geometry, metadata = _read_file(path, layers)
+    return *_right_handed(array, geometry), metadata
+
+
+def _find_labels(path: Path, scheme: LabelScheme | None) -> FoundLabels:
+    where = str(path)
+    array, geometry, metadata = read_stored(path, layers=True)
+    if segments := read_segments(metadata, where):
+        return found_by_segments(array, geometry, where, segments, scheme)
+    if array.ndim > 3:
+        raise InputError(f"{path}: holds {array.shape[3]} numbers per voxel; this needs one. Extract one first.")
+    names = read_label_names(path) if _has_suffix(path, NIFTI_SUFFIXES) else {}
+    return found_by_values(array, geometry, where, scheme, names)
+
+
+def _read_file(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geometry, dict[str, str]]:
     if _has_suffix(path, NIFTI_SUFFIXES):
         return *read_nifti(path), {}
-    return read_itk(path)
+    return read_itk(path, layers)
 
 
 def _right_handed(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:

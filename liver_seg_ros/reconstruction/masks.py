@@ -55,7 +55,8 @@ def structure_mask(labels: LabelVolume, structure: Structure) -> StructureMask |
     """The voxels of `structure` (for the liver: of the organ, see the module); None where there are none."""
     if structure == LIVER:
         parenchyma = (labels.array == LIVER.value) | (labels.array == TUMOR.value)
-        box = Box.around(parenchyma)
+        # Labels of tumors and vessels alone, as some data sets have, say nothing of the organ around them.
+        box = Box.around(parenchyma) if (labels.array == LIVER.value).any() else None
         if box is None:
             return None
         crop = labels.array[box.slices]

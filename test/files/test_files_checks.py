@@ -18,6 +18,13 @@ def with_values(ct: Volume, array: np.ndarray) -> Volume:
     return Volume(np.rint(array).astype(np.int16), ct.geometry)
 
 
+def patches(shape: tuple[int, ...]) -> np.ndarray:
+    """As labels are: 1 in a box, 0 elsewhere."""
+    array = np.zeros(shape)
+    array[2:6, 3:9, 4:12] = 1
+    return array
+
+
 def with_spacing(ct: Volume, factor: float) -> Volume:
     geometry = ct.geometry
     i, j, k = (s * factor for s in geometry.spacing_mm)
@@ -31,6 +38,7 @@ def with_spacing(ct: Volume, factor: float) -> Volume:
         (lambda ct: with_values(ct, ct.array * 0 - 1000), "all voxels are -1000 HU"),
         (lambda ct: with_values(ct, (ct.array + 1000) / 2000), "0..1"),
         (lambda ct: with_values(ct, ct.array > 0), "label file"),
+        (lambda ct: with_values(ct, patches(ct.array.shape) * 63 + 1), "even patches of values from 1 to 64"),
         (lambda ct: with_values(ct, np.clip((ct.array + 160.0) * 255 / 400, 0, 255)), "8-bit"),
         (lambda ct: with_values(ct, ct.array + 1000), "intercept was not applied"),
         (lambda ct: with_values(ct, ct.array + 1024), "intercept was not applied"),
@@ -121,6 +129,9 @@ def test_volume_beyond_any_patient(ct: Volume) -> None:
         lambda ct: with_values(ct, np.where(ct.array == -1000, -32768, ct.array)),
         lambda ct: with_values(ct, np.where(ct.array > 395, 30000, ct.array)),  # metal
         lambda ct: with_values(ct, np.maximum(ct.array, 0)),
+        lambda ct: with_values(ct, patches(ct.array.shape) * 63 - 1),  # even, but below 0
+        lambda ct: with_values(ct, np.random.default_rng(1).integers(0, 100, ct.array.shape)),  # few values, but uneven
+        lambda ct: with_values(ct, np.arange(ct.array.size).reshape(ct.array.shape) // 10),  # even, but many values
     ],
 )
 def test_ct(ct: Volume, change) -> None:

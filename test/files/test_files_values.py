@@ -9,7 +9,7 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.itk import write_itk
-from liver_seg_ros.files.values import FEW_OUTSIDE, LABEL_ROUNDING, scaled, to_hu, to_labels
+from liver_seg_ros.files.values import FEW_OUTSIDE, LABEL_ROUNDING, scaled, to_hu, to_whole_numbers
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.volume import Volume
 
@@ -109,39 +109,33 @@ def test_an_infinite_product_is_refused_with_the_voxels() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float32, ">u2", bool])
 def test_labels_of_any_type(dtype: type | str) -> None:
     values = np.random.default_rng(0).integers(0, 2 if dtype is bool else 4, SHAPE)
-    labels = to_labels(values.astype(dtype), "labels")
+    labels = to_whole_numbers(values.astype(dtype), "labels")
     assert labels.dtype == np.uint8
     assert (labels == values).all()
 
 
-@pytest.mark.parametrize("value", [256.0, 255.6, -0.6, -1.0])
+@pytest.mark.parametrize("value", [65536.0, 65535.6, -0.6, -1.0])
 def test_values_that_no_label_has(value: float) -> None:
     array = np.zeros(SHAPE)
     array[1, 2, 3] = value
     with pytest.raises(InputError, match="no labels"):
-        to_labels(array, "labels")
+        to_whole_numbers(array, "labels")
 
 
 @pytest.mark.parametrize("value", [0.0009, 0.9991, 2.0009, -0.0009])
 def test_rounding_of_a_thousandth(value: float) -> None:
     array = np.zeros(SHAPE)
     array[1, 2, 3] = value
-    assert to_labels(array, "labels")[1, 2, 3] == round(value)
+    assert to_whole_numbers(array, "labels")[1, 2, 3] == round(value)
     array[1, 2, 3] = value + (0.0002 if value % 1 < 0.5 else -0.0002)
     with pytest.raises(InputError, match="fractions"):
-        to_labels(array, "labels")
+        to_whole_numbers(array, "labels")
 
 
-def test_unknown_values_are_named_but_not_all() -> None:
-    array = np.zeros(SHAPE, np.uint8)
-    array[0, 0, :10] = np.arange(201, 211)
-    with pytest.raises(InputError, match=r"label values 201, 202, 203, 204, 205, 206, 207, 208 are not in the table"):
-        to_labels(array, "labels")
-
-
-def test_a_lookup_renumbers() -> None:
-    lookup = np.zeros(256, np.uint8)
-    lookup[[7, 9]] = (1, 2)
-    array = np.zeros(SHAPE, np.uint8)
-    array[0, 0, :3] = (7, 9, 8)
-    assert to_labels(array, "labels", lookup)[0, 0, :4].tolist() == [1, 2, 0, 0]
+@pytest.mark.parametrize(("highest", "dtype"), [(255, np.uint8), (256, np.uint16), (65_535, np.uint16)])
+def test_labels_take_bytes_where_these_are_enough(highest: int, dtype: type) -> None:
+    for kind in (np.uint16, np.float64, np.int64):
+        array = np.zeros(SHAPE, kind)
+        array[1, 2, 3] = highest
+        labels = to_whole_numbers(array, "labels")
+        assert labels.dtype == dtype and labels[1, 2, 3] == highest == labels.max()

@@ -234,3 +234,13 @@ def test_one_voxel_is_measured_and_so_is_one_of_two_livers():
     assert (lesion.volume_ml, lesion.volume_uncertainty_ml) == (0.001, 0.003)
     assert (lesion.axial.long_mm, lesion.axial.short_mm) == (1.0, 1.0)
     assert liver.count == 2 and liver.axial.long_mm == pytest.approx(np.hypot(3, 2))
+
+
+def test_labels_without_a_liver_have_none(painted) -> None:
+    """As in data sets of tumors and vessels alone: their tumors are no liver."""
+    grid = Geometry((30, 30, 30))
+    labels = painted(grid, (VESSEL.value, ball([10, 10, 10], 5)), (TUMOR.value, ball([20, 20, 20], 5)))
+    liver, tumor, vessel = measure(labels)
+    assert liver.volume_ml == 0 and tumor.volume_ml > 0.4 and vessel.volume_ml > 0.4
+    with_liver = painted(grid, (LIVER.value, ball([20, 20, 20], 6)), (TUMOR.value, ball([20, 20, 20], 5)))
+    assert measure(with_liver)[0].volume_ml > measure(with_liver)[1].volume_ml

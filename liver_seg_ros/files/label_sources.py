@@ -1,0 +1,67 @@
+"""The labels that a path holds, whoever made them: one door for files, folders of masks and DICOM Segmentations."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.dicom_file import looks_like_dicom
+from liver_seg_ros.files.dicom_seg import find_dicom_seg
+from liver_seg_ros.files.found_labels import FoundLabels
+from liver_seg_ros.files.label_folders import find_in_folder, stem
+from liver_seg_ros.files.label_schemes import TOTALSEGMENTATOR, LabelScheme, structure_named
+from liver_seg_ros.files.volumes import find_labels
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import BACKGROUND
+from liver_seg_ros.volume import LabelVolume
+
+_log = logging.getLogger(__name__)
+
+
+def read_label_source(path: str | Path, scheme: LabelScheme | None = None, grid: Geometry | None = None) -> FoundLabels:
+    """The labels at `path`, and what they were taken for.
+
+    A file that holds no value but 1 is a mask; where its name is that of a structure, it is one of that structure.
+
+    Args:
+        path: a NIfTI, NRRD or MetaImage file, a DICOM Segmentation object, or a folder of masks (`label_folders`).
+        scheme: whose labels they are, where the user says so.
+        grid: of their CT, onto which a DICOM Segmentation object is put.
+
+    Raises:
+        InputError: no labels, labels of which nobody says what they mean, or a DICOM Segmentation without its CT.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return find_in_folder(path, scheme)
+    if is_segmentation_object(path):
+        if grid is None:
+            raise InputError(f"{path}: is DICOM, whose segments lie on the grid of a CT. Give that CT too, with --ct.")
+        return find_dicom_seg(path, grid, scheme)
+    return _by_file_name(find_labels(path, scheme), path, scheme)
+
+
+def is_segmentation_object(path: Path) -> bool:
+    """Whether `path` is to be read as a DICOM Segmentation object: it is called `*.dcm`, or is DICOM inside."""
+    return path.suffix.lower() == ".dcm" or (path.is_file() and not stem(path) and looks_like_dicom(path))
+
+
+def _by_file_name(found: FoundLabels, path: Path, scheme: LabelScheme | None) -> FoundLabels:
+    """`found`, or what the name of its file says where its one value says nothing: a mask's value is always 1."""
+    name = stem(path)
+    if scheme not in (None, TOTALSEGMENTATOR) or list(found.taken_for) != ["1"]:
+        return found
+    structure = TOTALSEGMENTATOR.structure(name) if scheme else structure_named(name)
+    if structure is None and TOTALSEGMENTATOR.knows(name):
+        raise InputError(f"{path}: is a mask of '{name}' by its name, which the label table does not have.")
+    if structure is None or found.taken_for["1"] == structure:
+        return found
+    if scheme is None:
+        _log.warning("%s: taken for a mask of the structure %s, as its name says.", path, structure.name)
+    array = np.where(found.labels.array > 0, np.uint8(structure.value), np.uint8(BACKGROUND))
+    return FoundLabels(
+        LabelVolume(array, found.labels.geometry, found.labels.uid), "name of the file", {name: structure}, (structure,)
+    )

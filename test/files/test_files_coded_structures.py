@@ -1,0 +1,92 @@
+"""Which structure a coded segment is: by its property, by its name where no code says, and never by its region."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.sr.coding import Code
+
+from liver_seg_ros.files.coded_structures import judge
+from liver_seg_ros.labels import BONE, LIVER, LUNG, PORTAL_VEIN, STRUCTURES, TUMOR, VESSEL
+
+ALTERED = Code("49755003", "SCT", "Morphologically Altered Structure")
+ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
+TISSUE, OLD_TISSUE = Code("85756007", "SCT", "Tissue"), Code("T-D0050", "SRT", "Tissue")
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.name)
+def test_every_row_by_its_own_code_whatever_the_segment_is_called(structure) -> None:
+    verdict = judge("Liver" if structure != LIVER else "tumor", Code(structure.snomed_code, "SCT", ""))
+    assert verdict.structure is structure and verdict.because == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "structure"),
+    [
+        ("T-62000", "SRT", LIVER),
+        ("T-62000", "SNM3", LIVER),
+        ("T-62000", "99SDM", LIVER),
+        ("M-03000", "SRT", TUMOR),  # mass
+        ("M-80003", "SRT", TUMOR),  # malignant neoplasm
+        ("M-8FFFF", "SRT", TUMOR),  # neoplasm
+        ("T-48810", "SRT", PORTAL_VEIN),
+        ("108369006", "SCT", TUMOR),  # neoplasm
+        ("14799000", "SCT", TUMOR),  # metastatic neoplasm
+        ("29092000", "SCT", VESSEL),  # vein
+        ("110765007", "SCT", PORTAL_VEIN),  # portal and splenic vein
+        ("45653009", "SCT", LUNG),  # upper lobe
+        ("49668003", "SCT", BONE),  # fifth lumbar vertebra
+    ],
+)
+def test_kinds_parts_and_old_codes(value: str, scheme: str, structure) -> None:
+    assert judge("segment", Code(value, scheme, "x")).structure is structure
+
+
+@pytest.mark.parametrize("kind", [None, TISSUE, OLD_TISSUE, Code("113343008", "SCT", "Organ"), ANATOMY])
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [("Liver", LIVER), (" portal vein ", PORTAL_VEIN), ("Tumor_2", TUMOR), ("tumours", TUMOR), ("Vessel-1", VESSEL)],
+)
+def test_names_decide_where_no_code_does(name: str, structure, kind: Code | None) -> None:
+    verdict = judge(name, kind, ANATOMY)
+    assert verdict.structure is structure and verdict.because == ""
+
+
+def test_a_code_wins_over_a_name() -> None:
+    assert judge("Liver", Code("4147007", "SCT", "Mass"), ALTERED).structure is TUMOR
+    bladder = judge("Liver", Code("89837001", "SCT", "Urinary bladder"))
+    assert bladder.structure is None and bladder.because == "it is coded SCT 89837001 'Urinary bladder'"
+    assert judge("Liver", Code("T-74000", "SRT", "Urinary bladder")).structure is None
+
+
+def test_the_category_is_the_property_where_the_type_has_no_code() -> None:
+    assert judge("x", None, Code("10200004", "SCT", "Liver")).structure is LIVER
+    assert judge("x", TISSUE, Code("10200004", "SCT", "Liver")).structure is LIVER
+    assert judge("x", Code("59820001", "SCT", "Blood vessel"), Code("10200004", "SCT", "Liver")).structure is VESSEL
+
+
+def test_something_altered_is_no_healthy_structure() -> None:
+    """Where a lesion's type was set to the organ that it lies in, its category still says what it is."""
+    for name, kind in (("Liver", None), ("Liver", TISSUE), ("x", Code("10200004", "SCT", "Liver"))):
+        verdict = judge(name, kind, ALTERED)
+        assert verdict.structure is None and verdict.because == "it is coded as a morphologic alteration and as liver"
+    assert judge("Tumor", None, ALTERED).structure is TUMOR
+    assert judge("Mass", Code("M-03000", "SRT", "Mass"), Code("M-01000", "SRT", "Altered")).structure is TUMOR
+
+
+def test_codes_of_other_schemes_are_read_by_their_meaning_and_said() -> None:
+    liver = judge("Segment 1", Code("7197", "FMA", "Liver"))
+    assert liver.structure is LIVER and "FMA 7197 'Liver'" in liver.because
+    other = judge("Liver", Code("15900", "FMA", "Urinary bladder"))
+    assert other.structure is None and "FMA 15900 'Urinary bladder'" in other.because
+    unsaid = judge("liver", Code("7197", "FMA", ""))
+    assert unsaid.structure is LIVER and "FMA 7197" in unsaid.because
+
+
+@given(st.text(max_size=12), st.text("0123456789", min_size=6, max_size=12))
+def test_an_unknown_concept_is_never_something_by_its_name(name: str, concept: str) -> None:
+    known = judge("", Code(concept, "SCT", "")).structure
+    verdict = judge(name, Code(concept, "SCT", ""))
+    assert verdict.structure is known
+    assert (known is None) == bool(verdict.because)
