@@ -8,12 +8,11 @@ from math import inf, isnan, nan
 from statistics import fmean, stdev
 
 import numpy as np
-from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.metrics import evaluate, mean_iou
 from liver_seg_ros.grids import difference, reordering
-from liver_seg_ros.labels import BACKGROUND, BILE_DUCT, LIVER, LIVER_VESSELS, SEGMENTED, TUMOR, VESSEL, Structure
+from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, Structure
 from liver_seg_ros.volume import LabelVolume
 
 #: Where the mean over structures stands among the scores of a case.
@@ -76,8 +75,8 @@ def score_case(
 
     Args:
         name: see `CaseScores`.
-        found: what is judged; on the points of `truth`, in any order of axes.
-        truth: what is right.
+        found: what is judged, of the values of `SEGMENTED`; on the points of `truth`, in any order of axes.
+        truth: what is right, likewise.
         structures: those of `SEGMENTED` that the truth speaks about. Others are taken for the organ that they lie in.
         definitions: how.
 
@@ -91,31 +90,13 @@ def score_case(
             "Resample one of them to the other."
         )
     values = {BACKGROUND: "background", **{structure.value: structure.name for structure in structures}}
-    a, t = reorientation.apply(segmented(found.array)), segmented(truth.array)
+    a, t = reorientation.apply(found.array), truth.array
     for structure in SEGMENTED:
         if structure.value not in values:
             a, t = (np.where(side == structure.value, np.uint8(LIVER.value), side) for side in (a, t))
     scores = evaluate(a, t, truth.geometry.spacing_mm, values, definitions.tolerance_mm, definitions.organ)
     counted = [value for value in values if value != BACKGROUND or definitions.background_in_mean]
     return CaseScores(name, {**scores, ALL: {"mean_iou": mean_iou(a, t, counted)}})
-
-
-def structures_in(labels: LabelVolume) -> frozenset[Structure]:
-    """Which of `SEGMENTED` have a voxel in `labels`."""
-    values = np.flatnonzero(np.bincount(segmented(labels.array).reshape(-1), minlength=4))
-    return frozenset(structure for structure in SEGMENTED if structure.value in values)
-
-
-def segmented(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`array` of any rows of the label table, as what this package segments: liver, tumor, vessel or background.
-
-    Portal veins, hepatic veins and arteries that are told apart are vessels; what is around the liver is background.
-    """
-    lookup = np.zeros(256, np.uint8)
-    lookup[[LIVER.value, TUMOR.value]] = LIVER.value, TUMOR.value
-    lookup[[vessel.value for vessel in LIVER_VESSELS if vessel != BILE_DUCT]] = VESSEL.value
-    lookup[BILE_DUCT.value] = LIVER.value  # it lies in the organ and is no blood vessel
-    return lookup[array]
 
 
 def summarize(cases: Sequence[CaseScores]) -> dict[str, dict[str, Summary]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.label_folders import IRCADB_MASKS, TOTALSEGMENTATOR_MASKS
 from liver_seg_ros.files.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, SEGMENTATION_SUFFIX
 
 #: What the labels of a case are called where each case is a folder, as `liver-seg segment` and `phantom` write it.
@@ -27,7 +28,7 @@ def label_pairs(found: Path, truth: Path) -> tuple[list[LabelPair], list[str]]:
     """The cases in two files or two folders, by name, and the names of those found that have no truth.
 
     A folder holds either a file for each case, of the same name but for its suffix on both sides, or a folder for each
-    case with a file `labels.*` in it.
+    case with a file `labels.*` in it, or with masks as TotalSegmentator's data set and 3D-IRCADb have them.
 
     Raises:
         InputError: one is no file or folder, one is a file and the other a folder, the truth is empty, or a case of the
@@ -62,6 +63,12 @@ def _cases(folder: Path) -> dict[str, Path]:
     """Case -> its label file."""
     cases: dict[str, Path] = {}
     in_folders = {
+        path.parent.name: path.parent
+        for masks in (IRCADB_MASKS, TOTALSEGMENTATOR_MASKS)
+        for path in sorted(folder.glob(f"*/{masks}"))
+        if path.is_dir()
+    }
+    in_folders |= {
         path.parent.name: path
         for suffix in reversed(SUFFIXES)
         for path in sorted(folder.glob(f"*/{CASE_FILE}{suffix}"))

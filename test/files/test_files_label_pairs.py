@@ -45,6 +45,13 @@ def test_folders_of_cases_pair_by_their_labels_and_not_by_their_cts(tmp_path: Pa
     ]
 
 
+def test_a_case_of_masks_is_the_folder_that_holds_them(tmp_path: Path) -> None:
+    found = touch(tmp_path / "found", "p1/labels.nii.gz", "p2/labels.nii.gz")
+    truth = touch(tmp_path / "truth", "p1/MASKS_DICOM/liver/image_0", "p2/segmentations/liver.nii.gz", "p2/ct.nii.gz")
+    pairs, _ = label_pairs(found, truth)
+    assert [(pair.case, pair.truth) for pair in pairs] == [("p1", truth / "p1"), ("p2", truth / "p2")]
+
+
 def test_a_case_that_was_not_found_is_named_and_not_left_out(tmp_path: Path) -> None:
     found = touch(tmp_path / "found", "b.nii.gz")
     truth = touch(tmp_path / "truth", *(f"{name}.nii.gz" for name in "abcdefgh"))

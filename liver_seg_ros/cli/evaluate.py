@@ -1,0 +1,123 @@
+"""`liver-seg evaluate`: how good labels are against the truth, case by case and over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liver_seg_ros.cli.help import INPUT, OUTPUT
+from liver_seg_ros.cli.options import Debug, Json, Overwrite, Quiet, Verbose, Whose
+from liver_seg_ros.files.label_schemes import CHOICES, SCHEMES
+
+NAMES = ("scores.csv", "scores.json")
+
+EXAMPLES = (
+    "liver-seg evaluate found/labels.nii.gz case/labels.nii.gz",
+    "liver-seg evaluate found/ segmentations/ --truth-labels lits -o scores",
+)
+
+SCORING = "Scoring"
+
+
+def command(
+    found: Annotated[
+        Path, typer.Argument(metavar="FOUND", help="Labels to judge: a file, or a folder with one for each case.")
+    ],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The true labels: a file, or a folder likewise.")],
+    whose: Whose = None,
+    truth_whose: Annotated[
+        str | None,
+        typer.Option(
+            "--truth-labels",
+            metavar="TOOL",
+            help=f"Which tool made the true labels: {CHOICES}.",
+            show_default="what the file says, or ours",
+            autocompletion=lambda: list(SCHEMES),
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    liver_alone: Annotated[
+        bool,
+        typer.Option(
+            "--liver-alone",
+            help="Score the label liver (papers 3 and 4), not the organ with what lies in it.",
+            rich_help_panel=SCORING,
+        ),
+    ] = False,
+    with_background: Annotated[
+        bool,
+        typer.Option(
+            "--with-background", help="Take the background into the mean IoU (paper 3).", rich_help_panel=SCORING
+        ),
+    ] = False,
+    tolerance_mm: Annotated[
+        float,
+        typer.Option(
+            "--tolerance-mm", metavar="MM", min=0, help="Tolerance of the surface Dice.", rich_help_panel=SCORING
+        ),
+    ] = 2.0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for files; made where missing.", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:
+    """Score labels against the truth: overlap, surfaces, lesions, vessel centerlines.
+
+    In folders, cases pair by name: a file for each case, or a folder for each case with a file labels.* in it. Scored
+    are the structures that the truth of any case speaks about, vessels only inside the organ. volume_similarity is what
+    paper 1 prints as VOE (equation 14). With -o also writes scores.csv (every figure of every case) and scores.json.
+    """
+    from liver_seg_ros.cli.console import print_json, print_tables, print_written
+    from liver_seg_ros.cli.evaluation_tables import cases_table, summary_tables
+    from liver_seg_ros.cli.outputs import ResultFolder
+    from liver_seg_ros.cli.progress_display import shown_progress
+    from liver_seg_ros.cli.truth import as_truth, find_labels_in
+    from liver_seg_ros.evaluation.cases import Definitions, score_case
+    from liver_seg_ros.files.label_pairs import label_pairs
+    from liver_seg_ros.files.scores import scores_to_dict, write_scores_csv, write_scores_json
+    from liver_seg_ros.labels import SEGMENTED
+    from liver_seg_ros.progress import Stages
+    from liver_seg_ros.volume import LabelVolume
+
+    def judged(path: Path, true: LabelVolume) -> LabelVolume:
+        answer = find_labels_in(path, whose, true.geometry)
+        return as_truth(answer, str(path)).labels if answer.labels.array.any() else answer.labels
+
+    definitions = Definitions(not liver_alone, with_background, tolerance_mm)
+    place = None if output is None else ResultFolder(output, "evaluate", NAMES, (found, truth), overwrite)
+    pairs, without_truth = label_pairs(found, truth)
+    with shown_progress(quiet, as_json) as progress:
+        stages = Stages(progress)
+        spoken = set()
+        with stages.stage("read") as done:
+            for number, pair in enumerate(pairs):
+                done(number / len(pairs))
+                spoken |= {*as_truth(find_labels_in(pair.truth, truth_whose), str(pair.truth)).structures}
+        structures = [structure for structure in SEGMENTED if structure in spoken]
+        scores = []
+        with stages.stage("score") as done:
+            for number, pair in enumerate(pairs):
+                done(number / len(pairs))
+                true = as_truth(find_labels_in(pair.truth, truth_whose), str(pair.truth)).labels
+                scores.append(score_case(pair.case, judged(pair.found, true), true, structures, definitions))
+        if place is not None:
+            with place.filled() as folder:
+                write_scores_csv(folder / NAMES[0], scores)
+                write_scores_json(folder / NAMES[1], scores)
+    if as_json:
+        print_json({"found": str(found), "truth": str(truth), **scores_to_dict(scores)})
+        return
+    if not (quiet and output is not None):
+        notes = [f"Found, but without a truth: {', '.join(without_truth)}."] if without_truth else []
+        print_tables(found, [*summary_tables(scores), *cases_table(scores)], notes, most_rows=20)
+    if output is not None and not quiet:
+        print_written(output, NAMES)
