@@ -15,7 +15,8 @@ from liver_seg_ros.files.dicom_slice import KEYWORDS
 GROUPS = (
     "UnassignedSharedConvertedAttributesSequence", "UnassignedPerFrameConvertedAttributesSequence",
     "CTXRayDetailsSequence", "CTReconstructionSequence", "CardiacSynchronizationSequence",
-    "ContrastBolusUsageSequence", "FrameContentSequence", "CTImageFrameTypeSequence", "PixelMeasuresSequence",
+    "ContrastBolusUsageSequence", "TemporalPositionSequence", "FrameContentSequence", "CTImageFrameTypeSequence",
+    "PixelMeasuresSequence",
     "PlaneOrientationSequence", "PlanePositionSequence", "PixelValueTransformationSequence",
 )  # fmt: skip
 

@@ -36,11 +36,6 @@ def split(slices: Sequence[Slice], traits: Iterable[Trait]) -> tuple[list[list[S
     return parts, differing
 
 
-def has_doubles(depths: NDArray[np.float64]) -> bool:
-    """Whether two slices lie at one place."""
-    return bool((np.diff(np.sort(depths)) <= SAME_POSITION_MM).any())
-
-
 def _split_by(trait: Trait, slices: list[Slice]) -> list[list[Slice]]:
     values = [part.traits.get(trait.keyword) for part in slices]
     if len(set(values)) < 2:
@@ -93,18 +88,25 @@ def _interleave(groups: list[Group], depths: NDArray[np.float64]) -> bool:
 
 def _are_whole(parts: list[Group], trait: Trait, values: list[Value | None], depths: NDArray[np.float64]) -> bool:
     """Whether parts that interleave are acquisitions by themselves and not an accident of the trait's values."""
-    if min(len(part) for part in parts) < 2:
-        return False
     if all(_is_stack(depths[part]) for part in parts):
         might_be_one = trait.is_ordered and not trait.is_sure and _is_stack(depths)
         return not might_be_one or _pause_between(parts, values)
-    return has_doubles(depths) and not any(has_doubles(depths[part]) for part in parts)
+    # Slices may be missing. As many parts as slices lie at one place, none of them doubled, explain the doubled ones.
+    return len(parts) == _most_at_one_place(depths) and all(_most_at_one_place(depths[part]) == 1 for part in parts)
 
 
 def _is_stack(depths: NDArray[np.float64]) -> bool:
-    """Whether slices lie at even distances, each at a place of its own."""
+    """Whether two or more slices lie at even distances, each at a place of its own."""
+    if len(depths) < 2:
+        return False
     steps = np.diff(np.sort(depths))
     return bool(steps.min() > SAME_POSITION_MM and np.abs(steps - steps.mean()).max() <= PLACE_TOLERANCE * steps.mean())
+
+
+def _most_at_one_place(depths: NDArray[np.float64]) -> int:
+    """How many slices lie where most lie."""
+    places = np.cumsum(np.diff(np.sort(depths), prepend=-np.inf) > SAME_POSITION_MM)
+    return int(np.bincount(places).max())
 
 
 def _pause_between(runs: list[Group], values: list[Value | None]) -> bool:

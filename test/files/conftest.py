@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset
+import SimpleITK
+from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
@@ -166,6 +177,84 @@ def make_enhanced() -> Callable[..., FileDataset]:
         return enhanced
 
     return make
+
+
+def file_bytes(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
+    """A DICOM file of a dataset in little endian: preamble, "DICM", meta information, dataset."""
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if syntax == ExplicitVRBigEndian:
+        dataset = dataset.copy()
+        dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def dataset_bytes(dataset: Dataset, syntax: str) -> bytes:
+    """The dataset alone."""
+    data = file_bytes(dataset, syntax)
+    return data[144 + int.from_bytes(data[140:144], "little") :]
+
+
+# How DICOM files come, rightly or not, as bytes of a dataset.
+FORMS = {
+    "whole": file_bytes,
+    "no preamble": lambda d: file_bytes(d)[132:],
+    "no preamble, implicit": lambda d: file_bytes(d, ImplicitVRLittleEndian)[132:],
+    "no preamble, big endian": lambda d: file_bytes(d, ExplicitVRBigEndian)[132:],
+    "DICM first": lambda d: file_bytes(d)[128:],
+    "preamble without DICM": lambda d: file_bytes(d)[:128] + file_bytes(d)[132:],
+    "preamble of text": lambda d: b"II*\0 once a TIFF".ljust(128, b"x") + file_bytes(d)[128:],
+    "no meta, explicit": lambda d: dataset_bytes(d, ExplicitVRLittleEndian),
+    "no meta, implicit": lambda d: dataset_bytes(d, ImplicitVRLittleEndian),
+    "no meta, big endian": lambda d: dataset_bytes(d, ExplicitVRBigEndian),
+    "DICM without meta": lambda d: b"DICM" + dataset_bytes(d, ExplicitVRLittleEndian),
+    "preamble and DICM without meta": lambda d: bytes(128) + b"DICM" + dataset_bytes(d, ImplicitVRLittleEndian),
+    "preamble alone without meta": lambda d: bytes(128) + dataset_bytes(d, ImplicitVRLittleEndian),
+    "implicit": lambda d: file_bytes(d, ImplicitVRLittleEndian),
+    "big endian": lambda d: file_bytes(d, ExplicitVRBigEndian),
+    "deflated": lambda d: file_bytes(d, DeflatedExplicitVRLittleEndian),
+}
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> Callable[[Dataset], bytes]:
+    """One of `FORMS` after the other."""
+    return FORMS[request.param]
+
+
+@pytest.fixture
+def forms() -> dict[str, Callable[[Dataset], bytes]]:
+    """See `FORMS`."""
+    return FORMS
+
+
+def _compress(path: Path, kind: str) -> None:
+    """Compress one slice losslessly with GDCM, keeping its attributes."""
+    dataset = dcmread(path)
+    if kind == "RLE":
+        dataset.compress(RLELossless)
+        dataset.save_as(path)
+        return
+    image = SimpleITK.GetImageFromArray(dataset.pixel_array[None])
+    writer = SimpleITK.ImageFileWriter()
+    writer.SetFileName(str(path.with_suffix(".compressed.dcm")))
+    writer.UseCompressionOn()
+    writer.SetCompressor(kind)
+    writer.Execute(image)
+    encoded = dcmread(path.with_suffix(".compressed.dcm"))
+    path.with_suffix(".compressed.dcm").unlink()
+    assert encoded.file_meta.TransferSyntaxUID.is_encapsulated
+    dataset.file_meta.TransferSyntaxUID = encoded.file_meta.TransferSyntaxUID
+    dataset.PixelData = encoded.PixelData
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    dataset.save_as(path)
+
+
+@pytest.fixture
+def compress() -> Callable[[Path, str], None]:
+    """See `_compress`."""
+    return _compress
 
 
 @pytest.fixture

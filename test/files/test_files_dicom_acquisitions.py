@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
 
 Fixture = Callable[..., "object"]  # see conftest.py
@@ -202,6 +204,30 @@ def test_acquisitions_of_other_shape(tmp_path: Path, two_phases: Callable, refus
     refused(tmp_path, "differ in PixelSpacing", "16 x 12 pixels of 1.5 x 1.25 mm", "16 x 12 pixels of 1.75 x 1.5 mm")
     spacings = [read_volume(tmp_path, acquisition=name).geometry.spacing_mm[:2] for name in ("1", "2")]
     assert sorted(spacings) == [(1.5, 1.25), (1.75, 1.5)]
+
+
+def test_reconstructions_about_two_centers(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases()
+    for dataset in second.slices:
+        dataset.ImagePositionPatient = [-35.0, *dataset.ImagePositionPatient[1:]]
+    first.save(tmp_path)
+    second.save(tmp_path)
+    refused(tmp_path, "differ in ImagePositionPatient", "at -20, -30 mm", "at -35, -30 mm")
+    origins = [read_volume(tmp_path, acquisition=name).geometry.origin_mm[0] for name in ("1", "2")]
+    assert sorted(origins) == [-35, -20]
+
+
+def test_one_slice_of_another_kind_between_the_others(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases(ImageType=PHASES["ImageType"])
+    first.save(tmp_path)
+    second.slices[2].save_as(tmp_path / "derived.dcm")
+    refused(tmp_path, "image type DERIVED", "5 slices", "1 slice,")
+    arrays = {}
+    for name in ("1", "2"):
+        with suppress(InputError):  # a single slice is no CT
+            arrays[name] = read_volume(tmp_path, acquisition=name).array
+    [array] = arrays.values()
+    assert (array == first.hu).all()
 
 
 def test_many_acquisitions_are_not_all_listed(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:

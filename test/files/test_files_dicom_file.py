@@ -1,83 +1,36 @@
-"""DICOM files without their preamble, deflated, damaged or of no use: read, or named; none hides the others."""
+"""DICOM files with and without preamble, "DICM" and meta information, in every byte order, deflated."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pydicom import Dataset, dcmwrite
 from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     RLELossless,
 )
 
-from liver_seg_ros.errors import InputError
 from liver_seg_ros.files import dicom_file
 from liver_seg_ros.files.volumes import read_volume
 
 Fixture = Callable[..., "object"]  # see conftest.py
 
 
-def whole(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """A DICOM file: preamble, "DICM", meta information, dataset."""
-    dataset.file_meta.TransferSyntaxUID = syntax
-    if syntax == ExplicitVRBigEndian:
-        dataset = dataset.copy()
-        dataset.PixelData = b"".join(dataset.PixelData[n : n + 2][::-1] for n in range(0, len(dataset.PixelData), 2))
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def bare(dataset: Dataset, syntax: str) -> bytes:
-    """The dataset alone."""
-    data = whole(dataset, syntax)
-    return data[144 + int.from_bytes(data[140:144], "little") :]
-
-
-FORMS = {
-    "no preamble": lambda d: whole(d)[132:],
-    "no preamble, implicit": lambda d: whole(d, ImplicitVRLittleEndian)[132:],
-    "no preamble, big endian": lambda d: whole(d, ExplicitVRBigEndian)[132:],
-    "DICM first": lambda d: whole(d)[128:],
-    "preamble without DICM": lambda d: whole(d)[:128] + whole(d)[132:],
-    "preamble of text": lambda d: b"II*\0 once a TIFF".ljust(128, b"x") + whole(d)[128:],
-    "no meta, explicit": lambda d: bare(d, ExplicitVRLittleEndian),
-    "no meta, implicit": lambda d: bare(d, ImplicitVRLittleEndian),
-    "no meta, big endian": lambda d: bare(d, ExplicitVRBigEndian),
-    "DICM without meta": lambda d: b"DICM" + bare(d, ExplicitVRLittleEndian),
-    "preamble and DICM without meta": lambda d: bytes(128) + b"DICM" + bare(d, ImplicitVRLittleEndian),
-    "preamble alone without meta": lambda d: bytes(128) + bare(d, ImplicitVRLittleEndian),
-    "implicit": lambda d: whole(d, ImplicitVRLittleEndian),
-    "big endian": lambda d: whole(d, ExplicitVRBigEndian),
-    "deflated": lambda d: whole(d, DeflatedExplicitVRLittleEndian),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_file_is_read(tmp_path: Path, make_series: Fixture, form: str) -> None:
+def test_every_form_of_file_is_read(tmp_path: Path, make_series: Fixture, form: Fixture, forms: dict) -> None:
     series = make_series()
     for k, dataset in enumerate(series.slices):
-        (tmp_path / f"{k}").write_bytes(whole(dataset) if k in (0, 3) else FORMS[form](dataset))
+        (tmp_path / f"{k}").write_bytes(forms["whole"](dataset) if k in (0, 3) else form(dataset))
     (tmp_path / "notes.txt").write_text("not DICOM")
     assert (read_volume(tmp_path).array == series.hu).all()
     assert (read_volume(tmp_path / "1").array == series.hu).all()
 
 
-@pytest.mark.parametrize("form", ["no preamble", "DICM first", "no meta, implicit", "deflated"])
 def test_enhanced_objects_come_in_these_forms_too(
-    tmp_path: Path, make_series: Fixture, make_enhanced: Fixture, form: str
+    tmp_path: Path, make_series: Fixture, make_enhanced: Fixture, form: Fixture
 ) -> None:
     series = make_series()
-    (tmp_path / "ct").write_bytes(FORMS[form](make_enhanced(series.slices)))
+    (tmp_path / "ct").write_bytes(form(make_enhanced(series.slices)))
     assert (read_volume(tmp_path / "ct").array == series.hu).all()
 
 
@@ -85,177 +38,20 @@ def test_compressed_pixels_without_meta_information(tmp_path: Path, make_series:
     series = make_series()
     for k, dataset in enumerate(series.slices):
         dataset.compress(RLELossless)
-        data = whole(dataset, RLELossless)
+        dataset.save_as(tmp_path / f"{k}", enforce_file_format=True)
+        data = (tmp_path / f"{k}").read_bytes()
         (tmp_path / f"{k}").write_bytes(data[144 + int.from_bytes(data[140:144], "little") :])
     refused(tmp_path, "/0: its pixels are compressed, which its transfer syntax denies")
 
 
-USELESS = {
-    "empty.dcm": b"",
-    "empty": b"",
-    "text.dcm": b"a text under a name of DICOM",
-    "zeros": bytes(3000),
-    "1.2.840.113": bytes(3000),
-    "magic.dcm": bytes(128) + b"DICM",
-    "noise": bytes(128) + b"DICM" + bytes(range(256)) * 4,
-    "begins like one": b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(200),
-    "numbers": b"\x08\0\0\0\x10\0\0\0" + bytes(100),
-}
-
-
-@pytest.mark.parametrize("name", USELESS)
-def test_an_unreadable_file_is_named_and_hides_nothing(
-    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, refused: Fixture, name: str
-) -> None:
-    series = make_series()
-    series.save(tmp_path)
-    (tmp_path / name).write_bytes(USELESS[name])
-    assert (read_volume(tmp_path).array == series.hu).all()
-    [record] = caplog.records
-    assert record.getMessage() == f"{tmp_path}: left out what cannot be read: {name}"
-    for path in tmp_path.glob(f"{series.uid[-6:]}*"):
-        path.unlink()
-    refused(tmp_path, "no DICOM files", name)
-
-
-@pytest.mark.parametrize("name", ["README", "DICOMDIR.txt", ".hidden", "photo.jpg"])
-def test_other_files_are_not_worth_a_word(
-    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, name: str
-) -> None:
-    series = make_series()
-    series.save(tmp_path)
-    (tmp_path / name).write_bytes(b"text" if name == "README" else bytes(500))
-    assert (read_volume(tmp_path).array == series.hu).all()
-    assert not caplog.records
-
-
-def test_many_unreadable_files_are_not_all_named(
-    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture
-) -> None:
-    make_series().save(tmp_path)
-    for n in range(7):
-        (tmp_path / f"x{n}.dcm").touch()
-    read_volume(tmp_path)
-    assert caplog.messages[0].endswith("x0.dcm, x1.dcm, x2.dcm, x3.dcm, x4.dcm and 2 more")
-
-
-def test_a_damaged_file_of_another_series(
-    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture
-) -> None:
-    series, other = make_series(), make_series()
-    series.save(tmp_path)
-    data = whole(other.slices[2])
-    for length in (200, 400, data.index(other.uid.encode()) + 70):
-        (tmp_path / "other.dcm").write_bytes(data[:length])
-        caplog.clear()
-        assert (read_volume(tmp_path).array == series.hu).all()
-        assert "other.dcm" in caplog.text
-    (tmp_path / "other.dcm").write_bytes(data[:-100])  # its attributes are whole
-    assert (read_volume(tmp_path, series_uid=series.uid).array == series.hu).all()
-
-
-@pytest.mark.parametrize("k", [0, 4])
-def test_an_outer_slice_that_is_cut_off_is_not_lost(
-    tmp_path: Path, make_series: Fixture, refused: Fixture, k: int
-) -> None:
-    """Without it the others are a whole volume. What is left of it tells to which series it belongs."""
-    series = make_series()
-    series.save(tmp_path)
-    path = sorted(tmp_path.iterdir())[k]
-    data = path.read_bytes()
-    begin = data.index(series.uid.encode()) + len(series.uid) + 1
-    for length in range(begin, len(data), 23):
-        path.write_bytes(data[:length])
-        refused(tmp_path, path.name)
-
-
-def test_a_gap_names_the_file_that_may_fill_it(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
-    make_series().save(tmp_path)
-    path = sorted(tmp_path.iterdir())[2]
-    path.write_bytes(path.read_bytes()[:300])
-    refused(tmp_path, "5.00 mm apart", f"Not readable: {path.name}.")
-
-
-def test_a_file_that_may_not_be_opened(
-    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    series = make_series()
-    series.save(tmp_path)
-    (tmp_path / "locked.dcm").write_bytes(whole(series.slices[0]))
-    opened = Path.open
-
-    def locked(path: Path, *arguments: object, **options: object) -> object:
-        if path.name == "locked.dcm":
-            raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments, **options)
-
-    monkeypatch.setattr(Path, "open", locked)
-    assert (read_volume(tmp_path).array == series.hu).all()
-    assert "locked.dcm" in caplog.text
-
-
-def test_a_derived_picture_that_lies_nowhere(
-    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, refused: Fixture
-) -> None:
-    series = make_series()
-    series.save(tmp_path)
-    report = series.slices[0].copy()
-    report.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
-    del report.ImagePositionPatient
-    report.save_as(tmp_path / "dose.dcm")
-    assert (read_volume(tmp_path).array == series.hu).all()
-    assert "dose.dcm" in caplog.text
-    report.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    report.save_as(tmp_path / "dose.dcm")
-    refused(tmp_path, "dose.dcm: has no ImagePositionPatient")
-
-
 def test_a_deflated_bomb_is_refused_before_memory_is_spent(
-    tmp_path: Path, make_series: Fixture, refused: Fixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_series: Fixture, refused: Fixture, forms: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dicom_file, "MOST_INFLATED_BYTES", 1 << 22)
     series = make_series()
-    data = whole(series.slices[0], DeflatedExplicitVRLittleEndian)
+    data = forms["deflated"](series.slices[0])
     start = 144 + int.from_bytes(data[140:144], "little")
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     inside = zlib.decompress(data[start:], -zlib.MAX_WBITS) + bytes(1 << 23)
     (tmp_path / "ct.dcm").write_bytes(data[:start] + packer.compress(inside) + packer.flush())
     refused(tmp_path / "ct.dcm", "inflates to more than 4 MB")
-
-
-FRACTIONS = st.floats(0, 1, exclude_max=True)
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    form=st.sampled_from(sorted(FORMS)),
-    is_enhanced=st.booleans(),
-    changes=st.lists(st.tuples(FRACTIONS, st.integers(0, 255)), max_size=4),
-    rest=st.one_of(st.just(1.0), FRACTIONS),
-)
-def test_no_damage_ends_in_anything_but_one_line(
-    tmp_path: Path,
-    make_series: Fixture,
-    make_enhanced: Fixture,
-    form: str,
-    is_enhanced: bool,
-    changes: list[tuple[float, int]],
-    rest: float,
-) -> None:
-    """Bytes of the attributes are changed, or the file is cut off anywhere: a volume comes, or one line."""
-    slices = make_series().slices
-    content = bytearray(FORMS[form](make_enhanced(slices) if is_enhanced else slices[0]))
-    pixels = len(slices[0].PixelData) * (5 if is_enhanced else 1)
-    for place, value in changes:
-        content[int(place * max(200, len(content) - pixels))] = value
-    for path in tmp_path.iterdir():
-        path.unlink()
-    for k, part in enumerate([] if is_enhanced else slices[1:]):
-        part.save_as(tmp_path / f"{k}.dcm")
-    (tmp_path / "damaged.dcm").write_bytes(content[: int(rest * len(content))])
-    try:
-        volume = read_volume(tmp_path)
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert volume.array.dtype == "int16"

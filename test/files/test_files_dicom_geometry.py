@@ -8,13 +8,43 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.uid import (
     generate_uid,
 )
+from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.files.volumes import read_volume
 
 Fixture = Callable[..., "object"]  # see conftest.py
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations(range(5)),
+    permutation=st.permutations([0, 1, 2]),
+    signs=st.tuples(*[st.sampled_from([1, -1])] * 3),
+    turn=st.tuples(*[st.floats(-np.pi, np.pi)] * 3),
+)
+def test_files_in_any_order_and_slices_in_any_orientation(
+    tmp_path: Path,
+    make_series: Fixture,
+    place: Fixture,
+    check_places: Fixture,
+    order: list[int],
+    permutation: list[int],
+    signs: tuple[int, int, int],
+    turn: tuple[float, float, float],
+) -> None:
+    """Every voxel tells its own place, so a flip or a swap would be seen. Half of the normals are against k."""
+    for path in tmp_path.iterdir():
+        path.unlink()
+    axes = Rotation.from_euler("xyz", turn).as_matrix()[:, permutation] * signs
+    volume = read_volume(place(make_series(), axes).save(tmp_path, order))
+    check_places(volume)
+    assert volume.geometry.is_right_handed
+    assert np.allclose(volume.geometry.spacing_mm, (1.5, 1.25, 2.5))
 
 
 def test_slices_against_the_normal_and_mirrored_columns(tmp_path: Path, make_series: Fixture) -> None:
@@ -98,6 +128,14 @@ def test_gantry_tilt_is_straightened(tmp_path: Path, make_series: Fixture, degre
     assert np.abs(error[covered]).max() <= 1.01
     outside = (places[:, 1] < start - 1.25) | (places[:, 1] > start + 30 * 1.25)
     assert (volume.array[k, j, i][outside] == -1024).all()
+
+
+def test_slices_side_by_side_are_no_tilt(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    """Straightened, they would be a few pictures in gigabytes of air."""
+    series = make_series()
+    for k, dataset in enumerate(series.slices):
+        dataset.ImagePositionPatient = [1000.0 * k, 0, 2.5 * k]
+    refused(series.save(tmp_path), "do not lie behind each other")
 
 
 def test_slices_that_jump_sideways(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
