@@ -1,6 +1,7 @@
 """The cascade: find the liver coarsely in the whole CT, then segment finely inside its padded box.
 
 Where the coarse network is unsure (`localization.Finding.unsure`), the fine one searches the whole CT for the liver.
+Where the liver that the fine one finds ends only because nothing counts any further, it looks further there.
 
 Inside the box slices flow: CT slices are resampled as windows need them, and as soon as all windows over a slice have
 run, its scores are brought to the CT's grid and their arg-max is kept. So neither the scores nor the resampled CT ever
@@ -22,6 +23,7 @@ from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
 from liver_seg_ros.inference.liver_place import LiverPlace
 from liver_seg_ros.inference.localization import Finding, find_liver
+from liver_seg_ros.inference.looking import Looked, look
 from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.postprocessing import clean_labels, without
@@ -45,10 +47,12 @@ class Segmentation:
         liver_found: whether there is a liver in the CT.
         liver_box: the box on the CT's grid that the fine networks worked in; None where no liver was found.
         seconds: wall time per stage: "load" (the networks, once per `Segmenter`), "localize", "search" (where the
-            localizer was unsure), "resample", "segment", "upsample", "postprocess"; the last four are missing where no
-            liver was found.
+            localizer was unsure), "resample", "segment", "upsample", "postprocess", "further" (where the liver reached
+            beyond what the localizer had seen of it); all behind "search" are missing where no liver was found.
         message: one line for people.
         searched: whether the fine network searched the whole CT because the localizer was unsure.
+        further_mm: how much further than near the localizer's liver was looked, because the liver reached there.
+        cut_off: whether the liver still ends at the edge of where was looked.
     """
 
     labels: LabelVolume
@@ -57,6 +61,8 @@ class Segmentation:
     seconds: dict[str, float]
     message: str
     searched: bool = False
+    further_mm: float = 0.0
+    cut_off: bool = False
 
 
 class Segmenter:
@@ -118,7 +124,7 @@ class Segmenter:
 
         Args:
             volume: the CT.
-            progress: called with the stages "localize", "search", "segment" and "postprocess".
+            progress: called with the stages "localize", "search", "segment", "postprocess" and "further".
             cancelled: asked before each stage and each run of a network.
 
         Raises:
@@ -134,11 +140,8 @@ class Segmenter:
         finding = self._find_liver(self._localizer, hu, geometry, stages, "localize")
         if searched := finding.unsure:
             finding = self._find_liver(self._segmenters[0], hu, geometry, stages, "search")
-        found: NDArray[np.uint8] | None = None
-        if finding.place is not None:
-            box = finding.place.box
-            found = self._segment_box(hu[box.slices], geometry.crop(box), finding.place, stages)
-        if found is None or not found.any():
+        looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages)
+        if looked is None or not looked.labels.any():
             reason = (
                 "the fine network does not confirm what the localizer found" if finding.place else _too_small(finding)
             )
@@ -146,14 +149,23 @@ class Segmenter:
             message = f"no liver found: {reason}"
             return Segmentation(empty, False, None, stages.seconds, message, searched)
 
-        reorientation.apply(labels)[box.slices] = found
+        reorientation.apply(labels)[looked.place.box.slices] = looked.labels
         return Segmentation(
             labels=LabelVolume(labels, volume.geometry, volume.uid),
             liver_found=True,
-            liver_box=reorientation.inverse().apply_to_box(box, geometry.size),
+            liver_box=reorientation.inverse().apply_to_box(looked.place.box, geometry.size),
             seconds=stages.seconds,
-            message="liver found" + ("; the localizer was unsure, so the whole CT was searched" if searched else ""),
+            message="liver found"
+            + ("; the localizer was unsure, so the whole CT was searched" if searched else "")
+            + (
+                f"; it reached further than the localizer saw, so {looked.further_mm:.0f} mm further was looked"
+                if looked.further_mm
+                else ""
+            )
+            + (", and still ends only where that ended" if looked.cut_off else ""),
             searched=searched,
+            further_mm=looked.further_mm,
+            cut_off=looked.cut_off,
         )
 
     def close(self) -> None:
@@ -170,18 +182,29 @@ class Segmenter:
         network.runtime.release_memory()
         return finding
 
-    def _segment_box(
-        self, hu: NDArray[np.int16], geometry: Geometry, place: LiverPlace, stages: Stages
-    ) -> NDArray[np.uint8]:
-        """Clean labels `(K, J, I)` of the voxels `hu` `(K, J, I)` on `geometry`, canonical and cut to `place.box`."""
+    def _look(self, hu: NDArray[np.int16], geometry: Geometry, place: LiverPlace, stages: Stages) -> Looked:
+        """Segment at `place` of the whole CT `hu` `(K, J, I)` on `geometry`, canonical, and further where needed."""
+
+        def label(box: Box, further: bool) -> NDArray[np.uint8]:
+            stage = "further" if further else "segment"
+            return self._label(hu[box.slices], geometry.crop(box), stages, stage)
+
+        def clean(labels: NDArray[np.uint8], place: LiverPlace) -> NDArray[np.uint8]:
+            with stages.stage("postprocess"):
+                return clean_labels(labels, geometry.crop(place.box), self._postprocessing)
+
+        return look(place, label, clean)
+
+    def _label(self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str) -> NDArray[np.uint8]:
+        """The networks' labels `(K, J, I)` of the voxels `hu` `(K, J, I)` on `geometry`, canonical."""
         labels = np.zeros(geometry.shape, np.uint8)
-        for name in ("resample", "segment", "upsample"):  # in the order of a reader, not of generators
+        for name in ("resample", stage, "upsample"):  # in the order of a reader, not of generators
             stages.seconds.setdefault(name, 0.0)
-        with stages.stage("segment"), stages.timed("upsample"):
+        with stages.stage(stage), stages.timed("upsample"):
             count = len(self._segmenters)
             for number, (network, table) in enumerate(zip(self._segmenters, self._tables, strict=True)):
                 shares = (number / count, (number + 1) / count)
-                grid, scores = network.scores(hu, geometry, stages, "segment", "resample", shares)
+                grid, scores = network.scores(hu, geometry, stages, stage, "resample", shares)
                 # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels
                 # lost 0.05 of Dice that way.
                 for k, winners in enumerate(largest_share(scores, grid, geometry)):
@@ -189,10 +212,7 @@ class Segmenter:
                     labels[k] = found if number == 0 else lay_over(labels[k], found)
                 # Its activations must not stand beside the next network's, nor beside what postprocessing needs.
                 network.runtime.release_memory()
-            for k, near in enumerate(place.near_slices()):
-                labels[k] *= near
-        with stages.stage("postprocess"):
-            return clean_labels(labels, geometry, self._postprocessing)
+        return labels
 
 
 def load_default_segmenter(
