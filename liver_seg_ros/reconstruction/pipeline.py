@@ -174,7 +174,7 @@ def _decimated(surface: Surface, shape: StructureMask, triangle_budget: int) -> 
 def _checked(mesh: Mesh, what: str) -> MeshQuality:
     quality = mesh_quality(mesh)
     if not quality.is_sound:
-        _log.warning("%s of %s: %s", what, mesh.structure.name, quality)
+        _log.warning("%s of %s: %s", what, mesh.structure.title, quality.defects)
     return quality
 
 

@@ -30,6 +30,20 @@ class MeshQuality:
     self_intersections: int
 
     @property
+    def defects(self) -> str:
+        """What is wrong with it, in words; empty where nothing is."""
+        found = []
+        if not self.watertight:
+            found.append("it is not closed")
+        elif not self.manifold:
+            found.append("parts of it meet in single points")
+        if not self.outward:
+            found.append("a part of it is inside out")
+        if self.self_intersections:
+            found.append(f"{self.self_intersections} pairs of its {self.triangles} triangles go through each other")
+        return ", ".join(found)
+
+    @property
     def is_sound(self) -> bool:
         """Nothing is wrong with it."""
         return self.manifold and self.outward and self.self_intersections == 0
