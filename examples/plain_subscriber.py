@@ -5,7 +5,8 @@
 
 This file imports no part of liver_seg_ros: it is what a planner or a viewer of your own would do. It waits for one
 volume, its labels, meshes, cloud, markers and frame, writes them to `arrived.npz` and what it found to `arrived.json`,
-and says on the way, line by line: `progress NODE: STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`.
+and says on the way, line by line: `progress NODE: STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`,
+`warning CODE TEXT` for each reason to doubt the result.
 
 Exit code: 0 when all of it came and is right, 2 when a node refused its input, 1 for anything else.
 """
@@ -29,7 +30,7 @@ from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from liver_seg_interfaces.msg import Progress, SegmentationReport, StructureMeshArray, Volume
+from liver_seg_interfaces.msg import PlausibilityWarning, Progress, SegmentationReport, StructureMeshArray, Volume
 
 VOXEL_TYPES = {Volume.ENCODING_HU: "<i2", Volume.ENCODING_LABELS: "u1", Volume.ENCODING_FLOAT: "<f4"}
 
@@ -123,6 +124,22 @@ def seconds(stamp) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
+def warnings_of(*reports: SegmentationReport) -> list[dict]:
+    """Why the result may be wrong: each reason once, whichever node gives it."""
+    by_code = {warning.code: warning for report in reversed(reports) for warning in report.warnings}
+    given = dict.fromkeys(warning.code for report in reports for warning in report.warnings)
+    return [
+        {
+            "code": code,
+            "level": "doubt" if by_code[code].level == PlausibilityWarning.LEVEL_DOUBT else "note",
+            "structure": by_code[code].structure or None,
+            "lesions": list(by_code[code].lesions),
+            "message": by_code[code].text,
+        }
+        for code in given
+    ]
+
+
 def say(*words: str) -> None:
     """One line for whoever reads along."""
     print(*words, flush=True)
@@ -172,10 +189,14 @@ def main() -> int:
     for name, passed, detail in checks:
         say("check", name, "ok" if passed else "FAILED", detail)
     segmentation = node.messages["segmentation/report"]
+    doubts = warnings_of(segmentation, node.messages["reconstruction/report"])
+    for doubt in doubts:
+        say("warning", doubt["code"], doubt["message"])
     report = {
         "uid": node.volumes["ct"].uid,
         "liver_found": segmentation.liver_found,
         "message": segmentation.message,
+        "warnings": doubts,
         "structures": structures,
         "runtime": segmentation.runtime,
         "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in segmentation.models],

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 if TYPE_CHECKING:
     from liver_seg_ros.reconstruction.measurements import StructureMeasurement
@@ -48,7 +49,7 @@ class StructureReport:
         count: connected parts; of the tumor: lesions.
         triangles: of its mesh; None where no mesh was made.
         watertight: whether the mesh is closed; None where no mesh was made.
-        parts: of the tumor one per lesion, largest volume first; empty for other structures.
+        parts: of the tumor one per lesion that was measured, largest volume first; empty for other structures.
     """
 
     volume_ml: float
@@ -90,6 +91,7 @@ class Report:
         synthetic: whether the input is a phantom; None where nothing says what it is.
         liver_found: whether there is a liver in the labels.
         message: one line for a human; the reason where no liver was found.
+        warnings: reasons to doubt the result, see `docs/warnings.md`; the gravest first.
         structures: per structure name of the label table.
         lesions: connected tumors.
         dice: per structure, where the truth is known (see `scores.dice`); None where it is not.
@@ -105,6 +107,7 @@ class Report:
     geometry: GeometryReport
     liver_found: bool
     message: str = ""
+    warnings: tuple[PlausibilityWarning, ...] = ()
     synthetic: bool | None = None
     structures: Mapping[str, StructureReport] = field(default_factory=dict)
     lesions: int = 0
@@ -129,6 +132,7 @@ def build_report(
     measurements: Iterable[StructureMeasurement],
     seconds: Mapping[str, float],
     message: str = "",
+    warnings: Iterable[PlausibilityWarning] = (),
     synthetic: bool | None = None,
     dice: Mapping[str, float] | None = None,
     runtime: str | None = None,
@@ -143,6 +147,7 @@ def build_report(
         geometry=describe_geometry(geometry),
         liver_found=liver is not None and liver.volume_ml > 0,
         message=message,
+        warnings=tuple(warnings),
         synthetic=synthetic,
         structures=structures,
         lesions=tumor.count if tumor else 0,

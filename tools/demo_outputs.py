@@ -17,6 +17,7 @@ from liver_seg_ros.files.volumes import write_labels
 from liver_seg_ros.geometry import MM_PER_M, Geometry
 from liver_seg_ros.labels import STRUCTURES, structure_by_name
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.reconstruction.measurements import PartMeasurement, StructureMeasurement
 from liver_seg_ros.rendering.overlay import render_overlay
 from liver_seg_ros.rendering.scene import render_scene
@@ -95,6 +96,10 @@ def write_outputs(
         measurements=arrived.measurements,
         seconds=arrived.facts["seconds"],
         message=arrived.facts["message"],
+        warnings=[
+            PlausibilityWarning(**{**warning, "lesions": tuple(warning["lesions"])})
+            for warning in arrived.facts["warnings"]
+        ],
         synthetic=synthetic,
         dice=dice(arrived.labels, truth) if truth is not None else None,
         runtime=arrived.facts["runtime"] or None,

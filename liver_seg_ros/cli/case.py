@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from liver_seg_ros.cli.truth import find_labels_in, known_synthetic, read_labels_of
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
+from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
@@ -28,6 +31,10 @@ class Case:
     ct: Volume | None
     ct_source: Path | None
     synthetic: bool | None
+
+    def warnings(self, measurements: Sequence[StructureMeasurement]) -> tuple[PlausibilityWarning, ...]:
+        """The reasons to doubt what was measured of it."""
+        return plausibility_warnings(self.labels, measurements, self.ct)
 
     @property
     def notes(self) -> tuple[str, ...]:

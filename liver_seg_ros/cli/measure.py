@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,10 +63,11 @@ def command(
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
-    from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
+    from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table
     from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.picture_names import picture_names
     from liver_seg_ros.cli.progress_display import shown_progress
+    from liver_seg_ros.cli.warning_lines import warning_lines
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure
@@ -82,6 +84,7 @@ def command(
             case = read_case(labels, ct, series, acquisition, whose)
         with stages.stage("measure"):
             measurements = measure(case.labels)
+            warnings = case.warnings(measurements)
         if place is not None:
             from liver_seg_ros.cli.pictures import write_html, write_png
             from liver_seg_ros.files.measurements import write_measurements
@@ -89,7 +92,7 @@ def command(
 
             with place.filled() as folder:
                 for name in NAMES:
-                    write_measurements(folder / name, measurements)
+                    write_measurements(folder / name, measurements, warnings)
                 meshes: tuple[Mesh, ...] = ()
                 if png or html:
                     meshes = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress).meshes
@@ -98,7 +101,7 @@ def command(
                         write_png(folder, case, meshes)
                 if html:
                     with stages.stage("html"):
-                        write_html(folder, "Liver measurements", case, meshes, measurements)
+                        write_html(folder, "Liver measurements", case, meshes, measurements, warnings=warnings)
                 written = sorted(path.name for path in folder.iterdir())
     if as_json:
         print_json(
@@ -106,6 +109,7 @@ def command(
                 "input": str(labels),
                 "uid": case.labels.uid,
                 "synthetic": case.synthetic,
+                "warnings": [asdict(warning) for warning in warnings],
                 "structures": [measured.to_dict() for measured in measurements],
             }
         )
@@ -113,6 +117,6 @@ def command(
     if quiet and output is not None:
         return
     tables = [table for table in (lesions_table(measurements), structures_table(measurements)) if table is not None]
-    print_tables(labels, tables, (*warnings(measurements), *case.notes))
+    print_tables(labels, tables, (*warning_lines(warnings), *case.notes))
     if output is not None:
         print_written(output, written)

@@ -48,17 +48,6 @@ def lesions_table(measurements: Sequence[StructureMeasurement]) -> ReportTable |
     return ReportTable("Lesions", columns, tuple(rows), (0,), note, tuple(lesion.center_mm for lesion in lesions))
 
 
-def warnings(measurements: Sequence[StructureMeasurement]) -> tuple[str, ...]:
-    """What someone who trusts the figures has to know."""
-    open_surfaces = [m.structure.title for m in measurements if m.watertight is False]
-    cut = [str(n) for n, lesion in enumerate(lesions_of(measurements), start=1) if lesion.touches_border]
-    found = [f"The surface of {name} is not closed." for name in open_surfaces]
-    if cut:
-        plural = "lesions" if len(cut) > 1 else "lesion"
-        found.append(f"The border of the scan cuts {plural} {', '.join(cut)}: more may lie beyond it.")
-    return tuple(found)
-
-
 def lesions_of(measurements: Sequence[StructureMeasurement]) -> tuple[PartMeasurement, ...]:
     """The lesions, largest first."""
     return next((measured.parts for measured in measurements if measured.structure == TUMOR), ())

@@ -7,10 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 from liver_seg_ros.cli.case import Case
-from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table, warnings
+from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table
 from liver_seg_ros.cli.picture_names import HTML, OVERLAY, SCENE
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
 from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.overlay import render_overlay
@@ -39,6 +40,7 @@ def write_html(
     tables: Sequence[ReportTable] = (),
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
+    warnings: Sequence[PlausibilityWarning] = (),
 ) -> None:
     """Write the page: `tables` and `facts` of the command, then the measurements."""
     geometry = case.labels.geometry
@@ -59,7 +61,8 @@ def write_html(
         paths=tuple(paths),
         tree=tree,
         tables=(*tables, *(table for table in measured if table is not None)),
-        notes=(*notes, *warnings(measurements)),
+        notes=tuple(notes),
+        warnings=tuple(warnings),
     )
     write_html_report(folder / HTML, report)
 

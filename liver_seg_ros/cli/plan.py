@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -126,6 +127,7 @@ def command(
     from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
     from liver_seg_ros.cli.progress_display import shown_progress
+    from liver_seg_ros.cli.warning_lines import warning_lines
     from liver_seg_ros.planning.anatomy import prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
     from liver_seg_ros.progress import Stages
@@ -156,12 +158,14 @@ def command(
             anatomy = prepare_anatomy(case.labels, reconstruction, case.ct if from_skin else None)
         with stages.stage("plan"):
             answers = answer(anatomy, question)
+        warnings = case.warnings(reconstruction.measurements)
         plan = {
             "format": FORMAT,
             "input": str(labels),
             "uid": case.labels.uid,
             "synthetic": case.synthetic,
             "frame": "LPS",
+            "warnings": [asdict(warning) for warning in warnings],
             **answers.to_dict(),
             "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
             "versions": versions(),
@@ -180,13 +184,14 @@ def command(
                     write_html(
                         folder, "Liver plan", case, meshes, reconstruction.measurements,
                         tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
+                        warnings=warnings,
                     )  # fmt: skip
             written = sorted(path.name for path in folder.iterdir())
     if as_json:
         print_json(plan)
     elif not quiet:
         unlabelled = [answers.unlabelled] if answers.unlabelled else []
-        print_tables(labels, tables, (*unlabelled, *case.notes), most_rows=SHOWN)
+        print_tables(labels, tables, (*unlabelled, *warning_lines(warnings), *case.notes), most_rows=SHOWN)
         print_written(output, written)
     if answers.message:
         typer.echo(f"liver-seg: {labels}: {answers.message}", err=True)

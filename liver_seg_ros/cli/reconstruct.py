@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +26,7 @@ from liver_seg_ros.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from liver_seg_ros.plausibility.judgment import PlausibilityWarning
     from liver_seg_ros.reconstruction.pipeline import Reconstruction
 
 REPORT, CLOUD, MEASUREMENTS, TREE = "report.json", "cloud.ply", "measurements", "vessel_tree"
@@ -77,9 +78,10 @@ def command(
             case = read_case(labels, ct, series, acquisition, whose)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         stages.seconds.update(reconstruction.seconds)
+        warnings = case.warnings(reconstruction.measurements)
         with place.filled() as folder:
             with stages.stage("write"):
-                write_files(folder, reconstruction)
+                write_files(folder, reconstruction, warnings)
             if png:
                 with stages.stage("png"):
                     write_png(folder, case, reconstruction.meshes)
@@ -87,7 +89,7 @@ def command(
                 with stages.stage("html"):
                     write_html(
                         folder, "Liver reconstruction", case, reconstruction.meshes, reconstruction.measurements,
-                        tree=reconstruction.tree,
+                        tree=reconstruction.tree, warnings=warnings,
                     )  # fmt: skip
             report = build_report(
                 source=str(labels),
@@ -95,6 +97,7 @@ def command(
                 geometry=case.labels.geometry,
                 measurements=reconstruction.measurements,
                 seconds=stages.seconds,
+                warnings=warnings,
                 synthetic=case.synthetic,
             )
             write_report(folder / REPORT, report)
@@ -116,7 +119,7 @@ def file_names() -> Iterator[str]:
     yield from (CLOUD, f"{TREE}.vtp", f"{TREE}.json", f"{MEASUREMENTS}.json", f"{MEASUREMENTS}.csv", REPORT)
 
 
-def write_files(folder: Path, reconstruction: Reconstruction) -> None:
+def write_files(folder: Path, reconstruction: Reconstruction, warnings: Sequence[PlausibilityWarning]) -> None:
     """Write all that was made, one file per thing and format."""
     from liver_seg_ros.files.measurements import write_measurements
     from liver_seg_ros.files.meshes import write_cloud, write_mesh
@@ -132,4 +135,4 @@ def write_files(folder: Path, reconstruction: Reconstruction) -> None:
         for suffix in (".vtp", ".json"):
             write_vessel_tree(folder / f"{TREE}{suffix}", reconstruction.tree)
     for suffix in (".json", ".csv"):
-        write_measurements(folder / f"{MEASUREMENTS}{suffix}", reconstruction.measurements)
+        write_measurements(folder / f"{MEASUREMENTS}{suffix}", reconstruction.measurements, warnings)

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from liver_seg_ros.cli.tables import TerminalTable, Words
+from liver_seg_ros.cli.warning_lines import warning_lines
 from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 from liver_seg_ros.report import Report
 
@@ -47,6 +48,7 @@ def structures_table(report: Report) -> ReportTable:
 def _lines(report: Report) -> Iterator[str]:
     if report.message:
         yield report.message
+    yield from warning_lines(report.warnings)
     if report.models:
         yield ", ".join(f"{m.name} {m.version}" for m in report.models) + f" on {report.runtime}."
     yield f"{seconds_line(report.seconds)} Peak memory: {report.peak_memory_mb:.0f} MB."

@@ -85,6 +85,7 @@ def command(
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.plausibility.judgment import plausibility_warnings
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
@@ -102,6 +103,7 @@ def command(
         stages.seconds.update(segmentation.seconds)
         with stages.stage("measure"):
             measurements = measure(segmentation.labels)
+            warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
             dice = score(segmentation.labels, right) if right else None
         with place.filled() as folder:
             with stages.stage("write"):
@@ -114,6 +116,7 @@ def command(
                 measurements=measurements,
                 seconds=stages.seconds,
                 message=segmentation.message,
+                warnings=warnings,
                 synthetic=known_synthetic(ct),
                 dice=dice,
                 runtime=segmenter.runtime_name,

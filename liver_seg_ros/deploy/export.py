@@ -71,6 +71,7 @@ def export_bundle(
             ),
             values=_choice(settings, "values", VALUES),
             output=_choice(settings, "output", OUTPUTS),
+            training_data="synthetic",  # a recipe's data are phantoms, see `_trained_on`
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error

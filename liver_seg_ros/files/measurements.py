@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.measurement import Gap, PartMeasurement, StructureMeasurement
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 #: The columns of the CSV. A cell is empty where a row has no such figure; yes and no are `true` and `false`.
 COLUMNS = (
@@ -23,30 +25,41 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_measurements(path: str | Path, measurements: Iterable[StructureMeasurement]) -> None:
+def write_measurements(
+    path: str | Path, measurements: Iterable[StructureMeasurement], warnings: Iterable[PlausibilityWarning] = ()
+) -> None:
     """Write measurements as `.json` or `.csv`, completely or not at all.
 
-    JSON holds an object for each structure, as `StructureMeasurement.to_dict` gives it. CSV holds a row for each
-    structure and, after that of the tumor, for each lesion, numbered from 1, largest first; positions are LPS.
+    JSON holds an object for each structure, as `StructureMeasurement.to_dict` gives it, and the warnings. CSV holds a
+    row for each structure and, after that of the tumor, for each lesion, numbered from 1, largest first; positions are
+    LPS.
 
     Raises:
         InputError: another suffix, or the file cannot be written.
         ValueError: a number that JSON has not (NaN or infinity).
     """
     path = Path(path)
-    writers: dict[str, Callable[[Path, list[StructureMeasurement]], None]] = {".json": _write_json, ".csv": _write_csv}
-    if path.suffix.lower() not in writers:
-        raise InputError(f"{path}: cannot write measurements in this format. Use one of {', '.join(writers)}.")
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".csv"):
+        raise InputError(f"{path}: cannot write measurements in this format. Use one of .json, .csv.")
     with written_beside(path) as temporary:
-        writers[path.suffix.lower()](temporary, list(measurements))
+        if suffix == ".json":
+            _write_json(temporary, measurements, warnings)
+        else:
+            _write_csv(temporary, measurements)
 
 
-def _write_json(path: Path, measurements: list[StructureMeasurement]) -> None:
-    plain = {"structures": [measurement.to_dict() for measurement in measurements]}
+def _write_json(
+    path: Path, measurements: Iterable[StructureMeasurement], warnings: Iterable[PlausibilityWarning]
+) -> None:
+    plain = {
+        "structures": [measurement.to_dict() for measurement in measurements],
+        "warnings": [asdict(warning) for warning in warnings],
+    }
     path.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _write_csv(path: Path, measurements: list[StructureMeasurement]) -> None:
+def _write_csv(path: Path, measurements: Iterable[StructureMeasurement]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()

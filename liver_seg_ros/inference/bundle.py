@@ -40,6 +40,8 @@ STAGES = ("localize", "segment")
 PRECISIONS = ("fp32",)
 VALUES = ("hu", "normalized")
 OUTPUTS = ("logits", "softmax", "argmax")
+#: Whose images a network was trained on; "unsaid" in bundles from before this field.
+TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
 VARIANT_PRECISIONS = ("fp32", "fp16", "int8")
 MAX_OVERLAP = 0.9
 
@@ -128,6 +130,7 @@ class BundleSpec:
         precision: number format of the weights, one of `PRECISIONS`.
         values: what the network takes, one of `VALUES`.
         output: what it gives, one of `OUTPUTS`.
+        training_data: whose images it was trained on, one of `TRAINING_DATA`; `trained_on` says more.
         variants: by name, e.g. "fp16".
     """
 
@@ -144,6 +147,7 @@ class BundleSpec:
     precision: str = "fp32"
     values: str = "normalized"
     output: str = "logits"
+    training_data: str = "unsaid"
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
@@ -229,6 +233,7 @@ def parse_spec(fields: Fields) -> BundleSpec:
         # Bundles from before these fields have none of them.
         values=fields.choice("values", VALUES, default="normalized"),
         output=fields.choice("output", OUTPUTS, default="logits"),
+        training_data=fields.choice("training_data", TRAINING_DATA, default="unsaid"),
         variants={name: _parse_variant(variant) for name, variant in fields.sections("variants").items()},
     )
 

@@ -11,7 +11,7 @@ exist as a whole.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.registry import AUTO, create_runtime
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.orientation import to_canonical
+from liver_seg_ros.plausibility.evidence import Run
 from liver_seg_ros.progress import Cancelled, Progress, Stages, never_cancelled, no_progress
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -50,9 +51,9 @@ class Segmentation:
             localizer was unsure), "resample", "segment", "upsample", "postprocess", "further" (where the liver reached
             beyond what the localizer had seen of it); all behind "search" are missing where no liver was found.
         message: one line for people.
-        searched: whether the fine network searched the whole CT because the localizer was unsure.
+        run: what else to know of the networks that ran: whether the whole CT was searched, whether the liver still ends
+            at the edge of where was looked, and what they learned from.
         further_mm: how much further than near the localizer's liver was looked, because the liver reached there.
-        cut_off: whether the liver still ends at the edge of where was looked.
     """
 
     labels: LabelVolume
@@ -60,9 +61,18 @@ class Segmentation:
     liver_box: Box | None
     seconds: dict[str, float]
     message: str
-    searched: bool = False
+    run: Run = field(default_factory=Run)
     further_mm: float = 0.0
-    cut_off: bool = False
+
+    @property
+    def searched(self) -> bool:
+        """Whether the fine network searched the whole CT because the localizer was unsure."""
+        return self.run.searched
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the liver still ends at the edge of where was looked."""
+        return self.run.cut_off
 
 
 class Segmenter:
@@ -140,6 +150,7 @@ class Segmenter:
         finding = self._find_liver(self._localizer, hu, geometry, stages, "localize")
         if searched := finding.unsure:
             finding = self._find_liver(self._segmenters[0], hu, geometry, stages, "search")
+        synthetic = tuple(b.spec.name for b in self.bundles if b.spec.training_data == "synthetic")
         looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages)
         if looked is None or not looked.labels.any():
             reason = (
@@ -147,7 +158,7 @@ class Segmenter:
             )
             empty = LabelVolume(labels, volume.geometry, volume.uid)
             message = f"no liver found: {reason}"
-            return Segmentation(empty, False, None, stages.seconds, message, searched)
+            return Segmentation(empty, False, None, stages.seconds, message, Run(searched, synthetic_models=synthetic))
 
         reorientation.apply(labels)[looked.place.box.slices] = looked.labels
         return Segmentation(
@@ -163,9 +174,8 @@ class Segmenter:
                 else ""
             )
             + (", and still ends only where that ended" if looked.cut_off else ""),
-            searched=searched,
+            run=Run(searched, looked.cut_off, synthetic),
             further_mm=looked.further_mm,
-            cut_off=looked.cut_off,
         )
 
     def close(self) -> None:

@@ -83,13 +83,13 @@ class CtSource(StageNode):
             self.diagnostics.say("no path; set the parameter 'path'")
 
     def _publish(self, path: str, series_uid: str, acquisition: str, cancelled: Cancelled) -> None:
-        self.diagnostics.say(f"reading {path}")
+        self.diagnostics.begin(f"reading {path}")
         volume = read_volume(Path(path).expanduser(), series_uid or None, acquisition or None)
         raise_if_cancelled(cancelled, "reading")
         if self._deliver is not None:
             self._deliver(volume)
         self._output.publish(volume, cancelled)
-        self.diagnostics.say(f"published {path} as volume {volume.uid}", last_volume=volume.uid)
+        self.diagnostics.conclude(f"published {path} as volume {volume.uid}", last_volume=volume.uid)
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

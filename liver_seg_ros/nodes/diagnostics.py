@@ -1,16 +1,21 @@
-"""What a node says about itself on `/diagnostics`: its state, its last volume and its last error, each in one line."""
+"""What a node says about itself on `/diagnostics`: its state, its last volume, its last error and its doubts."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes.qos import live
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 _PERIOD_S = 1.0
+
+#: Warnings of the rooms below that are kept, the last.
+_MOST_REMARKS = 10
 
 OK = DiagnosticStatus.OK
 WARN = DiagnosticStatus.WARN
@@ -26,6 +31,8 @@ class NodeDiagnostics:
         self._level: bytes = OK
         self._message = "started"
         self._values = {"state": "unconfigured", "last_volume": "", "last_error": "", "error_kind": ""}
+        self._doubts: dict[str, str] = {}  # code to text, of the last result
+        self._remarks: list[str] = []  # of the rooms below, about the last volume
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", live())
         self._timer = node.create_timer(_PERIOD_S, self.publish)
 
@@ -37,6 +44,32 @@ class NodeDiagnostics:
         """Everything is well; what the node does now. Ends an earlier error, which stays as `last_error`."""
         self._node.get_logger().info(message)
         self._change(OK, message, **values)
+
+    def begin(self, message: str, **values: str) -> None:
+        """Work on the next volume begins; what was to be doubted of the one before is over."""
+        with self._lock:
+            self._doubts, self._remarks = {}, []
+        self.say(message, **values)
+
+    def conclude(self, message: str, doubts: Iterable[PlausibilityWarning] = (), **values: str) -> None:
+        """The work is done; level WARN where there are reasons to doubt the result, or the rooms below warned."""
+        with self._lock:
+            self._doubts = {doubt.code: doubt.message for doubt in doubts}
+            reasons = [*self._doubts, *(["see library_warnings"] if self._remarks else [])]
+        if not reasons:
+            self.say(message, **values)
+            return
+        message = f"{message}; warnings: {', '.join(reasons)}"
+        self._node.get_logger().warning(message)
+        self._change(WARN, message, **values)
+
+    def remark(self, text: str) -> None:
+        """Something that the rooms below warn of."""
+        self._node.get_logger().warning(text)
+        with self._lock:
+            if text not in self._remarks:
+                self._remarks = [*self._remarks, text][-_MOST_REMARKS:]
+        self._change(WARN, text)
 
     def warn(self, message: str) -> None:
         """Something is missing, and the node goes on."""
@@ -55,7 +88,13 @@ class NodeDiagnostics:
     def publish(self) -> None:
         """Publish the status as it is."""
         with self._lock:
-            values = [KeyValue(key=key, value=value) for key, value in self._values.items()]
+            shown = {
+                **self._values,
+                "warnings": ", ".join(self._doubts),
+                **{f"warning {code}": text for code, text in self._doubts.items()},
+                "library_warnings": "; ".join(self._remarks),
+            }
+            values = [KeyValue(key=key, value=value) for key, value in shown.items()]
             status = DiagnosticStatus(
                 level=self._level, name=self._node.get_fully_qualified_name(), message=self._message, values=values
             )

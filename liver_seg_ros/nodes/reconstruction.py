@@ -25,6 +25,7 @@ from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.vessel_messages import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.volume_input import VolumeInput
+from liver_seg_ros.plausibility.judgment import plausibility_warnings
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.reconstruction.clearance_cloud import clearance_cloud
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
@@ -105,7 +106,7 @@ class ReconstructionNode(StageNode):
         uid, outputs = labels.uid, self._outputs
         if not outputs:
             return
-        self.diagnostics.say(f"reconstructing volume {uid}", last_volume=uid)
+        self.diagnostics.begin(f"reconstructing volume {uid}", last_volume=uid)
         try:
             _check_values(labels)
             check_labels(labels, f"volume {labels.uid}")
@@ -131,8 +132,11 @@ class ReconstructionNode(StageNode):
             outputs[topic].publish(message)
         names = ", ".join(mesh.structure.name for mesh in result.meshes) or "nothing"
         summary = f"surfaces of {names} in volume {uid}"
-        self._reporting.publish_measured(uid, bool(result.meshes), summary, result.measurements, result.seconds)
-        self.diagnostics.say(summary)
+        warnings = plausibility_warnings(labels, result.measurements)
+        self._reporting.publish_measured(
+            uid, bool(result.meshes), summary, result.measurements, result.seconds, warnings=warnings
+        )
+        self.diagnostics.conclude(summary, warnings)
 
     def _options(self) -> ReconstructionOptions:
         return ReconstructionOptions(

@@ -13,6 +13,8 @@ from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.nodes.mesh_messages import header, measurement_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.warning_messages import warning_to_message
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Progress
 from liver_seg_ros.reconstruction.measurements import StructureMeasurement
 
@@ -63,6 +65,7 @@ class Reporting:
         seconds: Mapping[str, float],
         runtime: str = "",
         models: Iterable[ModelBundle] = (),
+        warnings: Iterable[PlausibilityWarning] = (),
     ) -> None:
         """Publish the report of work that came to its end; `models` are the networks that ran, `runtime` ran them."""
         self.publish(
@@ -75,6 +78,7 @@ class Reporting:
                 stage_seconds=list(seconds.values()),
                 runtime=runtime,
                 models=[ModelInfo(name=m.spec.name, version=m.spec.version, sha256=m.sha256) for m in models],
+                warnings=[warning_to_message(warning) for warning in warnings],
             )
         )
 

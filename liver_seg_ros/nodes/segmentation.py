@@ -20,6 +20,7 @@ from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
+from liver_seg_ros.plausibility.judgment import plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.measurements import measure
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -110,7 +111,7 @@ class SegmentationNode(StageNode):
         segmenter = self._segmenter
         if segmenter is None:
             return
-        self.diagnostics.say(f"segmenting volume {volume.uid}", last_volume=volume.uid)
+        self.diagnostics.begin(f"segmenting volume {volume.uid}", last_volume=volume.uid)
         try:
             check_ct(volume, f"volume {volume.uid}")
             segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
@@ -122,6 +123,7 @@ class SegmentationNode(StageNode):
             self._deliver(segmentation.labels)
         self._output.publish(segmentation.labels, cancelled)
         measurements = measure(segmentation.labels)
+        warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
         self._reporting.publish_measured(
             volume.uid,
             segmentation.liver_found,
@@ -130,8 +132,9 @@ class SegmentationNode(StageNode):
             segmentation.seconds,
             segmenter.runtime_name,
             segmenter.bundles,
+            warnings,
         )
-        self.diagnostics.say(segmentation.message)
+        self.diagnostics.conclude(segmentation.message, warnings)
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

@@ -10,6 +10,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.nodes import library_warnings
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.worker import Worker
@@ -31,7 +32,8 @@ class StageNode(LifecycleNode):
             "autostart", False, text("Configure and activate at start, without a lifecycle manager.", read_only=True)
         )
         self.diagnostics = NodeDiagnostics(self)
-        self.worker = Worker(name, self._on_job_error)
+        library_warnings.add(self)
+        self.worker = Worker(name, self._on_job_error, lambda: library_warnings.on_behalf_of(self))
         self._answer_invalid_transitions()
 
     def configure(self) -> None:
@@ -45,6 +47,18 @@ class StageNode(LifecycleNode):
 
     def cleanup(self) -> None:
         """Let go of what `configure` loaded."""
+
+    def say_library_warning(self, text: str, own: bool) -> None:
+        """See `library_warnings.Speaker`: our own also on the diagnostics, those of others in the log only."""
+        if own:
+            self.diagnostics.remark(text)
+        else:
+            self.get_logger().warning(text)
+
+    def destroy_node(self) -> None:
+        """Also ends what the node is told of the rooms below."""
+        library_warnings.remove(self)
+        super().destroy_node()
 
     def start_if_asked(self) -> None:
         """Configure and activate where the parameter `autostart` is set."""
@@ -78,7 +92,8 @@ class StageNode(LifecycleNode):
         self, goal_state: str, action: Callable[[], None], then: Callable[[], TransitionCallbackReturn] | None = None
     ) -> TransitionCallbackReturn:
         try:
-            action()
+            with library_warnings.on_behalf_of(self):
+                action()
         except InputError as error:
             self.diagnostics.fail(error)
             return FAILURE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.progress import Cancelled
@@ -19,10 +20,17 @@ class Worker:
     Args:
         name: of the thread.
         on_error: called on the worker's thread with whatever a job raised, except `CancelledError`.
+        around: makes what surrounds all that the thread does.
     """
 
-    def __init__(self, name: str, on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_error: Callable[[Exception], None],
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._on_error = on_error
+        self._around = around
         self._changed = threading.Condition()
         self._waiting: Job | None = None
         self._cancel_running: threading.Event | None = None
@@ -71,13 +79,14 @@ class Worker:
         self._changed.notify_all()
 
     def _run(self) -> None:
-        while (job := self._next_job()) is not None:
-            try:
-                job(self._cancel_running.is_set)  # type: ignore[union-attr]  # set by _next_job
-            except CancelledError:
-                pass  # asked for, and nothing is left half-done
-            except Exception as error:  # noqa: BLE001  the boundary of the thread: a bug in one job must not end the node
-                self._on_error(error)
+        with self._around():
+            while (job := self._next_job()) is not None:
+                try:
+                    job(self._cancel_running.is_set)  # type: ignore[union-attr]  # set by _next_job
+                except CancelledError:
+                    pass  # asked for, and nothing is left half-done
+                except Exception as error:  # noqa: BLE001  the thread's boundary: a bug in one job must not end the node
+                    self._on_error(error)
 
     def _next_job(self) -> Job | None:
         with self._changed:

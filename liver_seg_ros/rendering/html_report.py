@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.rendering.html_scene import CHOSEN_PATH_COLOR, PATH_COLOR, PATHS, TREE, TREE_COLOR, scene_figure
 from liver_seg_ros.rendering.html_slices import slice_stacks
 from liver_seg_ros.rendering.html_table import ReportTable, table_html
@@ -45,7 +46,8 @@ class HtmlReport:
         paths: needle paths, at most some dozens.
         tree: centerlines, shown on request.
         tables: in this order.
-        notes: warnings, above everything.
+        warnings: reasons to doubt what is shown, above everything.
+        notes: what else is to be known, below them.
     """
 
     title: str
@@ -58,6 +60,7 @@ class HtmlReport:
     paths: tuple[DrawnPath, ...] = ()
     tree: VesselTree = EMPTY_TREE
     tables: tuple[ReportTable, ...] = ()
+    warnings: tuple[PlausibilityWarning, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -80,7 +83,7 @@ def write_html_report(path: str | Path, report: HtmlReport) -> None:
         input=escape(report.input),
         badges=_badges(report),
         facts="\n".join(_fact(*item) for item in {"input": report.input, **report.facts}.items()),
-        notes="\n".join(f'<p class="note">{escape(note)}</p>' for note in report.notes),
+        notes="\n".join((*map(_warning, report.warnings), *map(_note, report.notes))),
         scene_text=escape("3D scene of " + ", ".join(mesh.structure.name for mesh in report.meshes), quote=True),
         tables="\n".join(table_html(number, table) for number, table in enumerate(report.tables)),
         versions=escape(report.versions),
@@ -134,6 +137,15 @@ def _middle(meshes: list[Mesh]) -> NDArray[np.float64]:
 def _badges(report: HtmlReport) -> str:
     synthetic = '<span class="badge synthetic">Synthetic: a phantom, no patient</span>' if report.synthetic else ""
     return f'{synthetic}<span class="badge clinical">Not for clinical use</span>'
+
+
+def _warning(warning: PlausibilityWarning) -> str:
+    level, message, code = (escape(text) for text in (warning.level.capitalize(), warning.message, warning.code))
+    return f'<p class="note" data-code="{code}"><strong>{level}:</strong> {message} <code>{code}</code></p>'
+
+
+def _note(note: str) -> str:
+    return f'<p class="note">{escape(note)}</p>'
 
 
 def _fact(name: str, value: str) -> str:

@@ -150,7 +150,9 @@ def test_steps_of_postprocessing_may_be_left_out(folder: Path) -> None:
         load_bundle(folder)
 
 
-@pytest.mark.parametrize(("field", "value"), [("values", "HU"), ("output", "labels"), ("variants", ["fp16"])])
+@pytest.mark.parametrize(
+    ("field", "value"), [("values", "HU"), ("output", "labels"), ("training_data", "phantoms"), ("variants", ["fp16"])]
+)
 def test_fields_of_newer_bundles_may_be_missing_but_not_wrong(folder: Path, field: str, value: Any) -> None:
     edit(folder, lambda fields: fields.pop(field))
     spec = load_bundle(folder).spec

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from liver_seg_ros.inference.bundle import ModelBundle
+from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.localization import Finding
+from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.segmenter import Segmenter
+from liver_seg_ros.plausibility.evidence import Run
 from liver_seg_ros.volume import Volume
 
 MakeBundle = Callable[..., ModelBundle]
@@ -82,3 +84,22 @@ def test_probabilities_and_labels_are_as_good_as_logits(
     assert not found.searched  # the localizer is as sure as with logits
     inside = expected.labels.array > 0
     assert (found.labels.array == expected.labels.array)[inside].mean() > agreement
+
+
+def test_models_say_what_they_learned_from(
+    localizer: ModelBundle, make_bundle: MakeBundle, make_segmenter_bundle: MakeBundle, liver_truth: Truth
+) -> None:
+    """By their description, whatever they are called; bundles from before the field say nothing."""
+    volume, _ = liver_truth
+    synthetic = {"training_data": "synthetic"}
+    one = make_bundle("localize", [LIVER_LIKE], name="one", **synthetic)
+    other = make_segmenter_bundle(name="other", **synthetic)
+    assert Segmenter(one, other).segment(volume).run.synthetic_models == ("one", "other")
+    patients = make_segmenter_bundle(name="synthetic", training_data="patients")
+    assert Segmenter(localizer, patients).segment(volume).run == Run()
+
+
+def test_the_shipped_models_were_trained_on_synthetic_data() -> None:
+    bundles = [load_bundle(folder) for folder in model_folders(find_models_dir())]
+    assert {bundle.spec.training_data for bundle in bundles} == {"synthetic"}
+    assert all(bundle.spec.trained_on.startswith("Synthetic data only") for bundle in bundles)

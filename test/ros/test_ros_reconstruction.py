@@ -32,7 +32,7 @@ def vertices(mesh):
 def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
     ros.start("reconstruction", parent_frame="robot_base", translation_m=[0.1, 0.2, 0.3])
     publish(ros, ros.publisher("labels"), labels)
-    ros.wait_for_line("/reconstruction 0", "surfaces of")
+    ros.wait_for_line("/reconstruction 1", "surfaces of", "; warnings: liver_small")  # it has 0.25 l
 
     meshes, markers = ros.latched(StructureMeshArray, "meshes"), ros.latched(MarkerArray, "markers")
     clouds, frames = ros.latched(PointCloud2, "cloud"), ros.latched(TFMessage, "/tf_static")
@@ -67,7 +67,7 @@ def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
 def test_collision_meshes_are_around_the_meshes(ros, labels):
     ros.start("reconstruction", collision_margin_m=0.004)
     publish(ros, ros.publisher("labels"), labels)
-    ros.wait_for_line("/reconstruction 0", "surfaces of")
+    ros.wait_for_line("/reconstruction 1", "surfaces of", "; warnings: liver_small")  # it has 0.25 l
     meshes = ros.latched(StructureMeshArray, "meshes")
     collisions = ros.latched(StructureMeshArray, "collision_meshes")
     ros.spin_until(lambda: meshes and collisions)
@@ -84,7 +84,7 @@ def test_collision_meshes_are_around_the_meshes(ros, labels):
 def test_the_vessels_arrive_as_a_tree_and_as_lines(ros, labels):
     ros.start("reconstruction")
     publish(ros, ros.publisher("labels"), labels)
-    ros.wait_for_line("/reconstruction 0", "surfaces of")
+    ros.wait_for_line("/reconstruction 1", "surfaces of", "; warnings: liver_small")  # it has 0.25 l
     trees, markers = ros.latched(VesselTree, "vessel_tree"), ros.latched(MarkerArray, "vessel_tree_markers")
     ros.spin_until(lambda: trees and markers)
 

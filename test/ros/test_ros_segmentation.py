@@ -82,11 +82,11 @@ def test_a_killed_node_that_comes_back_gets_the_latched_ct_and_late_subscribers_
     for slab in slabs(ct):
         publisher.publish(slab)
     first = ros.start("segmentation", models_dir=str(models))
-    ros.wait_for_line("/segmentation 0", "liver found")
+    ros.wait_for_line("/segmentation 1", "liver found", "; warnings: liver_small")  # it has 0.25 l
     first.send_signal(signal.SIGKILL)
     first.wait(10)
     ros.start("segmentation", models_dir=str(models))
-    ros.wait_for_line("/segmentation 0", "liver found")
+    ros.wait_for_line("/segmentation 1", "liver found", "; warnings: liver_small")  # it has 0.25 l
     volumes = ros.volumes("labels", np.uint8)
     ros.spin_until(lambda: len(volumes) == 1)
     np.testing.assert_array_equal(volumes[0].array, expected)
