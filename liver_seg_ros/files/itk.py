@@ -15,6 +15,7 @@ from liver_seg_ros.files.claims import check_claim
 from liver_seg_ros.files.metaimage import check_metaimage
 from liver_seg_ros.files.nrrd import check_nrrd, most_bytes, read_nrrd_fields
 from liver_seg_ros.files.quiet import quiet_on_failure
+from liver_seg_ros.files.utf8_path import utf8_path
 from liver_seg_ros.files.values import scaled
 from liver_seg_ros.geometry import Geometry
 
@@ -41,22 +42,23 @@ def read_itk(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geo
     is_metaimage = path.suffix.lower() in METAIMAGE_SUFFIXES
     slope, offset = check_metaimage(path) if is_metaimage else (1.0, 0.0)
     reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        with quiet_on_failure():
-            reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
-    _check_shape(path, reader, layers)
-    if not is_metaimage:
-        fields, voxel_bytes = read_nrrd_fields(path), _voxel_bytes(reader)
-        check_nrrd(path, fields)
-        check_claim(str(path), reader.GetSize(), voxel_bytes, most_bytes(path, fields, voxel_bytes))
-    try:
-        with quiet_on_failure():
-            image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
+    with utf8_path(path) as name:
+        reader.SetFileName(name)
+        try:
+            with quiet_on_failure():
+                reader.ReadImageInformation()
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
+        _check_shape(path, reader, layers)
+        if not is_metaimage:
+            fields, voxel_bytes = read_nrrd_fields(path), _voxel_bytes(reader)
+            check_nrrd(path, fields)
+            check_claim(str(path), reader.GetSize(), voxel_bytes, most_bytes(path, fields, voxel_bytes))
+        try:
+            with quiet_on_failure():
+                image = reader.Execute()
+        except RuntimeError as error:
+            raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
     while image.GetDimension() > 3:
         image = image[..., 0]
     try:
@@ -96,21 +98,25 @@ def write_itk(
         image.SetMetaData(key, value)
     with written_beside(path) as temporary:
         try:
-            with quiet_on_failure():
-                SimpleITK.WriteImage(image, str(temporary), useCompression=True, compressionLevel=COMPRESSION_LEVEL)
+            with utf8_path(temporary) as name, quiet_on_failure():
+                SimpleITK.WriteImage(image, name, useCompression=True, compressionLevel=COMPRESSION_LEVEL)
                 _check_whole(temporary, array.nbytes)
         except RuntimeError as error:
             raise WriteError.of(final_place(path)) from error
 
 
 def _check_whole(path: Path, voxel_bytes: int) -> None:
-    """Raise `RuntimeError`, as ITK does for other formats, where a NIfTI file is cut off: it goes on then."""
-    size, expected = path.stat().st_size, NIFTI_HEADER_BYTES + voxel_bytes
-    if path.name.endswith(".nii.gz"):
+    """Raise `RuntimeError`, as ITK does at other times, where a file is cut off: NIfTI's writer takes no notice, and
+    NRRD's none of the last bytes.
+    """
+    size, expected = path.stat().st_size, voxel_bytes
+    if path.name.endswith((".nii", ".nii.gz")):
+        expected += NIFTI_HEADER_BYTES
+    if path.name.endswith((".nii.gz", ".nrrd")):
         with path.open("rb") as file:
-            file.seek(max(0, size - 4))  # what was compressed, modulo 2^32 (RFC 1952)
+            file.seek(max(0, size - 4))  # how much was compressed, modulo 2^32 (RFC 1952)
             size, expected = int.from_bytes(file.read(), "little"), expected % 2**32
     elif not path.name.endswith(".nii"):
-        return
+        return  # MetaImage's writer takes notice
     if size != expected:
         raise RuntimeError(f"{path} is cut off")

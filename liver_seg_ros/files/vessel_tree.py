@@ -27,6 +27,7 @@ from vtkmodules.vtkIOXML import vtkXMLPolyDataReader, vtkXMLPolyDataWriter
 from liver_seg_ros.atomic import final_place, written_beside
 from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.files.quiet import quiet_on_failure
+from liver_seg_ros.files.utf8_path import utf8_path
 from liver_seg_ros.labels import structure_by_name, structure_by_value
 from liver_seg_ros.vessel_tree import Branch, VesselTree
 
@@ -123,9 +124,9 @@ def _write_vtp(path: Path, tree: VesselTree) -> None:
         text.InsertNextValue(value)
         data.GetFieldData().AddArray(text)
     writer = vtkXMLPolyDataWriter()
-    writer.SetFileName(str(path))
     writer.SetInputData(data)
-    with quiet_on_failure():
+    with utf8_path(path) as name, quiet_on_failure():
+        writer.SetFileName(name)
         if not writer.Write():
             raise WriteError.of(final_place(path))
 
@@ -148,8 +149,8 @@ def _add(attributes: Any, name: str, values: NDArray[Any]) -> None:
 
 def _read_vtp(path: Path) -> VesselTree:
     reader = vtkXMLPolyDataReader()
-    reader.SetFileName(str(path))
-    with quiet_on_failure():
+    with utf8_path(path) as name, quiet_on_failure():
+        reader.SetFileName(name)
         reader.Update()
         data = reader.GetOutput()
         fields = {name: data.GetFieldData().GetAbstractArray(name) for name in ("SPACE", "UNIT")}

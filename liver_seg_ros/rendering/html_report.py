@@ -89,7 +89,8 @@ def write_html_report(path: str | Path, report: HtmlReport) -> None:
         versions=escape(report.versions),
     )
     with written_beside(path) as beside:
-        beside.write_text(page, encoding="utf-8")
+        # A file's name need not be UTF-8, and a page has to be.
+        beside.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _part(name: str) -> str:

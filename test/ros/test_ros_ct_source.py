@@ -112,7 +112,7 @@ def test_an_impossible_transition_is_refused_and_the_node_goes_on(ros, ct_file):
     ros.spin_until(lambda: len(volumes) == 1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_process(ros, number):
     process = ros.start("ct_source")
     ros.wait_for_line("/ct_source 0", "no path")
