@@ -45,6 +45,18 @@ def part_of(done: Done, begin: float, end: float) -> Done:
     return lambda fraction: done(begin + fraction * (end - begin))
 
 
+def approaching(done: Done, share: float = 0.2) -> Callable[[], None]:
+    """For work of nobody knows how many steps: called after each step, it tells that `share` of the rest is done."""
+    left = 1.0
+
+    def step() -> None:
+        nonlocal left
+        left *= 1 - share
+        done(1 - left)
+
+    return step
+
+
 class Stages:
     """The clock of one job: each stage is timed, reported, and can be cancelled before it starts.
 

@@ -1,4 +1,4 @@
-"""The clock of a job: stages that work inside one another add up to the whole."""
+"""How far a job is, and its clock: stages that work inside one another add up to the whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from liver_seg_ros.errors import CancelledError
-from liver_seg_ros.progress import Stages, never_cancelled, no_progress
+from liver_seg_ros.progress import Stages, approaching, never_cancelled, no_progress, part_of
 
 
 def test_time_counts_for_the_innermost_stage_only() -> None:
@@ -42,3 +42,45 @@ def test_a_cancelled_job_begins_no_stage() -> None:
     with pytest.raises(CancelledError, match="localize"), stages.stage("localize"):
         pytest.fail("begun")
     assert stages.seconds == {}
+
+
+def test_a_stage_tells_its_begin_what_its_work_tells_and_its_end() -> None:
+    told: list[tuple[str, float]] = []
+    stages = Stages(lambda stage, fraction: told.append((stage, fraction)))
+    with stages.stage("read") as done:
+        done(0.25)
+    assert told == [("read", 0.0), ("read", 0.25), ("read", 1.0)]
+    with pytest.raises(ValueError, match="broken"), stages.stage("write"):
+        raise ValueError("broken")
+    assert told[3:] == [("write", 0.0)]  # what broke is not done
+    assert list(stages.seconds) == ["read", "write"]
+
+
+def test_a_stage_that_is_entered_twice_has_the_time_of_both() -> None:
+    stages = Stages()
+    for _ in range(2):
+        with stages.stage("surfaces"):
+            time.sleep(0.02)
+    assert stages.seconds["surfaces"] >= 0.04
+
+
+def test_a_part_of_a_part_is_told_as_that_much_of_the_whole() -> None:
+    told: list[float] = []
+    half = part_of(told.append, 0.5, 1.0)
+    inner = part_of(half, 0.2, 0.4)
+    for fraction in (0.0, 0.5, 1.0):
+        inner(fraction)
+    assert told == pytest.approx([0.6, 0.65, 0.7])
+
+
+def test_work_of_unknown_length_comes_nearer_and_never_arrives() -> None:
+    told: list[float] = []
+    step = approaching(told.append, 0.5)
+    for _ in range(4):
+        step()
+    assert told == pytest.approx([0.5, 0.75, 0.875, 0.9375])
+    steady: list[float] = []
+    step = approaching(steady.append)
+    for _ in range(20):
+        step()
+    assert steady == sorted(set(steady)) and steady[0] == pytest.approx(0.2) and steady[-1] < 1

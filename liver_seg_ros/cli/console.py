@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import typer
@@ -60,6 +61,7 @@ def _in_words(value: Any) -> str:
 
 
 def _print(*shown: RenderableType) -> None:
-    console = Console(highlight=False)
+    columns, lines = get_terminal_size()  # rich takes every dumb terminal for one of 80 columns
+    console = Console(highlight=False, width=columns, height=lines)
     for item in shown:
         console.print(item, crop=False)

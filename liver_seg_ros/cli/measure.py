@@ -100,8 +100,10 @@ def command(
                     with stages.stage("png"):
                         write_png(folder, case, meshes)
                 if html:
-                    with stages.stage("html"):
-                        write_html(folder, "Liver measurements", case, meshes, measurements, warnings=warnings)
+                    with stages.stage("html") as done:
+                        write_html(
+                            folder, "Liver measurements", case, meshes, measurements, warnings=warnings, done=done
+                        )
                 written = sorted(path.name for path in folder.iterdir())
     if as_json:
         print_json(

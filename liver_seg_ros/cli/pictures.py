@@ -12,6 +12,7 @@ from liver_seg_ros.cli.picture_names import HTML, OVERLAY, SCENE
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
+from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
 from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.overlay import render_overlay
@@ -41,8 +42,9 @@ def write_html(
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     warnings: Sequence[PlausibilityWarning] = (),
+    done: Done = not_told,
 ) -> None:
-    """Write the page: `tables` and `facts` of the command, then the measurements."""
+    """Write the page: `tables` and `facts` of the command, then the measurements. `done` is told how far that is."""
     geometry = case.labels.geometry
     measured = (lesions_table(measurements), structures_table(measurements))
     report = HtmlReport(
@@ -64,7 +66,7 @@ def write_html(
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
-    write_html_report(folder / HTML, report)
+    write_html_report(folder / HTML, report, done)
 
 
 def _own_first(found: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -180,11 +180,11 @@ def command(
                     write_png(folder, case, meshes, paths)
             if html:
                 notes = [line for line in (answers.message, answers.unlabelled) if line]
-                with stages.stage("html"):
+                with stages.stage("html") as done:
                     write_html(
                         folder, "Liver plan", case, meshes, reconstruction.measurements,
                         tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
-                        warnings=warnings,
+                        warnings=warnings, done=done,
                     )  # fmt: skip
             written = sorted(path.name for path in folder.iterdir())
     if as_json:

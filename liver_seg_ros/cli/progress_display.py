@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from time import perf_counter
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskProgressColumn, TextColumn
 from rich.progress import Progress as LiveProgress
 from rich.table import Column
+from rich.text import Text
 
 from liver_seg_ros.progress import Progress, no_progress
 
-#: Cells of the bar: with a stage's name, the percents and the time, the line fits into 50 columns.
+#: Cells of the bar, and of all behind a stage's name: bar, percents, time, and a cell before each.
 BAR_WIDTH = 16
+REST_WIDTH = BAR_WIDTH + len("100%") + len("0:00:00") + 3
 
 
 @contextmanager
@@ -38,17 +42,28 @@ def shown_progress(quiet: bool = False, as_json: bool = False) -> Iterator[Progr
         yield StageLines(console)
 
 
+class _SinceBegin(ProgressColumn):
+    """The time since the command began; rich's own column stops for good where the first stage is done."""
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes, seconds."""
+        return Text(str(timedelta(seconds=int(task.elapsed or 0))))
+
+
 @contextmanager
 def _live_line(console: Console) -> Iterator[Progress]:
     columns = (
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
         BarColumn(BAR_WIDTH),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
+        _SinceBegin(),
     )
     with LiveProgress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task("", total=1.0)
-        yield lambda stage, fraction: shown.update(task, description=stage, completed=fraction)
+        task = shown.add_task("start", total=1.0)
+        room = max(1, console.width - REST_WIDTH)
+        yield lambda stage, fraction: shown.update(
+            task, description=textwrap.shorten(stage, room, placeholder="..."), completed=fraction
+        )
 
 
 class StageLines:

@@ -86,10 +86,10 @@ def command(
                 with stages.stage("png"):
                     write_png(folder, case, reconstruction.meshes)
             if html:
-                with stages.stage("html"):
+                with stages.stage("html") as done:
                     write_html(
                         folder, "Liver reconstruction", case, reconstruction.meshes, reconstruction.measurements,
-                        tree=reconstruction.tree, warnings=warnings,
+                        tree=reconstruction.tree, warnings=warnings, done=done,
                     )  # fmt: skip
             report = build_report(
                 source=str(labels),

@@ -45,7 +45,7 @@ def command(
 
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """
-    from liver_seg_ros.cli.console import print_json, print_written
+    from liver_seg_ros.cli.console import print_facts, print_json, print_written
     from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import read_labels_of
@@ -71,4 +71,5 @@ def command(
     if as_json:
         print_json({"written": [str(output / name) for name in written]})
     elif not quiet:
+        print_facts({"CT": ct, "labels": labels})
         print_written(output, written)

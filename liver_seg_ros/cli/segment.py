@@ -98,7 +98,8 @@ def command(
         with stages.stage("read"):
             volume = read_volume(ct, series, acquisition)
             right = read_truth_of(volume, truth, whose) if truth else None
-        segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
+        with stages.stage("load"):
+            segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
         segmentation = segmenter.segment(volume, progress)
         stages.seconds.update(segmentation.seconds)
         with stages.stage("measure"):

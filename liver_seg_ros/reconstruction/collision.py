@@ -9,6 +9,7 @@ from them than the margin. The result has as few triangles as meet both.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import edt
@@ -19,6 +20,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import ConvexHull, cKDTree
 
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.progress import Done, approaching, not_told
 from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.self_intersections import edge_crossings, without_self_intersections
@@ -33,6 +35,9 @@ FEWEST_TRIANGLES = 1_000
 
 #: Still fewer are tried while the mesh is closer than this part of the margin.
 ROOM = 0.75
+
+#: How much of what is left is told to be done after each step of the work.
+STEP_SHARE = 0.1
 
 #: How often a mesh is moved outward until the structure is inside.
 ENLARGEMENTS = 8
@@ -56,7 +61,9 @@ class CollisionMesh:
     largest_distance_mm: float
 
 
-def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle_budget: int) -> CollisionMesh:
+def collision_mesh(
+    mask: StructureMask, visual: Mesh, margin_mm: float, triangle_budget: int, done: Done = not_told
+) -> CollisionMesh:
     """A closed outward mesh that encloses `visual` and the centers of the voxels of `mask`.
 
     Args:
@@ -65,27 +72,29 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
         margin_mm: how far from these the mesh may be. Exceeded, with a warning logged, where it is smaller
             than the voxels can resolve: enclosing comes first.
         triangle_budget: exceeded, with a warning logged, where so few triangles cannot keep to the margin.
+        done: is told how far the work is; nobody knows beforehand how many tries it takes.
 
     Raises:
         ValueError: the margin is not positive.
     """
     if not margin_mm > 0:
         raise ValueError(f"a collision margin of {margin_mm} mm is not positive")
-    inner = _Inner.of(mask, visual)
+    step = approaching(done, STEP_SHARE)
+    inner = _Inner.of(mask, visual, step)
     dilated = _dilated(mask, inner, margin_mm)
     for budget in (triangle_budget, 2 * triangle_budget, 4 * triangle_budget):
-        surface = _coarser(dilated, budget)
+        surface = _coarser(dilated, budget, step)
         best = inner.enclosed_by(surface, mask, margin_mm / 2)
         if best and best.largest_distance_mm <= margin_mm:
             break
     else:  # the margin cannot be kept: as few triangles as asked for, and whatever encloses the structure
         wider = _dilated(mask, inner, margin_mm, thin=True)
-        surfaces = (_coarser(wider, triangle_budget), wider, inner.hull(mask))
+        surfaces = (_coarser(wider, triangle_budget, step), wider, inner.hull(mask))
         best = next(found for s in surfaces if (found := inner.enclosed_by(s, mask, np.inf)))
     # Step by step decimation gets further than at one go.
     while budget // 4 >= FEWEST_TRIANGLES and (budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm):
         budget //= 4
-        surface = _coarser(surface, budget)
+        surface = _coarser(surface, budget, step)
         found = inner.enclosed_by(surface, mask, margin_mm / 2)
         if found is None or found.largest_distance_mm > margin_mm:
             break
@@ -96,17 +105,23 @@ def collision_mesh(mask: StructureMask, visual: Mesh, margin_mm: float, triangle
 
 @dataclass(frozen=True, eq=False)
 class _Inner:
-    """What is to be enclosed: the visual mesh, and the voxel centers that are not inside of it."""
+    """What is to be enclosed: the visual mesh, and the voxel centers that are not inside of it.
+
+    `step` is called after each piece of work that takes a moment.
+    """
 
     visual: SurfaceQueries
     centers_mm: NDArray[np.float64]
+    step: Callable[[], None]
 
     @staticmethod
-    def of(mask: StructureMask, visual: Mesh) -> _Inner:
+    def of(mask: StructureMask, visual: Mesh, step: Callable[[], None]) -> _Inner:
         queries = SurfaceQueries(visual)
         border = mask.array & ~binary_erosion(mask.array)
         centers_mm = mask.geometry.index_to_lps(np.argwhere(border)[:, ::-1])
-        return _Inner(queries, centers_mm[~queries.contains(centers_mm)])
+        outside = ~queries.contains(centers_mm)
+        step()
+        return _Inner(queries, centers_mm[outside], step)
 
     def to_centers_mm(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """`(N,)` distances from points to the nearest of the centers; infinite where there are none."""
@@ -131,10 +146,12 @@ class _Inner:
         for _ in range(ENLARGEMENTS):
             mesh = surface_to_mesh(surface, mask)
             outside_mm = self._outside_mm(mesh)
+            self.step()
             if outside_mm <= 0:
                 a, b, c = (mesh.vertices_mm[mesh.triangles[:, corner]] for corner in range(3))
                 on_mesh = np.concatenate([mesh.vertices_mm, (a + b) / 2, (b + c) / 2, (c + a) / 2, (a + b + c) / 3])
                 distance_mm = np.minimum(self.visual.nearest(on_mesh)[0], self.to_centers_mm(on_mesh))
+                self.step()
                 return CollisionMesh(mesh, float(distance_mm.max()))
             step_mm = 1.2 * outside_mm + 0.02  # faces move less than their corners
             moved_mm += step_mm
@@ -157,9 +174,11 @@ class _Inner:
         return 0.0
 
 
-def _coarser(surface: Surface, triangle_budget: int) -> Surface:
-    smaller = decimate(surface, triangle_budget)
+def _coarser(surface: Surface, triangle_budget: int, step: Callable[[], None]) -> Surface:
+    smaller = decimate(surface, triangle_budget, warn=False)
+    step()
     vertices_mm, _ = without_self_intersections(smaller.vertices_mm, smaller.triangles)
+    step()
     return Surface(vertices_mm, smaller.triangles)
 
 
@@ -195,6 +214,7 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     near = np.nonzero((outside_mm <= reach_mm) & (inside_mm <= 1.01 * diagonal_mm))
     points_mm = mask.geometry.index_to_lps(np.stack(near[::-1], axis=1) * steps + first)
     distance_mm = np.minimum(inner.visual.signed_distance(points_mm), inner.to_centers_mm(points_mm))
+    inner.step()
     field = np.where(cells, np.float32(diagonal_mm), -np.float32(diagonal_mm))
     field[near] = offset_mm - distance_mm
 
@@ -203,18 +223,20 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     inside = fill_voids.fill(field > -least)
     field[inside] = field[inside].clip(min=least)
     vertices, triangles = isosurface(field, tuple(cell_mm), 0.0)
+    inner.step()
     return Surface(vertices + first * spacing_mm, triangles.astype(np.int32))
 
 
 def _warn(found: CollisionMesh, margin_mm: float, triangle_budget: int) -> None:
-    name, triangles = found.mesh.structure.name, len(found.mesh.triangles)
+    """One line for all that was exceeded."""
+    triangles = len(found.mesh.triangles)
+    exceeded = []
     if found.largest_distance_mm > margin_mm:
-        _log.warning(
-            "collision mesh of %s: up to %.1f mm outside, beyond the margin of %.1f mm",
-            name, found.largest_distance_mm, margin_mm,
-        )  # fmt: skip
+        exceeded.append(f"reaches {found.largest_distance_mm:.1f} mm out, beyond the margin of {margin_mm:.1f} mm,")
     if triangles > triangle_budget:
+        exceeded.append(f"takes {triangles} triangles instead of {triangle_budget}")
+    if exceeded:
         _log.warning(
-            "collision mesh of %s: %d triangles instead of %d, to keep within the margin of %.1f mm",
-            name, triangles, triangle_budget, margin_mm,
+            "the collision mesh of %s %s; count on that, or raise the margin",
+            found.mesh.structure.name, " and ".join(exceeded).rstrip(","),
         )  # fmt: skip

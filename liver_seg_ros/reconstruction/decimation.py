@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from liver_seg_ros.progress import Done, approaching, not_told, part_of
 from liver_seg_ros.reconstruction.surfaces import Surface
 from liver_seg_ros.reconstruction.triangles import (
     area_vectors,
@@ -41,13 +42,15 @@ ROUNDS = 4
 SMALL_PART = 64
 
 
-def decimate(surface: Surface, triangle_budget: int) -> Surface:
+def decimate(surface: Surface, triangle_budget: int, done: Done = not_told, *, warn: bool = True) -> Surface:
     """The surface with at most `triangle_budget` triangles, still closed, with the same parts and their volumes.
 
     Args:
         surface: a closed surface; each connected part is decimated by itself, so that none is lost.
         triangle_budget: triangles of all parts together. Exceeded, with a warning logged, where closed surfaces of so
             many parts or so thin branches cannot be had for it.
+        done: is told how much of the surface is decimated.
+        warn: False where it is a mere try.
     """
     vertices, triangles = surface.vertices_mm, surface.triangles
     if len(triangles) <= triangle_budget:
@@ -58,21 +61,24 @@ def decimate(surface: Surface, triangle_budget: int) -> Surface:
     decimated = []
     for part in sorted(parts, key=lambda part: len(part.triangles)):  # what the small ones leave goes to the large ones
         share = budget_left * len(part.triangles) // triangles_left
-        smaller = _decimate_part(part, max(floor, share))
-        budget_left -= len(smaller.triangles)
+        told = 1 - triangles_left / len(triangles)
         triangles_left -= len(part.triangles)
+        part_done = part_of(done, told, 1 - triangles_left / len(triangles))
+        smaller = _decimate_part(part, max(floor, share), part_done)
+        budget_left -= len(smaller.triangles)
         decimated.append(smaller)
     merged = _merge(decimated)
-    if len(merged.triangles) > triangle_budget:
+    if warn and len(merged.triangles) > triangle_budget:
         _log.warning(
-            "%d triangles instead of %d: a closed surface of %d parts cannot be had for less",
-            len(merged.triangles), triangle_budget, len(parts),
+            "a closed surface of %d parts takes %d triangles instead of %d; raise the triangle budget, or remove parts",
+            len(parts), len(merged.triangles), triangle_budget,
         )  # fmt: skip
     return merged
 
 
-def _decimate_part(part: Surface, target: int) -> Surface:
+def _decimate_part(part: Surface, target: int, done: Done) -> Surface:
     """A connected part with `target` triangles, or with as few as it can have while it stays closed and one."""
+    next_step = approaching(done, 0.5)
     current, step = part, 0.0  # at first straight to the target, then by halves, by quarters, by eighths
     while len(current.triangles) > target and step < 0.9:
         goal = max(target, int(len(current.triangles) * step))
@@ -81,6 +87,8 @@ def _decimate_part(part: Surface, target: int) -> Surface:
             step = (1 + step) / 2
         else:
             current = smaller
+        next_step()
+    done(1.0)
     if current is part:
         return part
     volume_mm3 = signed_volumes(part.vertices_mm, part.triangles).sum(keepdims=True)

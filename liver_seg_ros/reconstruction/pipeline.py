@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.mesh import Mesh, PointCloud
-from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress, raise_if_cancelled
+from liver_seg_ros.progress import (
+    Cancelled,
+    Done,
+    Progress,
+    Stages,
+    never_cancelled,
+    no_progress,
+    part_of,
+    raise_if_cancelled,
+)
 from liver_seg_ros.reconstruction.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.collision import CollisionMesh, collision_mesh
 from liver_seg_ros.reconstruction.decimation import decimate
@@ -29,6 +35,11 @@ from liver_seg_ros.volume import LabelVolume
 _log = logging.getLogger(__name__)
 
 _STAGES = ("masks", "surfaces", "decimation", "collision", "measurements", "cloud", "vessels")
+
+#: Progress of the stage "surfaces": where its structures, which have equal shares, end and what is between them begins;
+#: and of each share, which part is decimation and which the collision mesh. As it is on phantoms, roughly.
+_STRUCTURES_END = 0.95
+_DECIMATION, _COLLISION = (0.1, 0.35), (0.35, 1.0)
 
 
 @dataclass(frozen=True)
@@ -102,14 +113,20 @@ def reconstruct(
         labels: a segmentation on any right-handed grid, oblique or anisotropic. Without a labelled voxel the result
             has no meshes, an empty cloud and measurements of zero.
         options: the defaults where None.
-        progress: gets the stages "surfaces", "cloud" and "vessels".
+        progress: gets the stages "surfaces" (all that is made structure by structure), "cloud" and "vessels".
         cancelled: asked between the steps of each structure, which take at most a few seconds.
 
     Raises:
         CancelledError: `cancelled` said so.
     """
     options = options or ReconstructionOptions()
-    clock = _Clock(cancelled)
+    clock = Stages(cancelled=cancelled)
+    clock.seconds.update(dict.fromkeys(_STAGES, 0.0))
+
+    def surfaces(fraction: float) -> None:
+        raise_if_cancelled(cancelled, "surfaces")
+        progress("surfaces", fraction)
+
     whole = labels
     with clock.stage("masks"):
         labels = labelled_box(labels)
@@ -117,32 +134,34 @@ def reconstruct(
     quality: list[MeshQuality] = []
     collisions: list[CollisionMesh] = []
     measurements, organ = [], None
-    structures = measured_structures(labels)
-    for number, structure in enumerate(structures):
-        progress("surfaces", number / len(structures))
+    share_of_each = _STRUCTURES_END / max(1, len(labels.structures()))
+    surfaces(0.0)
+    for structure in measured_structures(labels):
         with clock.stage("masks"):
             mask = structure_mask(labels, structure)
         organ = mask if structure == LIVER else organ
         mesh = None
         if mask is not None:
+            share = part_of(surfaces, len(meshes) * share_of_each, (len(meshes) + 1) * share_of_each)
             with clock.stage("surfaces"):
                 shape = interpolated(mask) if options.interpolate else mask
                 surface = extract_surface(shape, counted=mask)
             with clock.stage("decimation"):
-                mesh = _decimated(surface, shape, options.triangle_budget)
+                mesh = _decimated(surface, shape, options.triangle_budget, part_of(share, *_DECIMATION))
                 meshes.append(mesh)
                 quality.append(_checked(mesh, "mesh"))
             if options.collision_margin_mm > 0:
                 with clock.stage("collision"):
                     margin_mm, budget = options.collision_margin_mm, options.collision_triangle_budget
-                    collisions.append(collision_mesh(shape, mesh, margin_mm, budget))
+                    collisions.append(collision_mesh(shape, mesh, margin_mm, budget, part_of(share, *_COLLISION)))
+            share(1.0)
         with clock.stage("measurements"):
             measurements.append(measure_mask(structure, mask, mesh))
     with clock.stage("measurements"):
         measured = with_gaps(tuple(measurements), whole, organ)
     with clock.stage("collision"):
         collision_quality = [_checked(collision.mesh, "collision mesh") for collision in collisions]
-    progress("surfaces", 1.0)
+    surfaces(1.0)
     progress("cloud", 0.0)
     with clock.stage("cloud"):
         cloud = sample_surfaces(meshes, options.point_spacing_mm)
@@ -164,9 +183,9 @@ def reconstruct(
     )
 
 
-def _decimated(surface: Surface, shape: StructureMask, triangle_budget: int) -> Mesh:
+def _decimated(surface: Surface, shape: StructureMask, triangle_budget: int, done: Done) -> Mesh:
     """The mesh of a surface within the budget, put right where it goes through itself."""
-    smaller = decimate(surface, triangle_budget)
+    smaller = decimate(surface, triangle_budget, done)
     vertices_mm, _ = without_self_intersections(smaller.vertices_mm, smaller.triangles)
     return surface_to_mesh(Surface(vertices_mm, smaller.triangles), shape)
 
@@ -174,20 +193,8 @@ def _decimated(surface: Surface, shape: StructureMask, triangle_budget: int) -> 
 def _checked(mesh: Mesh, what: str) -> MeshQuality:
     quality = mesh_quality(mesh)
     if not quality.is_sound:
-        _log.warning("%s of %s: %s", what, mesh.structure.title, quality.defects)
+        _log.warning(
+            "%s of %s: %s. Do not trust volumes and collisions there; raise the triangle budget, or smooth the labels",
+            what, mesh.structure.title, quality.defects,
+        )  # fmt: skip
     return quality
-
-
-class _Clock:
-    """Adds up the seconds of each stage, and looks before each whether to go on."""
-
-    def __init__(self, cancelled: Cancelled) -> None:
-        self._cancelled = cancelled
-        self.seconds = dict.fromkeys(_STAGES, 0.0)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        raise_if_cancelled(self._cancelled, name)
-        start = time.perf_counter()
-        yield
-        self.seconds[name] += time.perf_counter() - start

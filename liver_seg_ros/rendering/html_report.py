@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
+from liver_seg_ros.progress import Done, not_told, part_of
 from liver_seg_ros.rendering.html_scene import CHOSEN_PATH_COLOR, PATH_COLOR, PATHS, TREE, TREE_COLOR, scene_figure
 from liver_seg_ros.rendering.html_slices import slice_stacks
 from liver_seg_ros.rendering.html_table import ReportTable, table_html
@@ -64,8 +65,8 @@ class HtmlReport:
     notes: tuple[str, ...] = ()
 
 
-def write_html_report(path: str | Path, report: HtmlReport) -> None:
-    """Write the page, completely or not at all.
+def write_html_report(path: str | Path, report: HtmlReport, done: Done = not_told) -> None:
+    """Write the page, completely or not at all; `done` is told how far that is.
 
     Raises:
         ValueError: no mesh has a triangle.
@@ -78,7 +79,7 @@ def write_html_report(path: str | Path, report: HtmlReport) -> None:
         style=_part("report.css"),
         script=_part("report.js"),
         plotly=get_plotlyjs(),
-        data=_for_script(_data(report)),
+        data=_for_script(_data(report, part_of(done, 0.0, 0.9))),
         title=escape(report.title),
         input=escape(report.input),
         badges=_badges(report),
@@ -102,7 +103,7 @@ def _for_script(data: Mapping[str, Any]) -> str:
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _data(report: HtmlReport) -> dict[str, Any]:
+def _data(report: HtmlReport, done: Done) -> dict[str, Any]:
     """What the page's script works with."""
     meshes = [mesh for mesh in report.meshes if len(mesh.triangles)]
     structures = [
@@ -117,7 +118,7 @@ def _data(report: HtmlReport) -> dict[str, Any]:
     return {
         "structures": structures,
         "layers": layers,
-        "slices": [stack.as_dict() for stack in slice_stacks(meshes, report.ct, report.paths)],
+        "slices": [stack.as_dict() for stack in slice_stacks(meshes, report.ct, report.paths, done)],
         "paths": [
             {"entry_mm": path.entry_mm, "target_mm": path.target_mm, "radius_mm": path.radius_mm}
             for path in report.paths

@@ -21,6 +21,7 @@ from scipy.ndimage import affine_transform
 
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.rendering.slices import AXES, EDGE_LETTERS, WINDOW_HU, Extent, View
 from liver_seg_ros.volume import Volume
@@ -82,7 +83,7 @@ def normal_axis(view: View) -> int:
 
 
 def slice_stacks(
-    meshes: Sequence[Mesh], ct: Volume | None = None, paths: Iterable[DrawnPath] = ()
+    meshes: Sequence[Mesh], ct: Volume | None = None, paths: Iterable[DrawnPath] = (), done: Done = not_told
 ) -> tuple[SliceStack, ...]:
     """One stack per view, through all structures.
 
@@ -90,6 +91,7 @@ def slice_stacks(
         meshes: whose outlines are drawn; at least one with triangles.
         ct: what is seen under them; nothing where None.
         paths: what the pictures also have to have room for.
+        done: is told how many of the pictures there are, and after each view that its outlines are there too.
 
     Raises:
         ValueError: no mesh has a triangle.
@@ -100,14 +102,20 @@ def slice_stacks(
     structures = Extent(np.min([v.min(axis=0) for v in vertices], axis=0), np.max([v.max(axis=0) for v in vertices], 0))
     frame, pixel_mm = _frame(structures, ct, paths)
     gray = None if ct is None else _sample_frame(ct, frame, pixel_mm)
-    stacks = []
-    for view in get_args(View):
+    stacks: list[SliceStack] = []
+    views: tuple[View, ...] = get_args(View)
+    for view in views:
         axis = normal_axis(view)
         planes = _planes(structures, frame, axis, pixel_mm)
         positions_mm = frame.low_mm[axis] + (planes + 0.5) * pixel_mm
-        pictures = () if gray is None else tuple(_picture(gray, view, int(plane)) for plane in planes)
+        pictures: list[str] = []
+        if gray is not None:
+            for plane in planes:
+                pictures.append(_picture(gray, view, int(plane)))
+                done((len(stacks) + len(pictures) / (len(planes) + 1)) / len(views))
         outlines = {mesh.structure.name: _outlines(mesh, view, positions_mm, frame) for mesh in meshes}
-        stacks.append(SliceStack(view, frame, tuple(positions_mm.tolist()), pictures, outlines))
+        stacks.append(SliceStack(view, frame, tuple(positions_mm.tolist()), tuple(pictures), outlines))
+        done(len(stacks) / len(views))
     return tuple(stacks)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +37,42 @@ def liver_seg() -> LiverSeg:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def in_terminal() -> Callable[..., tuple[int, str]]:
+    """Runs `liver-seg` with these arguments on a terminal of so many columns; its exit code and all that it wrote.
+
+    Stdout and stderr are the terminal, as they are for a person. What is more of environment is given by name; a
+    Python `program` is run instead of `liver-seg` where there is one.
+    """
+
+    def run(columns: int, *arguments: object, program: str = "", **environment: str) -> tuple[int, str]:
+        here, there = pty.openpty()
+        fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        python = ["-c", program] if program else ["-m", "liver_seg_ros"]
+        command = [sys.executable, *python, *map(str, arguments)]
+        environment = {"TERM": "xterm-256color", **environment}
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
+        with subprocess.Popen(
+            command, stdin=there, stdout=there, stderr=there, env={**inherited, **environment}, close_fds=True
+        ) as process:
+            os.close(there)
+            written = b""
+            while chunk := _read(here):
+                written += chunk
+        os.close(here)
+        return process.returncode, written.decode(errors="replace")
+
+    return run
+
+
+def _read(terminal: int) -> bytes:
+    """What was written to a terminal; nothing once all who could write are gone."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # how Linux tells that
+        return b""
 
 
 @pytest.fixture(scope="session")

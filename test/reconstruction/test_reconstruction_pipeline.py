@@ -8,7 +8,8 @@ import pytest
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
-from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
+from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, _checked, reconstruct
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.triangles import is_watertight, signed_volumes
 from liver_seg_ros.volume import LabelVolume
@@ -92,6 +93,10 @@ def test_progress_goes_up_to_one_and_cancelling_stops_between_stages(labels):
     assert [stage for stage, _ in seen] == sorted((stage for stage, _ in seen), key=stages.index)
     assert ("surfaces", 1.0) in seen and ("cloud", 1.0) in seen and seen[-1] == ("vessels", 1.0)
 
+    fractions = [fraction for stage, fraction in seen if stage == "surfaces"]
+    assert fractions[0] == 0.0 and fractions == sorted(fractions)
+    assert max(np.diff(fractions)) < 0.15  # meshes, collision meshes: nothing is a step of its own
+
     asked = []
 
     def cancel_at_the_third_question() -> bool:
@@ -101,6 +106,24 @@ def test_progress_goes_up_to_one_and_cancelling_stops_between_stages(labels):
     with pytest.raises(CancelledError):
         reconstruct(labels, cancelled=cancel_at_the_third_question)
     assert len(asked) == 3
+
+
+def test_cancelling_stops_within_the_work_on_a_structure(labels):
+    seen = []
+    with pytest.raises(CancelledError, match="surfaces"):
+        reconstruct(labels, progress=lambda *told: seen.append(told), cancelled=lambda: len(seen) >= 6)
+    assert len(seen) == 6 and seen[-1][1] < 0.34  # within the first of three
+
+
+def test_a_mesh_that_is_not_sound_is_warned_of_in_words_with_what_to_do(caplog):
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    closed = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], np.int32)
+    for triangles, problem in ((closed[:3], "it is not closed"), (closed[:, ::-1], "a part of it is inside out")):
+        caplog.clear()
+        _checked(Mesh(VESSEL, corners, triangles, np.zeros_like(corners)), "mesh")
+        [record] = caplog.records
+        said = record.getMessage()
+        assert said.startswith(f"mesh of vessel: {problem}") and "raise the triangle budget" in said and "(" not in said
 
 
 def test_each_mesh_is_sound_and_within_its_collision_mesh(labels):

@@ -64,7 +64,7 @@ def create_runtime(name: str, bundle: ModelBundle, precision: str = AUTO, option
     usable, _ = _usable(name, bundle, precision)
     refused: list[str] = []
     for runtime in usable:
-        variant, _ = weights_for(runtime, bundle, precision)
+        variant, why = weights_for(runtime, bundle, precision)
         try:
             loaded: Runtime = _module(runtime).load(bundle, variant, options)
         except InputError as error:
@@ -75,6 +75,7 @@ def create_runtime(name: str, bundle: ModelBundle, precision: str = AUTO, option
             break
     for reason in refused:
         _log.warning("%s; taken instead: %s", reason, loaded.name)
+    _log.info("%s runs on %s; %s", bundle.spec.name, loaded.name, why)
     return loaded
 
 
