@@ -55,7 +55,7 @@ def command(
     tolerance_mm: Annotated[
         float,
         typer.Option(
-            "--tolerance-mm", metavar="MM", min=0, help="Tolerance of the surface Dice.", rich_help_panel=SCORING
+            "--tolerance-mm", metavar="MM", min=0, help="Tolerance of the surface Dice, mm.", rich_help_panel=SCORING
         ),
     ] = 2.0,
     output: Annotated[

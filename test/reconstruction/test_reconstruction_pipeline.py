@@ -8,8 +8,7 @@ import pytest
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
-from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, _checked, reconstruct
+from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.triangles import is_watertight, signed_volumes
 from liver_seg_ros.volume import LabelVolume
@@ -113,17 +112,6 @@ def test_cancelling_stops_within_the_work_on_a_structure(labels):
     with pytest.raises(CancelledError, match="surfaces"):
         reconstruct(labels, progress=lambda *told: seen.append(told), cancelled=lambda: len(seen) >= 6)
     assert len(seen) == 6 and seen[-1][1] < 0.34  # within the first of three
-
-
-def test_a_mesh_that_is_not_sound_is_warned_of_in_words_with_what_to_do(caplog):
-    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    closed = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], np.int32)
-    for triangles, problem in ((closed[:3], "it is not closed"), (closed[:, ::-1], "a part of it is inside out")):
-        caplog.clear()
-        _checked(Mesh(VESSEL, corners, triangles, np.zeros_like(corners)), "mesh")
-        [record] = caplog.records
-        said = record.getMessage()
-        assert said.startswith(f"mesh of vessel: {problem}") and "raise the triangle budget" in said and "(" not in said
 
 
 def test_each_mesh_is_sound_and_within_its_collision_mesh(labels):

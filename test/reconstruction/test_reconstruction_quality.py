@@ -44,8 +44,11 @@ def test_every_defect_is_said() -> None:
     assert not replace(SOUND, self_intersections=1).is_sound and not replace(SOUND, manifold=False).is_sound
 
 
-def test_the_warning_is_in_words(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_warning_is_in_words_and_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         pipeline._checked(tetrahedron(TRIANGLES[:3]), "mesh")
         pipeline._checked(tetrahedron(), "mesh")
-    assert [record.getMessage() for record in caplog.records] == ["mesh of portal vein: it is not closed"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "mesh of portal vein: it is not closed. Do not trust volumes and collisions there; raise the triangle budget, "
+        "or smooth the labels"
+    ]
