@@ -45,6 +45,14 @@ def command(
         int | None,
         typer.Option(metavar="N", help="How many tumors.", min=0, show_default=BY_SEED, rich_help_panel=PATIENT),
     ] = None,
+    variation: Annotated[
+        Literal["plain", "varied"],
+        typer.Option(
+            metavar="KIND",
+            help="plain, or varied far beyond the plausible, to train on.",
+            rich_help_panel=PATIENT,
+        ),
+    ] = "plain",
     size: Annotated[
         tuple | None,
         typer.Option(
@@ -100,6 +108,7 @@ def command(
         phase=phase,
         tumor_count=tumors,
         noise_hu=noise_hu,
+        variation=variation,
     )
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)

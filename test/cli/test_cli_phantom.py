@@ -54,6 +54,16 @@ def test_vessels_json_lies_where_the_labels_are(phantom: Path) -> None:
     assert len(truth["tumors"]) <= 2
 
 
+def test_a_varied_phantom_can_be_asked_for(phantom: Path, tmp_path: Path) -> None:
+    options = ["--seed", "11", *SMALL, "--variation", "varied"]
+    assert main.run(["phantom", "-o", str(tmp_path), *options]) == 0
+    plain, varied = (
+        SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(f / "labels.nii.gz"))) for f in (phantom, tmp_path)
+    )
+    assert varied.shape == plain.shape and set(np.unique(varied)) == {0, 1, 2, 3}
+    assert not np.array_equal(varied, plain)
+
+
 def test_the_same_seed_makes_the_same_files(phantom: Path, tmp_path: Path) -> None:
     assert main.run(["phantom", "-o", str(tmp_path), "--seed", "11", *SMALL]) == 0
     for name in ("ct.nii.gz", "labels.nii.gz"):
