@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import floor
 
 from liver_seg_ros.planning.ablation import AblationCheck
 from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.feeding import LesionFeeding
 from liver_seg_ros.planning.limits import Limits, least_clearance
 from liver_seg_ros.planning.questions import Answers
+from liver_seg_ros.planning.ranking import Ranking
 from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
@@ -20,12 +23,13 @@ MOST_VESSELS = 12
 def answer_tables(answers: Answers) -> tuple[ReportTable, ...]:
     """The answers as tables, the trajectories first."""
     limits, found = answers.question.limits, []
+    # With a target of its own a question asks for no lesion's center, whatever its number.
+    goal = "a target" if answers.feeding is None else f"lesion {answers.question.lesion + 1}"
     if answers.trajectories:
         if answers.ranking is None:
-            found.append(trajectories_table("Trajectory", answers.trajectories, limits))
+            found.append(trajectories_table(f"Trajectory to {goal}", answers.trajectories, limits))
         else:
-            note = f"{answers.ranking.accepted} of {answers.ranking.candidates} ways keep to the limits."
-            found.append(trajectories_table("Ranked trajectories", answers.trajectories, limits, note))
+            found.append(_ranked(f"Ranked trajectories to {goal}", answers.ranking))
         found.append(clearances_table("Clearances of the first trajectory", answers.trajectories[0], limits))
     if answers.ablation is not None:
         found.append(ablation_table(answers.ablation))
@@ -34,6 +38,20 @@ def answer_tables(answers: Answers) -> tuple[ReportTable, ...]:
     if answers.feeding is not None and answers.feeding.vessels:
         found.append(feeding_table(answers.feeding))
     return tuple(found)
+
+
+def _ranked(title: str, ranking: Ranking) -> ReportTable:
+    """The trajectories of a ranking, with how many are nearly the same as each."""
+    note = (
+        f"{ranking.accepted} of {ranking.candidates} trajectories keep to the limits. Alike: others entering near it, "
+        "and are no better."
+    )
+    table = trajectories_table(title, [ranked.evaluation for ranked in ranking.trajectories], ranking.limits, note)
+    return replace(
+        table,
+        columns=(*table.columns, "alike"),
+        rows=tuple((*row, str(ranked.alike)) for row, ranked in zip(table.rows, ranking.trajectories, strict=True)),
+    )
 
 
 def trajectories_table(
@@ -75,11 +93,17 @@ def clearances_table(title: str, evaluation: TrajectoryEvaluation, limits: Limit
     )
     return ReportTable(
         title,
-        ("structure", "clearance mm", "at least mm"),
+        ("structure", "clearance mm", "at least mm", "limit"),
         tuple(
-            (c.structure.title, f"{c.clearance_mm:.1f}", f"{limits.least_clearance_mm[c.structure]:.1f}")
+            (
+                c.structure.title,
+                f"{c.clearance_mm:.1f}",
+                f"{limits.least_clearance_mm[c.structure]:.1f}",
+                "too near" if c.clearance_mm < limits.least_clearance_mm[c.structure] else UNKNOWN,
+            )
             for c in clearances
         ),
+        (0, 3),
         places_mm=tuple(clearance.at_mm for clearance in clearances),
     )
 
@@ -120,15 +144,26 @@ def ablation_table(check: AblationCheck) -> ReportTable:
     if check.tumor is not None:
         tumor = check.tumor
         rows += [
-            ("tumor covered", f"{100 * tumor.covered:.1f} %"),
-            (f"with {check.margin_mm:g} mm margin", f"{100 * tumor.covered_with_margin:.1f} %"),
-            ("smallest margin", f"{tumor.smallest_margin_mm:.1f} ± {tumor.uncertainty_mm:.1f} mm"),
+            ("tumor covered", _share_covered(tumor.covered)),
+            (f"with {check.margin_mm:g} mm margin", _share_covered(tumor.covered_with_margin)),
+            (
+                "smallest margin",
+                f"{tumor.smallest_margin_mm:.1f} ± {tumor.uncertainty_mm:.1f} mm"
+                + (": TOO SMALL, tumor is left outside" if tumor.smallest_margin_mm < 0 else ""),
+            ),
         ]
     rows.append(("healthy liver in it", f"{check.healthy_liver_ml:.1f} ml"))
     sinks = [vessel for vessel in check.vessels if vessel.heat_sink]
     rows.append(("vessels in it", f"{len(check.vessels)}, of which {len(sinks)} may cool it"))
     rows += [(f"to {other.structure.title}", f"{other.distance_mm:.1f} mm") for other in check.others]
     return ReportTable("Ablation", ("what", "how much"), tuple(rows), (0, 1))
+
+
+def _share_covered(share: float) -> str:
+    if share >= 1:
+        return "100 %"
+    # Rounded down: what is not covered must not read as 100 %.
+    return f"{floor(1000 * share) / 10:.1f} %: NOT WHOLE"
 
 
 def resection_table(resection: Resection) -> ReportTable:

@@ -24,8 +24,8 @@ from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
 from liver_seg_ros.reconstruction.surface_queries import checked_points
 
-#: Entries of two trajectories that are returned lie at least this far apart.
-APART_MM = 10.0
+#: Entries of two trajectories that are returned lie at least this far apart: nearer ones are one choice, not two.
+APART_MM = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,14 @@ class RankedTrajectory:
         nearest: the structure that it is smallest to; None where there is none.
         layer: 0 on the Pareto front: no other way is as short and as clear, and better in one of both. 1 on the front
             of what is left without those, and so on.
+        alike: how many other open ones it stands for: their entries are near to its own, and to no better one.
     """
 
     evaluation: TrajectoryEvaluation
     clearance_mm: float
     nearest: Structure | None
     layer: int
+    alike: int = 0
 
     @property
     def on_front(self) -> bool:
@@ -57,6 +59,7 @@ class RankedTrajectory:
             "nearest": None if self.nearest is None else self.nearest.name,
             "layer": self.layer,
             "on_front": self.on_front,
+            "alike": self.alike,
             **self.evaluation.to_dict(),
         }
 
@@ -104,8 +107,8 @@ def rank_trajectories(
 ) -> Ranking:
     """The best open ways to a target, from the front on; within a layer the clearest first.
 
-    Many entries beside each other give nearly the same way. So from the best down each is taken whose entry is no
-    nearer than `apart_mm` to one taken before.
+    Entries beside each other give nearly the same trajectory. So from the best down each is taken whose entry is no
+    nearer than `apart_mm` to one taken before; the others are counted as alike.
 
     Args:
         target_mm: LPS, such as `lesion_target` gives; it need not be in the liver.
@@ -140,7 +143,7 @@ def rank_trajectories(
     certain_mm = np.round(clearance_mm / TOLERANCE_MM) * TOLERANCE_MM  # what is less different is not better
     layer[accepted] = pareto_layers(evaluations.length_mm[accepted], certain_mm[accepted])
     best_first = accepted[np.lexsort((evaluations.length_mm[accepted], -certain_mm[accepted], layer[accepted]))]
-    chosen = best_first[_spread(entries[best_first], apart_mm, count)]
+    chosen = _spread(entries[best_first], apart_mm, count)
     x, y, z = (float(v) for v in target)
     return Ranking(
         (x, y, z),
@@ -149,8 +152,8 @@ def rank_trajectories(
         len(accepted),
         rejected,
         tuple(
-            RankedTrajectory(evaluations[n], float(clearance_mm[n]), nearest[n], int(layer[n]))
-            for n in (int(number) for number in chosen)
+            RankedTrajectory(evaluations[n], float(clearance_mm[n]), nearest[n], int(layer[n]), alike)
+            for n, alike in ((int(best_first[place]), alike) for place, alike in chosen)
         ),
     )
 
@@ -213,13 +216,15 @@ def _smallest_clearance(
     return clearance_mm.min(axis=1), [evaluations.structures[columns[c]] for c in clearance_mm.argmin(axis=1)]
 
 
-def _spread(entries: NDArray[np.float64], apart_mm: float, count: int) -> list[int]:
-    """Numbers of at most `count` entries, each the first that is not near to one before."""
+def _spread(entries: NDArray[np.float64], apart_mm: float, count: int) -> list[tuple[int, int]]:
+    """At most `count` entries, each the first that is not near to one before, and how many it stands for besides."""
     free = np.ones(len(entries), bool)
     tree = cKDTree(entries) if len(entries) else None
-    chosen: list[int] = []
+    chosen: list[tuple[int, int]] = []
     while tree is not None and len(chosen) < count and free.any():
-        chosen.append(int(np.argmax(free)))
-        free[tree.query_ball_point(entries[chosen[-1]], apart_mm)] = False
-        free[chosen[-1]] = False
+        first = int(np.argmax(free))
+        free[first] = False
+        near = np.array(tree.query_ball_point(entries[first], apart_mm), np.intp)
+        chosen.append((first, int(np.count_nonzero(free[near]))))
+        free[near] = False
     return chosen

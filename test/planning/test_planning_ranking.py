@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.clearance import distance_fields
 from liver_seg_ros.planning.limits import Limits
-from liver_seg_ros.planning.ranking import pareto_layers, rank_trajectories
+from liver_seg_ros.planning.ranking import APART_MM, pareto_layers, rank_trajectories
 from liver_seg_ros.planning.target import lesion_target
 from liver_seg_ros.vessel_tree import EMPTY_TREE
 from liver_seg_ros.volume import LabelVolume
@@ -108,7 +109,7 @@ def test_the_best_come_first_and_lie_apart(patient, entries):
     assert layers == sorted(layers)
     best = everything.trajectories[0]
     assert best.on_front
-    assert found.trajectories[0] == best
+    assert replace(found.trajectories[0], alike=0) == best
     front = [way for way in everything.trajectories if way.on_front]
     shortest = min(way.evaluation.length_mm for way in everything.trajectories)
     assert min(way.evaluation.length_mm for way in front) == shortest
@@ -117,6 +118,25 @@ def test_the_best_come_first_and_lie_apart(patient, entries):
             better.evaluation.length_mm <= way.evaluation.length_mm and better.clearance_mm >= way.clearance_mm - 0.1
             for better in front
         )
+
+
+def test_each_stands_for_the_open_ones_near_it_that_no_better_one_stands_for(patient):
+    entries = np.random.default_rng(3).uniform(-1, 1, (400, 3)) * 30 + np.array(TARGET) + [0, 0, 90]
+    limits = Limits(max_length_mm=200)
+    everything = rank_trajectories(patient, TARGET, entries, limits, count=10_000, apart_mm=0)
+    found = rank_trajectories(patient, TARGET, entries, limits, count=10_000)
+    assert all(way.alike == 0 for way in everything.trajectories)
+    left = {way.evaluation.trajectory.entry_mm for way in everything.trajectories}
+    for way in found.trajectories:
+        near = {place for place in left if np.linalg.norm(np.subtract(place, way.evaluation.trajectory.entry_mm)) <= 30}
+        assert way.alike == len(near) - 1
+        left -= near
+    assert not left
+    assert len(found.trajectories) + sum(way.alike for way in found.trajectories) == found.accepted
+
+
+def test_trajectories_that_are_listed_differ_by_three_centimeters_at_the_skin():
+    assert APART_MM == 30.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
