@@ -11,6 +11,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
+from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
@@ -48,8 +49,11 @@ def read_case(
     series_uid: str | None = None,
     acquisition: str | None = None,
     whose: str | None = None,
+    done: Done = not_told,
 ) -> Case:
     """Read the labels, of this tool, and, where given, their CT; of a folder of DICOM this series and acquisition.
+
+    `done` is told how much of the CT was read.
 
     Raises:
         InputError: one of them cannot be read, they are not on one grid, no voxel is labelled, or a series or
@@ -57,7 +61,7 @@ def read_case(
     """
     if ct is None and (series_uid is not None or acquisition is not None):
         raise InputError("--series and --acquisition choose in a CT of DICOM, and none is given. Give it with --ct.")
-    volume = None if ct is None else read_volume(ct, series_uid, acquisition)
+    volume = None if ct is None else read_volume(ct, series_uid, acquisition, done)
     found = find_labels_in(labels, whose).labels if volume is None else read_labels_of(volume, labels, whose)
     if not found.array.any():
         raise InputError(f"{labels} has no labelled voxel: there is nothing to reconstruct")

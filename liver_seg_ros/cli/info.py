@@ -96,7 +96,8 @@ def describe_file(
             raise
         return labels
     low, high = int(volume.array.min()), int(volume.array.max())
-    return {"path": str(path), "kind": "CT", "uid": volume.uid, **_grid(volume.geometry), "hu_min": low, "hu_max": high}
+    series = {"uid": volume.uid} if "." in volume.uid else {}  # what is no DICOM has another one at each reading
+    return {"path": str(path), "kind": "CT", **series, **_grid(volume.geometry), "hu_min": low, "hu_max": high}
 
 
 def describe_labels(path: Path, whose: str | None = None) -> dict[str, Any]:

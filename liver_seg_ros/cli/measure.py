@@ -80,8 +80,8 @@ def command(
         place = ResultFolder(output, "measure", (*NAMES, *picture_names(png, html)), (labels, ct), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
-        with stages.stage("read"):
-            case = read_case(labels, ct, series, acquisition, whose)
+        with stages.stage("read") as done:
+            case = read_case(labels, ct, series, acquisition, whose, done)
         with stages.stage("measure"):
             measurements = measure(case.labels)
             warnings = case.warnings(measurements)

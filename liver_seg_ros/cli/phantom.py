@@ -112,7 +112,7 @@ def command(
     )
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
-        with stages.stage("generate"):
+        with stages.timed("generate"):  # it has stages of its own
             phantom = generate_phantom(seed, options, progress)
         with stages.stage("write"), place.filled() as folder:
             write_volume(folder / CT, phantom.ct)

@@ -149,8 +149,8 @@ def command(
     check_question(question, anatomy_has_skin=ct is not None)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
-        with stages.stage("read"):
-            case = read_case(labels, ct, series, acquisition, whose)
+        with stages.stage("read") as done:
+            case = read_case(labels, ct, series, acquisition, whose, done)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
         stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None

@@ -74,8 +74,8 @@ def command(
     place = ResultFolder(output, "reconstruct", (*file_names(), *picture_names(png, html)), (labels, ct), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
-        with stages.stage("read"):
-            case = read_case(labels, ct, series, acquisition, whose)
+        with stages.stage("read") as done:
+            case = read_case(labels, ct, series, acquisition, whose, done)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         stages.seconds.update(reconstruction.seconds)
         warnings = case.warnings(reconstruction.measurements)

@@ -50,23 +50,24 @@ def command(
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import read_labels_of
     from liver_seg_ros.files.volumes import read_volume
+    from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.rendering.overlay import render_overlay
     from liver_seg_ros.rendering.scene import render_scene
 
     place = ResultFolder(output, "render", (OVERLAY, SCENE), (ct, labels), overwrite)
     with shown_progress(quiet, as_json) as progress:
-        volume = read_volume(ct, series, acquisition)
-        drawn = read_labels_of(volume, labels, whose)
+        stages = Stages(progress)
+        with stages.stage("read") as done:
+            volume = read_volume(ct, series, acquisition, done)
+            drawn = read_labels_of(volume, labels, whose)
         with place.filled() as folder:
-            progress("overlay", 0.0)
-            render_overlay(volume, drawn, folder / OVERLAY)
-            progress("overlay", 1.0)
+            with stages.stage("overlay"):
+                render_overlay(volume, drawn, folder / OVERLAY)
             if drawn.array.any():
                 meshes = reconstruct(drawn, ReconstructionOptions(collision_margin_mm=0), progress).meshes
-                progress("scene", 0.0)
-                render_scene(meshes, folder / SCENE)
-                progress("scene", 1.0)
+                with stages.stage("scene"):
+                    render_scene(meshes, folder / SCENE)
             written = sorted(path.name for path in folder.iterdir())
     if as_json:
         print_json({"written": [str(output / name) for name in written]})

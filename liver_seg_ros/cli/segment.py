@@ -95,8 +95,8 @@ def command(
     place = ResultFolder(output, "segment", (LABELS, SLICER, REPORT), (ct, truth, models), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
-        with stages.stage("read"):
-            volume = read_volume(ct, series, acquisition)
+        with stages.stage("read") as done:
+            volume = read_volume(ct, series, acquisition, done)
             right = read_truth_of(volume, truth, whose) if truth else None
         with stages.stage("load"):
             segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())

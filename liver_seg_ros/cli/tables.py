@@ -91,7 +91,7 @@ class TerminalTable:
             yield cells.shown(block)
         left_out = len(table.rows) - len(cells.rows)
         if left_out:
-            yield Words(f"and {left_out} more")
+            yield Words(f"and {left_out} more rows" if left_out > 1 else "and 1 more row")
         if table.note:
             yield Words(table.note)
 

@@ -23,12 +23,16 @@ from liver_seg_ros.files.dicom_slice import Slice, is_localizer, make_slice
 from liver_seg_ros.files.dicom_stack import stack_slices
 from liver_seg_ros.files.tilt import straighten
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.progress import Done, not_told, part_of
+
+#: Of the time that a series takes, what its headers take; decoding takes the rest.
+_HEADERS = 0.3
 
 _log = logging.getLogger(__name__)
 
 
 def read_series(
-    path: Path, series_uid: str | None = None, acquisition: str | None = None
+    path: Path, series_uid: str | None = None, acquisition: str | None = None, done: Done = not_told
 ) -> tuple[NDArray[np.int16], Geometry, str]:
     """One CT series as `(K, J, I)` HU, its right-handed geometry and its Series Instance UID.
 
@@ -36,6 +40,7 @@ def read_series(
         path: a folder, searched with its subfolders, or one DICOM file, whose series is read from its own folder.
         series_uid: the series to take; needed where there are several.
         acquisition: the acquisition to take; needed where the series holds several that interleave.
+        done: is told how many of the files were read.
 
     Raises:
         InputError: no CT series or acquisition, or several to choose from; slices that are missing, doubled with other
@@ -49,7 +54,7 @@ def read_series(
         series_uid = series_uid or str(header.get("SeriesInstanceUID", ""))
         asked = path if header.get("SOPClassUID") in MULTI_FRAME else None
     where = str(folder)
-    found = scan(files)
+    found = scan(files, part_of(done, 0.0, _HEADERS))
     headers = choose_series(found, series_uid, where)
     slices = choose_acquisition(_slices(headers, where), acquisition, where, asked)
     try:
@@ -58,7 +63,9 @@ def read_series(
         if found.unreadable:
             raise InputError(f"{error} Not readable: {found.unreadable_names}.") from error
         raise
-    return *straighten(read_stack(slices, where), geometry, drift_mm), str(headers[0].SeriesInstanceUID)
+    return *straighten(read_stack(slices, where, part_of(done, _HEADERS, 1.0)), geometry, drift_mm), str(
+        headers[0].SeriesInstanceUID
+    )
 
 
 def _slices(headers: list[Dataset], where: str) -> list[Slice]:

@@ -25,6 +25,7 @@ from liver_seg_ros.files.dicom_codec import SYNTAXES, decode_frame
 from liver_seg_ros.files.dicom_file import damage_named, open_dicom, transfer_syntax
 from liver_seg_ros.files.dicom_slice import PIXEL_KEYWORDS, Slice
 from liver_seg_ros.files.values import HuConversion, scaled
+from liver_seg_ros.progress import Done, not_told
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _DEFER_BYTES = 65536  # a larger element is not read with the others but skipped
@@ -44,7 +45,7 @@ def read_values(part: Slice) -> NDArray[np.generic]:
     return scaled(stored, part.slope, part.intercept)
 
 
-def read_stack(slices: Sequence[Slice], where: str) -> NDArray[np.int16]:
+def read_stack(slices: Sequence[Slice], where: str, done: Done = not_told) -> NDArray[np.int16]:
     """Slices of one size as `(K, J, I)` int16 in HU; each file is opened once, and one frame decoded at a time.
 
     Raises `InputError` as `read_values` does, where many voxels are no HU, and where memory does not suffice.
@@ -56,9 +57,12 @@ def read_stack(slices: Sequence[Slice], where: str) -> NDArray[np.int16]:
     places: dict[Path, list[int]] = {}
     for k, part in enumerate(slices):
         places.setdefault(part.path, []).append(k)
+    read = 0
     for path, in_file in places.items():
         for k, stored in zip(in_file, _stored(path, [slices[k] for k in in_file]), strict=True):
             array[k] = conversion.convert(scaled(stored, slices[k].slope, slices[k].intercept))
+            read += 1
+            done(read / len(slices))
     conversion.judge()
     return array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from liver_seg_ros.files.dicom_file import (
     series_uid_of_damaged,
 )
 from liver_seg_ros.files.dicom_slice import is_localizer
+from liver_seg_ros.progress import Done, not_told
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".dic", ".ima")
 MOST_NAMED = 5
@@ -56,10 +57,11 @@ class Found:
         return ", ".join(names[:MOST_NAMED]) + more
 
 
-def scan(files: Iterable[Path]) -> Found:
+def scan(files: Sequence[Path], done: Done = not_told) -> Found:
     """Those of `files` that are DICOM; everything else is ignored. No file makes the others unreadable."""
     found = Found()
-    for path in files:
+    for number, path in enumerate(files):
+        done(number / len(files))
         if not path.is_file():
             continue
         try:

@@ -25,6 +25,7 @@ from liver_seg_ros.files.segmentation_nrrd import read_segments, segment_metadat
 from liver_seg_ros.files.slicer_segments import found_by_segments
 from liver_seg_ros.files.values import to_hu
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.volume import LabelVolume, Scalar, Volume, make_right_handed
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -33,7 +34,9 @@ WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")  # .mhd and .nhdr are t
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 
 
-def read_volume(path: str | Path, series_uid: str | None = None, acquisition: str | None = None) -> Volume:
+def read_volume(
+    path: str | Path, series_uid: str | None = None, acquisition: str | None = None, done: Done = not_told
+) -> Volume:
     """The CT in a NIfTI, NRRD or MetaImage file, a DICOM folder, or the series that a DICOM file belongs to.
 
     Args:
@@ -41,6 +44,7 @@ def read_volume(path: str | Path, series_uid: str | None = None, acquisition: st
         series_uid: which DICOM series to take where a folder holds several.
         acquisition: which of several acquisitions that interleave in one DICOM series; the refusal without it names
             them.
+        done: is told how much of a DICOM folder was read.
 
     Returns:
         The CT in HU on a right-handed grid; its `uid` is the Series Instance UID where there is one.
@@ -54,7 +58,7 @@ def read_volume(path: str | Path, series_uid: str | None = None, acquisition: st
     if path.is_dir() or not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
         if not path.is_dir() and not looks_like_dicom(path):
             raise InputError(f"{path}: is no DICOM, NIfTI, NRRD or MetaImage file. Give one of these.")
-        volume = Volume(*read_series(path, series_uid, acquisition))
+        volume = Volume(*read_series(path, series_uid, acquisition, done))
     elif series_uid is not None or acquisition is not None:
         what = "a series UID" if series_uid is not None else "an acquisition"
         raise InputError(f"{path}: {what} chooses in a DICOM folder, and this is a single file. Leave it out.")

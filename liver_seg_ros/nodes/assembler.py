@@ -6,6 +6,7 @@ Free of ROS and of the clock (the caller says what time it is), so that every ca
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,7 +123,7 @@ class Assembler:
         needed = int(np.prod(slab.geometry.shape, dtype=np.int64)) * self._dtype.itemsize
         if needed > self._max_bytes:
             raise InputError(
-                f"volume {slab.uid} of {slab.geometry.size} voxels needs {needed / 1e6:.0f} MB,"
+                f"volume {slab.uid} of {_times(slab.geometry.size)} voxels needs {needed / 1e6:.0f} MB,"
                 f" more than the {self._max_bytes / 1e6:.0f} MB allowed; raise max_volume_mb"
             )
         while self.open_bytes + needed > self._max_bytes:
@@ -157,9 +158,12 @@ class Assembler:
 
 def _headline(of: Slab | _Open) -> str:
     geometry = of.geometry
-    spacing = ", ".join(f"{s:g}" for s in geometry.spacing_mm)
     origin = ", ".join(f"{o:g}" for o in geometry.origin_mm)
-    return f"{of.encoding} {geometry.size} voxels at ({spacing}) mm from ({origin}) mm"
+    return f"{of.encoding} {_times(geometry.size)} voxels of {_times(geometry.spacing_mm)} mm from ({origin}) mm"
+
+
+def _times(numbers: Sequence[float]) -> str:
+    return " x ".join(f"{number:g}" for number in numbers)
 
 
 def _missing(entry: _Open) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liver_seg_ros.errors import InputError
@@ -40,9 +41,9 @@ class PhantomOptions:
 
     def __post_init__(self) -> None:
         if len(self.size) != 3 or min(self.size) < 8 or max(self.size) > 2048:
-            raise InputError(f"phantom size {self.size}: give three numbers of voxels, each 8 to 2048")
+            raise InputError(f"phantom size {_times(self.size)}: give three numbers of voxels, each 8 to 2048")
         if len(self.spacing_mm) != 3 or min(self.spacing_mm) < 0.3 or max(self.spacing_mm) > 10:
-            raise InputError(f"phantom spacing {self.spacing_mm} mm: give three numbers, each 0.3 to 10 mm")
+            raise InputError(f"phantom spacing {_times(self.spacing_mm)} mm: give three numbers, each 0.3 to 10 mm")
         if self.phase is not None and self.phase not in PHASES:
             raise InputError(f"phantom phase '{self.phase}': choose one of {', '.join(PHASES)}")
         if self.tumor_count is not None and not 0 <= self.tumor_count <= 50:
@@ -53,3 +54,7 @@ class PhantomOptions:
             raise InputError(f"phantom variation '{self.variation}': choose one of {', '.join(VARIATIONS)}")
         if not 0 <= self.tilt_deg <= 30:
             raise InputError(f"phantom tilt {self.tilt_deg} degrees: give 0 to 30 degrees")
+
+
+def _times(numbers: Sequence[float]) -> str:
+    return " x ".join(f"{number:g}" for number in numbers)

@@ -88,7 +88,8 @@ def test_no_line_is_longer_than_the_width_and_nothing_is_lost(table: ReportTable
 
 def test_what_is_left_out_is_said() -> None:
     lines = printed(TerminalTable(LESIONS, most_rows=1), 200)
-    assert lines[-2:] == ["and 1 more", LESIONS.note] and not any(line.startswith("2") for line in lines)
+    assert lines[-2:] == ["and 1 more row", LESIONS.note] and not any(line.startswith("2") for line in lines)
+    assert printed(TerminalTable(LESIONS, most_rows=0), 200)[-2] == "and 2 more rows"
     assert "more" not in "".join(printed(TerminalTable(LESIONS, most_rows=2), 200))
 
 

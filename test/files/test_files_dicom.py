@@ -32,6 +32,13 @@ def test_series_comes_back(tmp_path: Path, make_series: Fixture) -> None:
     assert np.allclose(volume.geometry.index_to_lps((1, 2, 3)), (-20 + 1.5, -30 + 2 * 1.25, 100 + 3 * 2.5))
 
 
+def test_how_much_was_read_is_told_file_by_file_up_to_the_end(tmp_path: Path, make_series: Fixture) -> None:
+    told: list[float] = []
+    read_volume(make_series().save(tmp_path), done=told.append)
+    assert len(told) == 10 and told == sorted(told)  # five headers, five slices
+    assert told[0] == 0.0 and told[-1] == pytest.approx(1.0) and max(np.diff(told)) < 0.25
+
+
 def test_one_file_stands_for_its_series(tmp_path: Path, make_series: Fixture) -> None:
     series = make_series()
     series.save(tmp_path)
