@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liver_seg_ros.geometry import Box, Geometry, lps_to_ros, ros_to_lps
+from liver_seg_ros import geometry as geometry_module
+from liver_seg_ros.geometry import Box, Geometry, lps_to_ros, ros_to_lps, to_vector
 
 AXES_ORDERS = list(permutations(range(3)))
 
@@ -168,7 +169,12 @@ def test_sizes_extents_and_volumes_agree(geometry: Geometry) -> None:
     ("field", "value"),
     [
         ("size", (3, 0, 3)),
+        ("size", (3, 3)),
         ("spacing_mm", (1.0, -1.0, 1.0)),
+        ("spacing_mm", (1.0, 0.0, 1.0)),
+        ("spacing_mm", (1.0, float("inf"), 1.0)),
+        ("spacing_mm", (1.0, 1.0)),
+        ("origin_mm", (0.0, 0.0)),
         ("spacing_mm", (1.0, float("nan"), 1.0)),
         ("origin_mm", (float("inf"), 0.0, 0.0)),
         ("direction", ((1, 0.2, 0), (0, 1, 0), (0, 0, 1))),
@@ -179,6 +185,76 @@ def test_sizes_extents_and_volumes_agree(geometry: Geometry) -> None:
 def test_impossible_grids_are_refused(field: str, value: tuple) -> None:
     with pytest.raises(ValueError, match=field.split("_")[0]):
         Geometry(**{"size": (3, 3, 3), field: value})
+
+
+def test_the_smallest_grid_there_is() -> None:
+    assert Geometry((1, 1, 1), (1e-9, 1e-9, 1e-9)).shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("off", "refused"), [(0.0009, False), (0.0011, True)])
+def test_axes_may_be_off_right_angles_by_a_thousandth(off: float, refused: bool) -> None:
+    direction = np.eye(3)
+    direction[0, 1] = off
+    if not refused:
+        assert Geometry((3, 3, 3), direction=direction).direction[0][1] == off
+        return
+    with pytest.raises(ValueError, match=r"direction \(1 0.0011 0; 0 1 0; 0 0 1\) is not orthonormal"):
+        Geometry((3, 3, 3), direction=direction)
+
+
+def test_numbers_of_any_type_are_kept_as_plain_ones() -> None:
+    arrays = Geometry(np.array([3, 4, 5]), np.float32([1, 2, 3]), np.arange(3), np.eye(3, dtype=int))
+    plain = Geometry((3, 4, 5), (1.0, 2.0, 3.0), (0.0, 1.0, 2.0))
+    assert arrays == plain
+    assert hash(arrays) == hash(plain)
+    for field in (arrays.spacing_mm, arrays.origin_mm, *arrays.direction):
+        assert isinstance(field, tuple)
+        assert {type(number) for number in field} == {float}
+    assert {type(number) for number in arrays.size} == {int}
+
+
+def test_corners_by_hand() -> None:
+    corners = {(i, j, k) for i in (0, 3) for j in (0, 4) for k in (0, 5)}
+    assert {tuple(corner) for corner in Geometry((4, 5, 6)).corners} == corners
+    assert Geometry((4, 5, 6)).corners.shape == (8, 3)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_same_grid_sees_the_far_corners(axis: int) -> None:
+    grid = Geometry((11, 21, 31), (1.0, 2.0, 3.0), (5.0, 6.0, 7.0))
+    spacing = list(grid.spacing_mm)
+    spacing[axis] += 0.0099 / (grid.size[axis] - 1)
+    assert grid.is_same_grid(Geometry(grid.size, tuple(spacing), grid.origin_mm))
+    spacing[axis] += 0.0002 / (grid.size[axis] - 1)
+    assert not grid.is_same_grid(Geometry(grid.size, tuple(spacing), grid.origin_mm))
+
+
+def test_same_grid_takes_just_the_tolerance() -> None:
+    moved = Geometry((2, 2, 2), origin_mm=(0.5, 0.0, 0.0))
+    assert Geometry((2, 2, 2)).is_same_grid(moved, 0.5)
+
+
+def test_promised_numbers() -> None:
+    assert geometry_module.MM_PER_M == 1000
+    assert geometry_module.MM3_PER_ML == 1000
+    assert geometry_module.IDENTITY == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+    assert Geometry((2, 3, 4)) == Geometry((2, 3, 4), (1, 1, 1), (0, 0, 0), np.eye(3))
+
+
+def test_a_vector_of_any_kind_becomes_plain_floats() -> None:
+    vector = to_vector(np.float32([1.5, -2, 3]))
+    assert vector == (1.5, -2.0, 3.0)
+    assert {type(number) for number in vector} == {float}
+    assert {type(number) for number in to_vector([1, 2, 3])} == {float}
+
+
+def test_triples_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Box((1, 1), (2, 2, 2))
+    with pytest.raises(ValueError, match="zip"):
+        Box((1, 1, 1), (2, 2, 2)).padded((1, 1), (9, 9, 9))
+    with pytest.raises(ValueError, match="zip"):
+        Geometry((9, 9, 9)).resampled((1.0, 1.0))
 
 
 @given(st.data())

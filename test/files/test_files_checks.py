@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files import checks
 from liver_seg_ros.files.checks import check_ct, check_labels
 from liver_seg_ros.files.volumes import read_labels, read_volume, write_labels
 from liver_seg_ros.geometry import Box, Geometry
@@ -111,6 +112,98 @@ def test_the_limits_of_a_grid(spacing_mm: tuple, size: tuple, refused: bool) -> 
                 check(volume, "file")
         else:
             check(volume, "file")
+
+
+def test_promised_limits() -> None:
+    assert checks.SPACING_MM == (0.05, 20.0)
+    assert checks.EXTENT_MM == (20.0, 3000.0)
+    assert checks.FEWEST_SLICES == 2
+    assert checks.AIR_HU == -1100
+    assert checks.SOFT_TISSUE_HU == (-200, 300)
+    assert checks.WATER_STORED == (850, 1250)
+    assert checks.DENSEST_BONE_HU == 3100
+
+
+def shares(*parts: tuple[int, int]) -> Volume:
+    """A CT of 10 000 voxels: so many of each value, (count, HU); the rest is air."""
+    values = np.full(10_000, -1000, np.int16)
+    filled = np.concatenate([np.full(count, hu, np.int16) for count, hu in parts])
+    values[: len(filled)] = filled
+    return Volume(values.reshape(20, 20, 25), Geometry((25, 20, 20)))
+
+
+@pytest.mark.parametrize(
+    ("ct", "words"),
+    [
+        (shares((9, -199)), "denser than -200 HU"),
+        (shares((10, -199)), ""),
+        (shares((500, -200)), "denser than -200 HU"),
+        (shares((5000, -1101), (4, -199)), "denser than"),  # of what is no padding, 0.8 in a thousand
+        (shares((5000, -1101), (5, -199)), ""),
+        (shares((5000, -1100), (9, -199)), "denser than"),  # -1100 is still air
+        (shares((10_000, -2000)), "all voxels are -2000"),
+        (shares((5000, -2000), (5000, -2020)), "denser than"),  # nothing but padding
+        (shares((1001, 850)), "intercept was not applied"),
+        (shares((1000, 850)), ""),
+        (shares((2000, 849)), ""),
+        (shares((2000, 1250)), "intercept was not applied"),
+        (shares((2000, 1251)), ""),
+        (shares((2000, 1000), (2000, 300)), ""),
+        (shares((2000, 1000), (1999, 300)), "intercept was not applied"),
+        (shares((2000, 1000), (2000, 301)), "intercept was not applied"),
+        (shares((2000, 1000), (2000, -200)), ""),
+        (shares((2000, 1000), (2000, -201)), "intercept was not applied"),
+        (shares((2001, 3101), (2000, 0)), "20% of the voxels are above 3100 HU"),
+        (shares((2000, 3101), (2000, 0)), ""),
+        (shares((5000, 3100), (2000, 0)), ""),
+        (shares((9999, 20), (1, 39)), "between 20 and 39|between -1000"),
+    ],
+)
+def test_shares_of_what_a_ct_holds(ct: Volume, words: str) -> None:
+    if not words:
+        check_ct(ct, "ct")
+        return
+    with pytest.raises(InputError, match=words):
+        check_ct(ct, "ct")
+
+
+@pytest.mark.parametrize(("high", "refused"), [(19, True), (20, False)])
+def test_a_range_of_twenty_hu(high: int, refused: bool) -> None:
+    hu = np.zeros((20, 20, 25), np.int16)
+    hu[0, 0, 0] = high
+    volume = Volume(hu, Geometry((25, 20, 20)))
+    if not refused:
+        check_ct(volume, "ct")
+        return
+    with pytest.raises(InputError, match="all voxels are between 0 and 19"):
+        check_ct(volume, "ct")
+
+
+@pytest.mark.parametrize(
+    ("geometry", "words"),
+    [
+        (Geometry((9, 8, 1)), r"one slice \(9x8x1 voxels\)"),
+        (Geometry((9, 8, 7), (0.01, 0.02, 0.049)), "voxels of 0.01x0.02x0.049 mm; the spacing is in metres"),
+        (Geometry((9, 8, 7), (0.01, 1, 1)), "voxels of 0.01x1x1 mm; the spacing is not in mm"),
+        (Geometry((9, 8, 7), (0.05, 0.01, 0.01)), "the spacing is not in mm"),
+        (Geometry((9, 8, 7), (1, 1.5, 2)), "measures 9x12x14 mm; no patient"),
+        (Geometry((9, 8, 7), (19, 19, 20.5)), "voxels of 19x19x20.5 mm; the spacing is not in mm"),
+    ],
+)
+def test_what_is_wrong_with_a_grid(geometry: Geometry, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        check_labels(LabelVolume(np.zeros(geometry.shape, np.uint8), geometry), "labels")
+
+
+def test_only_a_lattice_of_a_large_ct_is_looked_at() -> None:
+    """Every second voxel on each axis: what lies between them is not asked."""
+    hu = np.full((256, 256, 256), 50, np.int16)
+    hu[1::2] = 1000
+    check_ct(Volume(hu, Geometry((256, 256, 256))), "ct")
+    hu[::2] = 1000
+    hu[1::2] = 50
+    with pytest.raises(InputError, match="intercept"):
+        check_ct(Volume(hu, Geometry((256, 256, 256))), "ct")
 
 
 def test_volume_beyond_any_patient(ct: Volume) -> None:
