@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from liver_seg_ros.files.coded_structures import FURTHER_CODES
 from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR, VESSEL, structure_by_name, structure_by_value
 
 
@@ -25,6 +26,12 @@ def test_row_is_usable(structure) -> None:
     assert has_snomed_check_digit(structure.snomed_code)
     assert structure_by_name(structure.name) is structure
     assert structure_by_value(structure.value) is structure
+
+
+def test_further_codes_are_of_one_row_each_and_well_formed() -> None:
+    codes = [code for structure in STRUCTURES for code in (structure.snomed_code, *FURTHER_CODES.get(structure, ()))]
+    assert len(set(codes)) == len(codes) > 100
+    assert [code for code in codes if not has_snomed_check_digit(code)] == []
 
 
 def test_unknown_rows_name_the_known_ones() -> None:

@@ -35,7 +35,7 @@ SNOMED_CT = "SCT"
 SNOMED_RT = ("SRT", "SNM3", "99SDM")
 
 #: SNOMED CT concepts that are a row of the label table, or a kind or part of one, beside the row's own code.
-_FURTHER_CODES: dict[Structure, tuple[str, ...]] = {
+FURTHER_CODES: dict[Structure, tuple[str, ...]] = {
     LIVER: (
         "71133005", "277956007", "277957003", "277958008", "277959000", "277960005", "277961009", "277962002",
     ),  # Couinaud's segments
@@ -62,7 +62,7 @@ _FURTHER_CODES: dict[Structure, tuple[str, ...]] = {
 }  # fmt: skip
 
 _STRUCTURE_OF = {
-    code: structure for structure in STRUCTURES for code in (structure.snomed_code, *_FURTHER_CODES.get(structure, ()))
+    code: structure for structure in STRUCTURES for code in (structure.snomed_code, *FURTHER_CODES.get(structure, ()))
 }
 
 _ALTERED = "49755003"  # morphologically altered structure
