@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from liver_seg_ros.files.coded_structures import judge
-from liver_seg_ros.labels import BONE, LIVER, LUNG, PORTAL_VEIN, STRUCTURES, TUMOR, VESSEL
+from liver_seg_ros.labels import (
+    AORTA,
+    BILE_DUCT,
+    BONE,
+    COLON,
+    DUODENUM,
+    GALLBLADDER,
+    HEART,
+    HEPATIC_ARTERY,
+    HEPATIC_VEIN,
+    KIDNEY,
+    LIVER,
+    LUNG,
+    PANCREAS,
+    PORTAL_VEIN,
+    SPLEEN,
+    STOMACH,
+    STRUCTURES,
+    TUMOR,
+    VENA_CAVA,
+    VESSEL,
+)
 
 ALTERED = Code("49755003", "SCT", "Morphologically Altered Structure")
 ANATOMY = Code("123037004", "SCT", "Anatomical Structure")
@@ -19,6 +43,52 @@ TISSUE, OLD_TISSUE = Code("85756007", "SCT", "Tissue"), Code("T-D0050", "SRT", "
 def test_every_row_by_its_own_code_whatever_the_segment_is_called(structure) -> None:
     verdict = judge("Liver" if structure != LIVER else "tumor", Code(structure.snomed_code, "SCT", ""))
     assert verdict.structure is structure and verdict.because == ""
+
+
+# Of the concepts that pydicom knows, by their names there.
+NAMES = {
+    LIVER: r"Liver|CouinaudHepaticSegment[IV]+",
+    TUMOR: r"Mass|Neoplasm|NeoplasmPrimary|MalignantNeoplasmPrimary|NeoplasmMetastatic|Lesion|Metastasis",
+    VESSEL: r"BloodVessel|Vein|Artery|EntireBloodVessel",
+    PORTAL_VEIN: r"PortalVein|(Left|Right)MainBranchOfPortalVein|StructureOfUmbilicalPortionOfPortalVein",
+    HEPATIC_VEIN: r"(Left|Middle|Right|InferiorRight)?HepaticVein",
+    HEPATIC_ARTERY: r"(Common|Proper)?HepaticArtery|(Left|Right)BranchOfHepaticArtery",
+    BILE_DUCT: r"(Common)?BileDuct",
+    VENA_CAVA: r"InferiorVenaCava",
+    AORTA: r"(Abdominal|Thoracic|Ascending|Descending)?Aorta|AorticArch",
+    COLON: r"(Ascending|Transverse|Descending|Sigmoid)?Colon|(Hepatic|Splenic)FlexureOfColon",
+    LUNG: r"Lung|(Upper|Lower)LobeOfLung|MiddleLobeOfRightLung|StructureOfUpperLobeOfLeftLung",
+    HEART: r"Heart|(Left|Right)(Atrium|Ventricle)",
+    BONE: r"Bone|Rib|Vertebra|Spine|[CTL]\d+Vertebra|Sacrum|Sternum|Clavicle|Scapula|Humerus|Femur|Hip|Skull",
+    **{s: s.name.capitalize() for s in (GALLBLADDER, STOMACH, DUODENUM, PANCREAS, KIDNEY, SPLEEN)},
+}
+# Which pydicom does not know, as TotalSegmentator's and 3D Slicer's tables have them.
+OTHERS = {
+    "110765007": PORTAL_VEIN,  # portal vein and splenic vein
+    "18639004": KIDNEY, "9846003": KIDNEY,  # left, right
+    "44029006": LUNG, "3341006": LUNG,
+    "74281007": HEART,  # myocardium
+    **dict.fromkeys(
+        ("48535007", "78247007", "25888004", "25523003", "15339008", "59558009", "24915002", "5953002", "22565002",
+         "77644006", "58830002", "43993008"), BONE,
+    ),  # first to twelfth rib
+}  # fmt: skip
+
+
+def test_of_all_concepts_those_are_taken_that_are_called_so() -> None:
+    names: dict[str, list[str]] = {}
+    for name in codes.SCT.dir():
+        names.setdefault(getattr(codes.SCT, name).value, []).append(name)
+    assert len(names) > 5000 and not names.keys() & OTHERS.keys()
+    patterns = {structure: re.compile(pattern) for structure, pattern in NAMES.items()}
+    expected = {
+        concept: structure
+        for concept, called in names.items()
+        for structure, pattern in patterns.items()
+        if any(pattern.fullmatch(name) for name in called)
+    }
+    taken = {concept: judge("", Code(concept, "SCT", "")).structure for concept in (*names, *OTHERS)}
+    assert {concept: structure for concept, structure in taken.items() if structure} == expected | OTHERS
 
 
 @pytest.mark.parametrize(
