@@ -146,24 +146,25 @@ def _names(found: list[list[Slice]]) -> list[str]:
 
 def _listed(found: list[list[Slice]], names: list[str], differing: list[str]) -> str:
     """Such as `3 (20 slices, acquisition number 3, acquired 10:15:02, kernel B30f); 4 (...)`."""
-    texts = [f"{name} ({_described(part, differing)})" for name, part in zip(names, found, strict=True)]
+    known = {keyword for part in found for slice_ in part for keyword in slice_.traits}
+    told = {*differing, *ALWAYS_TOLD} & (known | GEOMETRY)
+    texts = [f"{name} ({_described(part, told)})" for name, part in zip(names, found, strict=True)]
     if len(texts) > MOST_TOLD:
         texts[MOST_TOLD:] = [f"and {len(found) - MOST_TOLD} more"]
     return "; ".join(texts)
 
 
-def _described(part: list[Slice], differing: list[str]) -> str:
+def _described(part: list[Slice], told: set[str]) -> str:
     first = min(part, key=lambda slice_: slice_.name)
     facts = [f"{len(part)} slice{'s' * (len(part) > 1)}"]
-    if not GEOMETRY.isdisjoint(differing):
+    if not GEOMETRY.isdisjoint(told):
         facts.append(f"{first.shape[1]} x {first.shape[0]} pixels of {first.pixel_mm[1]:g} x {first.pixel_mm[0]:g} mm")
-    for trait in TRAITS:
+    for trait in (trait for trait in TRAITS if trait.keyword in told):
         values = {slice_.traits[trait.keyword] for slice_ in part if trait.keyword in slice_.traits}
-        if trait.keyword == "ConcatenationUID" and trait.keyword in differing:
-            facts.append(f"file {first.path.name}")
-        elif values and (trait.keyword in ALWAYS_TOLD or trait.keyword in differing):
-            low, high = _shown(min(values)), _shown(max(values))
-            facts.append(f"{trait.shown} {low}" + f" to {high}" * (low != high))
+        low, high = (_shown(min(values)), _shown(max(values))) if values else ("not told", "not told")
+        if trait.keyword == "ConcatenationUID":
+            low = high = first.path.name
+        facts.append(f"{trait.shown} {low}" + f" to {high}" * (low != high))
     return ", ".join(facts)
 
 

@@ -25,10 +25,10 @@ from pydicom.uid import (
 )
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.dicom_slice import PIXEL_KEYWORDS
 from liver_seg_ros.files.quiet import quiet_on_failure
 
 SYNTAXES = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes)
-_PICTURE = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 # Start-of-frame markers of JPEG (SOF0 to SOF15 without the three that are other segments) and JPEG-LS (SOF55).
 _FRAME_MARKERS = {0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
@@ -39,7 +39,7 @@ def decode_frame(code: bytes, syntax: UID, image: Dataset, where: str) -> NDArra
     Args:
         code: the frame's whole codestream.
         syntax: one of `SYNTAXES`.
-        image: has the attributes of the image pixel module.
+        image: has the attributes of `PIXEL_KEYWORDS`.
         where: the file; starts messages.
 
     Raises:
@@ -56,8 +56,9 @@ def decode_frame(code: bytes, syntax: UID, image: Dataset, where: str) -> NDArra
     bare.SOPClassUID = bare.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     bare.SOPInstanceUID = bare.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     bare.SamplesPerPixel, bare.PhotometricInterpretation = 1, "MONOCHROME2"
-    for name in _PICTURE:
+    for name in PIXEL_KEYWORDS:
         setattr(bare, name, image[name].value)
+    bare.HighBit = image.BitsStored - 1
     bare.PixelData = encapsulate([code])
     with NamedTemporaryFile(suffix=".dcm") as file:
         bare.save_as(file, enforce_file_format=True)

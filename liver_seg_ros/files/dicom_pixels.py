@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from io import SEEK_END
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.claims import check_claim
@@ -27,12 +28,12 @@ from liver_seg_ros.files.dicom_slice import PIXEL_KEYWORDS, Slice
 from liver_seg_ros.files.values import HuConversion, scaled
 from liver_seg_ros.progress import Done, not_told
 
+NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _DEFER_BYTES = 65536  # a larger element is not read with the others but skipped
-_READ = (
-    *PIXEL_KEYWORDS, "Rows", "Columns", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
-    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
-)  # fmt: skip
+_READ = (*PIXEL_KEYWORDS, "NumberOfFrames", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData")
+# All that a CT may be; how to show it changes no value.
+_GRAY = {"samples_per_pixel": 1, "photometric_interpretation": "MONOCHROME2", "pixel_keyword": "PixelData"}
 
 
 def read_values(part: Slice) -> NDArray[np.generic]:
@@ -80,12 +81,15 @@ def _decoded(path: Path, frames: list[int]) -> Iterator[NDArray[np.integer]]:
         if "PixelData" not in image:
             raise InputError(f"{path}: has no pixels. Remove it or export the series again.")
         element = cast("RawDataElement", image.get_item("PixelData", keep_deferred=True))
-        _check_length(image, element.length, syntax, path)
-        options = as_pixel_options(image)
+        _check_syntax(syntax, element.length == _UNDEFINED_LENGTH, path)
+        if syntax in NATIVE:
+            left = stream.seek(0, SEEK_END) - element.value_tell
+            _check_length(image, min(element.length, left), path)
+        options = as_pixel_options(image, **_GRAY)
         stream.seek(element.value_tell)
         if syntax not in SYNTAXES:
             decoder = get_decoder(syntax)
-            for array, _ in decoder.iter_array(stream, indices=frames, raw=True, pixel_keyword="PixelData", **options):
+            for array, _ in decoder.iter_array(stream, indices=frames, raw=True, **options):
                 yield array
             return
         count, offsets = options["number_of_frames"], options.get("extended_offsets")
@@ -94,15 +98,18 @@ def _decoded(path: Path, frames: list[int]) -> Iterator[NDArray[np.integer]]:
             yield decode_frame(code, syntax, image, str(path))
 
 
-def _check_length(image: Dataset, length: int, syntax: UID, path: Path) -> None:
-    """Raise `InputError` where uncompressed pixels are not as many as claimed, or are not what the syntax says."""
-    if (length == _UNDEFINED_LENGTH) != syntax.is_encapsulated:
-        what = "are compressed, which its transfer syntax denies" if length == _UNDEFINED_LENGTH else "are uncompressed"
+def _check_syntax(syntax: UID, is_compressed: bool, path: Path) -> None:
+    """Raise `InputError` where the pixels are not what the transfer syntax says, or of one that nobody decodes."""
+    if syntax not in (*NATIVE, *SYNTAXES, RLELossless):
+        raise InputError(f"{path}: its transfer syntax ({syntax.name}) cannot be decoded. Export it uncompressed.")
+    if is_compressed == (syntax in NATIVE):
+        what = "are compressed, which its transfer syntax denies" if is_compressed else "are uncompressed"
         raise InputError(f"{path}: its pixels {what} ({syntax.name}). Export the series again.")
-    if syntax.is_encapsulated:
-        return
-    pixel_bytes = image.BitsAllocated * int(image.get("SamplesPerPixel") or 1) / 8
-    row_bytes = image.Columns * pixel_bytes
+
+
+def _check_length(image: Dataset, length: int, path: Path) -> None:
+    """Raise `InputError` where uncompressed pixels are not as many as claimed."""
+    row_bytes = image.Columns * image.BitsAllocated / 8
     claimed = math.ceil(row_bytes * image.Rows * int(image.get("NumberOfFrames") or 1))
     if not claimed <= length < claimed + row_bytes:  # beyond lies padding, less than a row of it
         raise InputError(

@@ -21,15 +21,18 @@ MOST_PIXELS = 4096 * 4096
 
 ORIENTATION_TOLERANCE = 1e-3
 
+MONOCHROME = ("MONOCHROME2", "MONOCHROME1")
+
 # Rescale types that mean HU or leave it open; others are maps of iodine, electron density and the like.
 HU_RESCALE_TYPES = ("", "HU", "US")
 
 _COUNTS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
-REQUIRED = (*_COUNTS, "Rows", "Columns")
-PIXEL_KEYWORDS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel")
+PIXEL_KEYWORDS = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+REQUIRED = (*_COUNTS, *PIXEL_KEYWORDS)
+COLOR_KEYWORDS = ("SamplesPerPixel", "PhotometricInterpretation")
 RESCALE_KEYWORDS = ("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence")
 # All that a slice is made of.
-KEYWORDS = (*REQUIRED, *PIXEL_KEYWORDS, *RESCALE_KEYWORDS, *TRAIT_KEYWORDS)
+KEYWORDS = (*REQUIRED, "HighBit", *COLOR_KEYWORDS, *RESCALE_KEYWORDS, *TRAIT_KEYWORDS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +111,13 @@ def _name(file: str, frame: int | None) -> str:
 
 
 def _check_pixels(header: Dataset, where: str, single: bool) -> None:
-    if int(header.get("SamplesPerPixel") or 1) != 1:
+    photometric = str(header.get("PhotometricInterpretation") or MONOCHROME[0]).strip().upper()
+    if int(header.get("SamplesPerPixel") or 1) != 1 or photometric not in MONOCHROME:
         raise InputError(f"{where}: is a color picture, no CT slice. Remove it or export the series again.")
     if single and int(header.get("NumberOfFrames") or 1) != 1:
         raise InputError(f"{where}: holds several frames but is no enhanced CT. Convert it to single slices first.")
     allocated, stored, high = (header.get(name) for name in ("BitsAllocated", "BitsStored", "HighBit"))
-    if None in (stored, high) or stored == allocated or high == stored - 1:
+    if high is None or stored == allocated or high == stored - 1:
         return
     raise InputError(
         f"{where}: stores {stored} bits below bit {high + 1}; where its values begin is unclear. "

@@ -43,12 +43,12 @@ SURE_TRAITS = (
     Trait("ConvolutionKernel", "kernel", is_sure=True),
     Trait("KVP", "kV", is_sure=True),
     Trait("StackID", "stack", is_sure=True),
-    Trait("ConcatenationUID", "object", is_sure=True),  # of frames only: see dicom_frames
+    Trait("ConcatenationUID", "file", is_sure=True),  # of frames only: see dicom_frames
 )
 
 LIKELY_TRAITS = (
     Trait("AcquisitionTime", "acquired", is_ordered=True),
-    Trait("ContentTime", "made", is_ordered=True),
+    Trait("ContentTime", "content time", is_ordered=True),
     Trait("ImageType", "image type"),
     Trait("NominalPercentageOfCardiacPhase", "cardiac phase"),
     Trait("SliceThickness", "thickness"),

@@ -48,6 +48,15 @@ def test_one_file_stands_for_its_series(tmp_path: Path, make_series: Fixture) ->
     assert (read_volume(renamed).array == series.hu).all()
 
 
+def test_a_file_beside_another_series(tmp_path: Path, make_series: Fixture) -> None:
+    """The series that is asked for counts more than that of the file."""
+    first, second = make_series(), make_series(hu=make_series().hu[:4] // 2)
+    first.save(tmp_path)
+    second.save(tmp_path)
+    path = next(tmp_path.glob(f"{first.uid[-6:]}*"))
+    assert (read_volume(path, series_uid=second.uid).array == second.hu).all()
+
+
 def test_files_in_any_order_and_subfolders_beside_others(tmp_path: Path, make_series: Fixture) -> None:
     series = make_series()
     series.save(tmp_path / "deep" / "er", order=[3, 0, 4, 2, 1])

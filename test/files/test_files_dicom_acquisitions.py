@@ -78,7 +78,7 @@ def test_what_the_refusal_tells(tmp_path: Path, two_phases: Callable, refused: F
         1.25,
         AcquisitionNumber=("2", "1"),
         AcquisitionTime=("101502.25", "101437"),
-        ContrastBolusAgent=("Omnipaque", "Omnipaque"),
+        ContrastBolusAgent=("Omnipaque", ""),
         ConvolutionKernel=("B30f", "B30f"),
     )
     del second.slices[4]
@@ -86,9 +86,18 @@ def test_what_the_refusal_tells(tmp_path: Path, two_phases: Callable, refused: F
     second.save(tmp_path)
     assert refused(tmp_path).partition("acquisitions ")[2] == (
         "that differ in AcquisitionNumber; choose one with --acquisition (a node: parameter 'acquisition'): "
-        "1 (4 slices, acquisition number 1, contrast Omnipaque, kernel B30f, acquired 10:14:37); "
+        "1 (4 slices, acquisition number 1, contrast not told, kernel B30f, acquired 10:14:37); "
         "2 (5 slices, acquisition number 2, contrast Omnipaque, kernel B30f, acquired 10:15:02)."
     )
+
+
+def test_a_single_slice_does_not_choose(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases(AcquisitionNumber=("3", "4"))
+    first.save(tmp_path)
+    second.save(tmp_path)
+    path = next(tmp_path.glob(f"{first.uid[-6:]}*"))
+    refused(path, "2 acquisitions")
+    assert (read_volume(path, acquisition="4").array == second.hu).all()
 
 
 def test_a_phase_with_a_missing_slice_does_not_hide_the_other(

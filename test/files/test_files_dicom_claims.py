@@ -13,6 +13,7 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEG2000Lossless,
+    RLELossless,
 )
 
 from liver_seg_ros.files.dicom_codec import codestream_size
@@ -81,7 +82,7 @@ def claim_floats(dataset: Dataset) -> None:
         (claim_memory, "claims 60000 x 60000 pixels"),
         (claim_frames, "holds several frames"),
         (lose_pixels, "holds 0 bytes of pixels"),
-        (lose_bits, "its pixels are cut off or cannot be decoded"),
+        (lose_bits, "has no BitsAllocated; this is no CT slice"),
         (claim_floats, "has no pixels"),
     ],
 )
@@ -92,6 +93,39 @@ def test_what_a_file_claims_of_its_pixels_must_hold(
     for dataset in series.slices:
         change(dataset)
     refused(series.save(tmp_path), "_000.dcm", words)
+
+
+def test_how_a_picture_is_shown_is_of_no_account(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    series = make_series()
+    for dataset in series.slices:
+        del dataset.PhotometricInterpretation, dataset.SamplesPerPixel, dataset.HighBit
+    assert (read_volume(series.save(tmp_path)).array == series.hu).all()
+    series.slices[2].PhotometricInterpretation = "PALETTE COLOR"
+    refused(series.save(tmp_path), "_002.dcm: is a color picture")
+
+
+def test_a_length_beyond_the_file(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    """What is there counts, not what the element claims."""
+    series = make_series()
+    series.save(tmp_path)
+    path = sorted(tmp_path.iterdir())[4]
+    data = path.read_bytes()
+    claimed = data.replace(b"OW\0\0\x80\1\0\0", b"OW\0\0\xf0\xff\xff\xff")
+    assert claimed != data
+    path.write_bytes(claimed)
+    assert (read_volume(tmp_path).array == series.hu).all()
+    path.write_bytes(claimed[:-2])
+    refused(tmp_path, path.name, "holds 382 bytes")
+
+
+def test_a_compression_that_nobody_decodes(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    series = make_series()
+    for dataset in series.slices:
+        dataset.compress(RLELossless)
+    series.save(tmp_path)
+    path = sorted(tmp_path.iterdir())[0]
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.5\0", b"1.2.840.10008.1.9.9\0", 1))
+    refused(tmp_path, path.name, "its transfer syntax (1.2.840.10008.1.9.9) cannot be decoded")
 
 
 def test_padding_after_the_pixels_is_none(tmp_path: Path, make_series: Fixture) -> None:
