@@ -20,7 +20,7 @@ from liver_seg_ros.phantom.rendering import Grid, Scene, Shape, render
 from liver_seg_ros.phantom.scanner import scanned
 from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
-from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu
+from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu, vary_texture
 from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
@@ -109,6 +109,8 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         *tumor_insets(grid, tumors, liver_hu),
     ]
     texture = smooth_noise(rng, points.x.shape, lattice.step_mm, rng.uniform(4, 10)) * np.float32(rng.uniform(1, 6))
+    if varied is not None:
+        texture += vary_texture(points.x.shape, lattice.step_mm, varied)
     scene = Scene(
         start=lattice.start,
         step_mm=lattice.step_mm,

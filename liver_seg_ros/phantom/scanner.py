@@ -27,11 +27,12 @@ def scanned(hu: NDArray[np.int16], noise_hu: float, rng: np.random.Generator) ->
 
 
 def _kernel(image: _Image, rng: np.random.Generator) -> _Image:
-    """A soft kernel blurs in plane, a sharp one overshoots at edges."""
-    draw, sigma = rng.random(), float(rng.uniform(0.3, 1.0))
-    if draw < 0.4:
-        return np.asarray(gaussian_filter(image, (0, sigma, sigma)), np.float32)
-    if draw < 0.65:
+    """A soft kernel, or a breath, blurs; a sharp kernel overshoots at edges in plane."""
+    draw, sigma = rng.random(), float(rng.uniform(0.3, 1.7))
+    if draw < 0.6:
+        across = float(rng.uniform(0.2, 1.0)) if rng.random() < 0.4 else 0.0
+        return np.asarray(gaussian_filter(image, (across, sigma, sigma), truncate=3.0), np.float32)
+    if draw < 0.8:
         blurred = gaussian_filter(image, (0, 1.0, 1.0))
         return np.asarray(image + np.float32(rng.uniform(0.2, 1.0)) * (image - blurred), np.float32)
     return image

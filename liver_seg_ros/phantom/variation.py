@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from liver_seg_ros.phantom.fields import Field, smooth_noise
 from liver_seg_ros.phantom.tissue import Phase, Range
 
 Variation = Literal["plain", "varied"]
@@ -49,7 +50,7 @@ class Veins:
 
 VEINS: dict[Variation, Veins] = {
     "plain": Veins((4.8, 6.5), (3.4, 4.8), 10_000),
-    "varied": Veins((5.0, 9.5), (3.6, 8.0), 220),
+    "varied": Veins((4.4, 8.0), (3.0, 6.0), 220),
 }
 
 
@@ -69,6 +70,11 @@ def vary_hu(hu: dict[str, float], phase: Phase, fatty: bool, rng: np.random.Gene
     hu["hepatic_vein"] = hu[liver] + _contrast(_HEPATIC_CONTRAST_HU[phase], fatty, phase, rng)
     if rng.random() < 0.7:  # the cava carries what the hepatic veins give it, mixed with what comes from below
         hu["cava"] = hu["hepatic_vein"] + float(rng.normal(0, 20))
+
+
+def vary_texture(shape: tuple[int, int, int], step_mm: float, rng: np.random.Generator) -> Field:
+    """HU to add to all tissue on a lattice of `shape` and `step_mm`: mottles of 5 to 30 mm, as patients have them."""
+    return smooth_noise(rng, shape, step_mm, float(rng.uniform(5, 30))) * np.float32(rng.uniform(0, 10))
 
 
 def _contrast(span: Range, fatty: bool, phase: Phase, rng: np.random.Generator) -> float:
