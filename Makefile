@@ -1,4 +1,4 @@
-# make setup | demo [CT=path] | test | lint | docs | bench | clean
+# make setup | demo [CT=path] [OPTIONS=...] | test | lint | docs | bench | clean
 #
 # Everything is put into .venv, build and install below this folder. Stamps say what is done, so that setup takes no time
 # when nothing changed. On a machine with ROS 2, activate it first; then its packages are used and no wheels.
@@ -7,6 +7,7 @@ SHELL := /bin/sh
 STAMPS := .venv/stamps
 RUN := tools/setup/run.sh
 CT ?=
+OPTIONS ?=
 
 PACKAGING := setup.cfg setup.py pyproject.toml
 INTERFACES := $(shell find liver_seg_interfaces tools/tf2_msgs -type f)
@@ -21,7 +22,7 @@ setup-dev: $(STAMPS)/dev install/.built
 
 # What CT may hold is checked by the demo itself, which answers a wrong path with one line.
 demo: setup
-	@$(RUN) python tools/demo.py $(if $(CT),"$(CT)")
+	@$(RUN) python tools/demo.py $(if $(CT),"$(CT)") $(OPTIONS)
 
 # A worker per core, a file at a time; OMP_NUM_THREADS, as the workers themselves fill the cores.
 test: setup-dev

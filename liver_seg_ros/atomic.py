@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -58,17 +59,21 @@ def written_beside(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, on the same disk as what is moved out of it; gone when the block ends.
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A new folder for nobody else, gone when the block ends.
+
+    Args:
+        parent: where, on the same disk as what is to be moved out of it; among the system's temporary files for None.
 
     Raises:
         InputError: `parent` cannot be written to.
         WriteError: there is no space.
     """
+    parent = parent or Path(tempfile.gettempdir())
     folder = parent / f".liver-seg-{_random_name()}.part"
     with _unfinished_until_the_end(folder):
         try:
-            folder.mkdir()
+            folder.mkdir(mode=0o700)
         except OSError as error:
             raise _cannot_write(parent, error) from error
         yield folder

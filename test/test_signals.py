@@ -22,7 +22,7 @@ READY = "print('ready', flush=True)\n"
 
 #: Writes three files of one generation after the other, all at once each time.
 GENERATIONS = f"""{BEGIN}
-from liver_seg_ros.cli.outputs import ResultFolder
+from liver_seg_ros.outputs.folder import ResultFolder
 end_on_stop_signal("writer")
 {READY}
 for generation in range(10**6):

@@ -3,9 +3,9 @@
 `ct_source` publishes the CT as slabs, `liver_seg` (segmentation and reconstruction in one process) receives it,
 segments, reconstructs and publishes, and `examples/plain_subscriber.py`, which knows only the message types, checks
 what arrives.
-All files under out/<name>/ are made from what that subscriber received.
+All files under out/<name>/ are made from what that subscriber received; what the demo did not write there stays.
 
-Exit code: 0 done and every check passed, 2 bad input or usage, 1 anything else.
+Exit code: 0 done and every check passed, 2 bad input or usage, 1 anything else; 128 and the number of a signal.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from demo_outputs import Arrived, write_outputs
+from demo_outputs import NAMES, Arrived, write_outputs
 from demo_processes import ROOT, Processes, ros_environment
 from rich.console import Console
 
+from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.cli.progress_display import shown_progress
 from liver_seg_ros.cli.report_tables import report_tables
 from liver_seg_ros.cli.truth import known_synthetic
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.files.volumes import read_labels
+from liver_seg_ros.outputs.folder import ResultFolder
 from liver_seg_ros.progress import Progress
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -38,6 +41,7 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 # Small enough that a run ends within two minutes on two cores, large enough to look like a patient.
 PHANTOM = {"seed": "10022", "size": "384,384,200", "spacing-mm": "0.9,0.9,1.5", "phase": "portal_venous"}
 
+_PROCESSES = ("plain_subscriber", "liver_seg", "ct_source")
 _SUBSCRIBER = ["examples/plain_subscriber.py"]
 _NODE = ["--ros-args", "-p", "autostart:=true"]
 
@@ -55,19 +59,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("ct", nargs="?", type=Path, help="CT file or DICOM folder; a synthetic phantom where left out")
     parser.add_argument("--out", type=Path, default=ROOT / "out", help="folder for the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that the demo did not write")
     parser.add_argument("--timeout", type=float, default=900.0, metavar="S", help="seconds until the demo gives up")
     options = parser.parse_args()
     # So that the `with` blocks end the children also when this process is told to end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         ct = options.ct.expanduser().absolute() if options.ct else make_phantom(options.out / "phantom")
-        return run(ct, options.out / result_name(ct), options.timeout)
+        return run(ct, options.out / result_name(ct), options.timeout, options.overwrite)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return error.exit_code
     except InputError as error:
         print(f"demo: {error}", file=sys.stderr)
         return BAD_INPUT
+    except WriteError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -91,29 +100,46 @@ def result_name(ct: Path) -> str:
     return f"{ct.parent.name}_{stem}" if stem in ("ct", "image", "volume") else stem
 
 
-def run(ct: Path, folder: Path, timeout_s: float) -> int:
+def run(ct: Path, folder: Path, timeout_s: float, overwrite: bool = False) -> int:
     """Send `ct` through the three processes and write what came out."""
+    names = (*NAMES, *(f"{name}.log" for name in _PROCESSES))
+    place = ResultFolder(folder, "demo", names, (ct,), overwrite, option="--out")
     synthetic = known_synthetic(ct)
-    shutil.rmtree(folder, ignore_errors=True)  # an earlier run's results must not be taken for this one's
-    with tempfile.TemporaryDirectory(prefix="liver-seg-demo-") as temporary:
-        arrived_folder = Path(temporary)
-        with Processes(ros_environment(), folder / "log") as processes, shown_progress() as progress:
-            subscriber = processes.start(
-                "plain_subscriber",
-                [*_SUBSCRIBER, "--out", str(arrived_folder), "--timeout", str(timeout_s)],
-                read_output=True,
-            )
-            processes.start("liver_seg", ["-m", "liver_seg_ros.nodes.liver_seg", *_NODE])
-            quoted = json.dumps(str(ct))  # as YAML wants it, whatever is in the name
-            processes.start("ct_source", ["-m", "liver_seg_ros.nodes.ct_source", *_NODE, "-p", f"path:={quoted}"])
-            passed = follow(subscriber, processes, progress, folder / "log")
-            peak_memory_mb = processes.peak_memory_mb()
-        arrived = Arrived(arrived_folder)
-    truth_path = ct.with_name("labels.nii.gz")
-    truth = read_labels(truth_path) if synthetic and truth_path.is_file() else None
-    source = f"{ct} (synthetic)" if synthetic else str(ct)
-    report = write_outputs(folder, arrived, source, truth, synthetic, peak_memory_mb.get("liver_seg", 0.0))
+    with log_folder() as logs:
+        with scratch_folder() as arrived_folder:
+            with Processes(ros_environment(), logs) as processes, shown_progress() as progress:
+                subscriber = processes.start(
+                    "plain_subscriber",
+                    [*_SUBSCRIBER, "--out", str(arrived_folder), "--timeout", str(timeout_s)],
+                    read_output=True,
+                )
+                processes.start("liver_seg", ["-m", "liver_seg_ros.nodes.liver_seg", *_NODE])
+                quoted = json.dumps(str(ct))  # as YAML wants it, whatever is in the name
+                processes.start("ct_source", ["-m", "liver_seg_ros.nodes.ct_source", *_NODE, "-p", f"path:={quoted}"])
+                passed = follow(subscriber, processes, progress, logs)
+                peak_memory_mb = processes.peak_memory_mb()
+            arrived = Arrived(arrived_folder)
+        truth_path = ct.with_name("labels.nii.gz")
+        truth = read_labels(truth_path) if synthetic and truth_path.is_file() else None
+        source = f"{ct} (synthetic)" if synthetic else str(ct)
+        with place.filled() as inside:
+            report = write_outputs(inside, arrived, source, truth, synthetic, peak_memory_mb.get("liver_seg", 0.0))
+            for log in logs.iterdir():
+                shutil.copy(log, inside)
     return show(report, arrived, peak_memory_mb, folder, passed)
+
+
+@contextmanager
+def log_folder() -> Iterator[Path]:
+    """A temporary folder, which stays where the demo fails: the error names it."""
+    folder = Path(tempfile.mkdtemp(prefix="liver-seg-demo-"))
+    try:
+        yield folder
+    except BaseException as error:
+        if not isinstance(error, DemoError) or error.exit_code == BAD_INPUT:
+            shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
 
 
 def follow(subscriber: subprocess.Popen[str], processes: Processes, progress: Progress, logs: Path) -> bool:

@@ -24,6 +24,12 @@ from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import ModelReport, Report, build_report, write_report
 from liver_seg_ros.volume import LabelVolume, Volume
 
+#: All that `write_outputs` may write.
+NAMES = (
+    "labels.seg.nrrd", "labels.nii.gz", "scene.png", "overlay.png", "report.json",
+    *(f"{structure.name}{suffix}" for structure in STRUCTURES for suffix in (".ply", ".glb")),
+)  # fmt: skip
+
 
 class Arrived:
     """The volume, labels and meshes that the plain subscriber received, back in LPS mm."""

@@ -64,11 +64,11 @@ def command(
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table
-    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.picture_names import picture_names
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
     from liver_seg_ros.errors import InputError
+    from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure
 

@@ -94,9 +94,9 @@ def command(
     Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm).
     """
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
-    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.files.volumes import write_labels, write_volume
+    from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
     from liver_seg_ros.progress import Stages
 

@@ -120,7 +120,6 @@ def command(
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
-    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.picture_names import picture_names
     from liver_seg_ros.cli.pictures import write_html, write_png
     from liver_seg_ros.cli.plan_drawing import drawn_meshes
@@ -128,6 +127,7 @@ def command(
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
+    from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.planning.anatomy import prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
     from liver_seg_ros.progress import Stages

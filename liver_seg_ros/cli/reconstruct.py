@@ -63,10 +63,10 @@ def command(
     """
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_report, print_written
-    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.picture_names import picture_names
     from liver_seg_ros.cli.pictures import write_html, write_png
     from liver_seg_ros.cli.progress_display import shown_progress
+    from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import build_report, write_report

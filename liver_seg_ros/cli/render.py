@@ -46,10 +46,10 @@ def command(
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
-    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import read_labels_of
     from liver_seg_ros.files.volumes import read_volume
+    from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.rendering.overlay import render_overlay

@@ -78,13 +78,13 @@ def command(
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
     from liver_seg_ros.cli.console import print_json, print_report, print_written
-    from liver_seg_ros.cli.outputs import ResultFolder
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import known_synthetic, read_truth_of, score
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plausibility.judgment import plausibility_warnings
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure

@@ -18,7 +18,7 @@ from liver_seg_ros.deploy.graph import DeployedNetwork
 from liver_seg_ros.deploy.onnx_export import export_onnx
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, InputSpec, ModelBundle, Postprocessing
-from liver_seg_ros.inference.bundle_writing import write_bundle
+from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
 
@@ -28,7 +28,11 @@ _INPUTS = {"float32": torch.float32, "float16": torch.float16}
 
 
 def export_bundle(
-    checkpoint: Checkpoint, folder: Path, settings: dict[str, Any], scores: dict[str, Any] | None = None
+    checkpoint: Checkpoint,
+    folder: Path,
+    settings: dict[str, Any],
+    scores: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> ModelBundle:
     """Write the bundle of a trained network.
 
@@ -38,9 +42,10 @@ def export_bundle(
         settings: `name`, `version`, `patch`, `overlap`, `min_volume_mm3`, `margin_mm` (see `BundleSpec`) and, where the
             defaults are not wanted, `values` ("hu"), `output` ("logits") and `input` ("float32").
         scores: measured on held-out cases; the checkpoint's validation scores are added.
+        overwrite: see `write_bundle`.
 
     Raises:
-        InputError: a setting is missing or invalid.
+        InputError: a setting is missing or invalid, or a file is in the way.
         ExportError: the ONNX model does not compute what the network computes.
     """
     recipe, network = checkpoint.recipe, checkpoint.network()
@@ -78,7 +83,7 @@ def export_bundle(
     size = (2 * divisor, 3 * divisor, 4 * divisor)
     graph = DeployedNetwork(network, recipe.data.hu_window if spec.values == "hu" else None, spec.output)
     dtype = _INPUTS[_choice(settings, "input", tuple(_INPUTS))]
-    return write_bundle(folder, export_onnx(graph, size, divisor, dtype=dtype), spec)
+    return write_bundle(folder, export_onnx(graph, size, divisor, dtype=dtype), spec, overwrite)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -90,13 +95,15 @@ def main(arguments: list[str] | None = None) -> None:
         "--settings", type=Path, default=DEFAULT_SETTINGS, help="bundle settings per stage (%(default)s)"
     )
     parser.add_argument("--scores", type=Path, default=None, help="JSON with scores measured on held-out cases")
+    parser.add_argument("--overwrite", action="store_true", help="replace a bundle that this command did not write")
     options = parser.parse_args(arguments)
+    bundle_place(options.bundle, (options.checkpoint, options.settings, options.scores), options.overwrite)
     checkpoint = load_checkpoint(options.checkpoint)
     settings = _read(options.settings).get(checkpoint.recipe.stage)
     if not isinstance(settings, dict):
         raise InputError(f"{options.settings} has no settings for stage '{checkpoint.recipe.stage}'")
     scores = _read(options.scores) if options.scores else None
-    bundle = export_bundle(checkpoint, options.bundle, settings, scores)
+    bundle = export_bundle(checkpoint, options.bundle, settings, scores, options.overwrite)
     sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")
 
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF, Tool, run_tool
 from liver_seg_ros.errors import InputError
 
@@ -64,8 +64,8 @@ def quantize(name: str, weights: Path, windows: NDArray[np.float32] | None, keep
         InputError: `weights` is no ONNX model, or the tool cannot be installed or fails.
     """
     model = load_model(weights)
-    with TemporaryDirectory(prefix="quantize-") as folder:
-        result, calibration = Path(folder) / "result.onnx", Path(folder) / "windows.npz"
+    with scratch_folder() as folder:
+        result, calibration = folder / "result.onnx", folder / "windows.npz"
         arguments = [str(weights), str(result)]
         if FORMATS[name].precision == "int8":
             assert windows is not None

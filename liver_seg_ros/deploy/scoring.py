@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
 
+from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
@@ -63,8 +63,8 @@ def mean_dice(
         seeds: of the phantoms.
         scan: what they look like.
     """
-    with TemporaryDirectory(prefix="scoring-") as folder:
-        judges = {name: _judge(Path(folder) / name, bundle, localizer, weights) for name, weights in candidates.items()}
+    with scratch_folder() as folder:
+        judges = {name: _judge(folder / name, bundle, localizer, weights) for name, weights in candidates.items()}
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in judges}
         for seed in seeds:
             phantom = generate_phantom(seed, scan)

@@ -15,8 +15,8 @@ import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.runtimes.cache_folder import cache_folder
 
@@ -71,8 +71,8 @@ def tool_python(tool: Tool, folder: Path | None = None) -> Path:
         _log.info("making the environment of %s in %s, once", tool.name, environment)
         try:
             environment.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=f".{environment.name}-", dir=environment.parent) as beside:
-                made = Path(beside) / "environment"
+            with scratch_folder(environment.parent) as beside:
+                made = beside / "environment"
                 venv.create(made, with_pip=True)
                 _run_pip([str(made / python), "-m", "pip", "install", "--quiet", "--no-deps", *tool.packages])
                 # Last, so that pip saw nothing but the environment itself.

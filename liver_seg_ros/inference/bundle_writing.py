@@ -1,12 +1,11 @@
-"""Writing a model bundle: the folder is filled beside its place and renamed, so that no half-written one is found."""
+"""Writing a model bundle: all of its files appear at once, so that no half-written one is found."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -24,20 +23,32 @@ from liver_seg_ros.inference.bundle import (
 )
 from liver_seg_ros.inference.bundle_fields import Fields
 from liver_seg_ros.inference.model_card import model_card
+from liver_seg_ros.outputs.folder import ResultFolder
+
+_FILES = (WEIGHTS, DESCRIPTION, CARD)
+#: As the folder's record calls whoever writes bundles.
+_WRITER = "export"
 
 
-def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec) -> ModelBundle:
-    """Write a bundle, replacing one that is already in `folder`; other files there are lost, its variants too.
+def bundle_place(folder: Path, inputs: Iterable[Path | None] = (), overwrite: bool = False) -> ResultFolder:
+    """Where `write_bundle` puts its files. Made before the work; raises `InputError` as `ResultFolder` does."""
+    return ResultFolder(Path(folder), _WRITER, _FILES, inputs, overwrite, option="--bundle")
+
+
+def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec, overwrite: bool = False) -> ModelBundle:
+    """Write a bundle, replacing one that was written into `folder` before, with its variants; other files there stay.
 
     Args:
         folder: where, e.g. `models/localizer`.
         onnx: the serialized ONNX model, or the file that holds it. It must not use external data files.
         spec: all that `model.yaml` says, without variants: `add_variant` adds them.
+        overwrite: whether files called like those of a bundle may be replaced where nothing says that it is ours.
 
     Raises:
-        InputError: a field of `spec` is invalid, or the ONNX file cannot be read.
+        InputError: a field of `spec` is invalid, the ONNX file cannot be read, or a file is in the way.
     """
-    return _write(Path(folder), _read_weights(onnx), replace(spec, variants={}), {})
+    weights = _read_weights(onnx)
+    return _write(Path(folder), bundle_place(folder, overwrite=overwrite), weights, replace(spec, variants={}), {})
 
 
 def add_variant(
@@ -62,7 +73,8 @@ def add_variant(
         The bundle as it now is.
 
     Raises:
-        InputError: the name or a field is invalid, or a file of `bundle` was damaged meanwhile.
+        InputError: the name or a field is invalid, a file of `bundle` was damaged meanwhile, or another file has the
+            place of the new one.
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a variant's name is of small letters, digits and underscores, not '{name}'")
@@ -78,27 +90,27 @@ def add_variant(
         dice_loss=dict(dice_loss or {}),
         scored_on=scored_on,
     )
+    if weights not in files and (bundle.folder / weights).exists():
+        raise InputError(f"{bundle.folder / weights} is no variant of this bundle; move it away or choose another name")
     spec = replace(bundle.spec, variants={**bundle.spec.variants, name: variant})
-    return _write(bundle.folder, bundle.weights.read_bytes(), spec, {**files, weights: onnx})
+    # It is the bundle itself that is to change.
+    place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files, weights), overwrite=True)
+    return _write(bundle.folder, place, bundle.weights.read_bytes(), spec, {**files, weights: onnx})
 
 
-def _write(folder: Path, weights: bytes, spec: BundleSpec, variants: Mapping[str, bytes]) -> ModelBundle:
+def _write(
+    folder: Path, place: ResultFolder, weights: bytes, spec: BundleSpec, variants: Mapping[str, bytes]
+) -> ModelBundle:
     """`variants`: file name to content."""
     description = {"weights": WEIGHTS, "sha256": sha256_of(weights), **asdict(spec)}
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-        new = Path(beside) / "new"
-        new.mkdir()
+    with place.filled() as new:
         (new / WEIGHTS).write_bytes(weights)
         for name, content in variants.items():
             (new / name).write_bytes(content)
         (new / DESCRIPTION).write_text(text, encoding="utf-8")
         (new / CARD).write_text(model_card(description), encoding="utf-8")
         parse_spec(Fields.read(new / DESCRIPTION, shown_as=folder / DESCRIPTION))
-        if folder.exists():
-            folder.rename(Path(beside) / "replaced")
-        new.rename(folder)
     return load_bundle(folder)
 
 

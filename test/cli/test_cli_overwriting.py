@@ -11,16 +11,19 @@ from typing import get_type_hints
 
 import pytest
 
-from liver_seg_ros.cli import main, measure, phantom, plan, reconstruct, render, segment
-from liver_seg_ros.cli.output_record import RECORD
-from liver_seg_ros.cli.outputs import ResultFolder
+from liver_seg_ros.cli import evaluate, main, measure, phantom, plan, reconstruct, render, segment
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.outputs.folder import ResultFolder
+from liver_seg_ros.outputs.record import RECORD
 
-COMMANDS = {"segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render}
+COMMANDS = {
+    "segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render,
+    "evaluate": evaluate,
+}  # fmt: skip
 #: A file that each command writes.
 OUTPUTS = {
     "segment": "labels.nii.gz", "reconstruct": "liver.ply", "measure": "measurements.csv", "plan": "plan.csv",
-    "render": "overlay.png", "phantom": "ct.nii.gz",
+    "render": "overlay.png", "evaluate": "scores.csv", "phantom": "ct.nii.gz",
 }  # fmt: skip
 
 
@@ -176,7 +179,7 @@ def test_no_command_replaces_what_it_reads(
     """Also shows that this is told before anything is read: the file is no CT, no labels, nothing."""
     target = tmp_path / OUTPUTS[name]
     target.write_text("an input")
-    read = {**dict.fromkeys(("ct", "labels"), tmp_path / "missing"), parameter: target}
+    read = {**dict.fromkeys(("ct", "labels", "found", "truth"), tmp_path / "missing"), parameter: target}
     words: list[object] = [name]
     for found in inspect.signature(COMMANDS[name].command).parameters.values():
         if found.name in read and found.default is inspect.Parameter.empty:
@@ -194,7 +197,7 @@ def test_no_command_replaces_a_file_that_it_did_not_write(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / OUTPUTS[name]).write_text("mine")
-    needed = [] if name == "phantom" else ["missing.nii.gz", *(["missing.nii.gz"] if name == "render" else [])]
+    needed = ["missing.nii.gz"] * {"phantom": 0, "render": 2, "evaluate": 2}.get(name, 1)
     assert main.run([name, *needed, "-o", str(tmp_path)]) == 2
     assert f"was not written by '{name}'" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

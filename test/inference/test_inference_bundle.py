@@ -30,6 +30,9 @@ SPEC = BundleSpec(
 )
 
 
+BUNDLE = [".liver-seg.json", "MODEL_CARD.md", "model.onnx", "model.yaml"]
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     bundle = write_bundle(tmp_path / "model", b"weights", SPEC)
@@ -56,13 +59,26 @@ def test_what_is_written_can_be_read(folder: Path) -> None:
     assert "# test 1.0.0" in card and "liver: 0.9" in card and bundle.sha256 in card
 
 
-def test_writing_replaces_the_whole_folder_and_leaves_nothing_beside(folder: Path) -> None:
-    (folder / "stale.txt").write_text("from an older version")
+def test_writing_replaces_the_old_bundle_and_nothing_else(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
     (folder.parent / "new.onnx").write_bytes(b"other weights")
     write_bundle(folder, folder.parent / "new.onnx", SPEC)
-    assert names_in(folder) == ["MODEL_CARD.md", "model.onnx", "model.yaml"]
+    assert names_in(folder) == [*BUNDLE, "notes.txt"]
     assert (folder / "model.onnx").read_bytes() == b"other weights"
     assert names_in(folder.parent) == ["model", "new.onnx"]
+
+
+def test_what_nobody_knows_to_be_a_bundle_of_ours_is_replaced_only_on_request(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.onnx").write_bytes(b"someone's network")
+    with pytest.raises(InputError, match=r"model\.onnx' was not written by 'export'; .* --bundle, .* --overwrite"):
+        write_bundle(other, b"weights", SPEC)
+    assert (other / "model.onnx").read_bytes() == b"someone's network"
+    assert write_bundle(other, b"weights", SPEC, overwrite=True).weights.read_bytes() == b"weights"
+    (folder / "model_int8_qdq.onnx").write_bytes(b"someone's network")
+    with pytest.raises(InputError, match=r"model_int8_qdq\.onnx is no variant of this bundle"):
+        add_variant(load_bundle(folder), "int8_qdq", b"", "int8", ("tensorrt",))
 
 
 def test_an_invalid_spec_leaves_the_old_bundle_as_it_was(folder: Path) -> None:
@@ -187,7 +203,7 @@ def test_variants_are_described_and_checked_when_they_are_asked_for(folder: Path
 def test_new_weights_have_none_of_the_old_variants(folder: Path) -> None:
     old = load_bundle(folder)
     assert not write_bundle(folder, b"new", old.spec).spec.variants
-    assert names_in(folder) == ["MODEL_CARD.md", "model.onnx", "model.yaml"]
+    assert names_in(folder) == BUNDLE
 
 
 def test_damaged_missing_or_unreadable_files_are_named(folder: Path, tmp_path: Path) -> None:

@@ -63,6 +63,23 @@ def test_a_synthetic_ct_gives_every_file_and_dice(demo, models, ct, tmp_path, pr
     assert report["dice"]["liver"] > 0.95
     assert {"ct over DDS", "labels over DDS", "meshes over DDS"} <= report["seconds"].keys()
     assert processes_that_mention(str(folder)) == []
+    assert {"liver_seg.log", "ct_source.log", "plain_subscriber.log", ".liver-seg.json"} <= names
+
+
+def test_neither_an_input_nor_what_someone_else_wrote_is_replaced(demo, tmp_path):
+    """The results' folder is named after the CT: here it is the DICOM folder itself, and then someone's own."""
+    dicom = tmp_path / "out" / "patient"
+    dicom.mkdir(parents=True)
+    (dicom / "1.dcm").write_bytes(b"a slice")
+    _, errors = (process := demo(dicom)).communicate(timeout=60)
+    assert process.returncode == 2 and errors.count("\n") == 1 and "is an input of this run" in errors
+    (tmp_path / "case.nrrd").write_bytes(b"a CT")
+    mine = tmp_path / "out" / "case" / "report.json"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    _, errors = (process := demo(tmp_path / "case.nrrd")).communicate(timeout=60)
+    assert process.returncode == 2 and "report.json' was not written by 'demo'" in errors and "--out" in errors
+    assert mine.read_text() == "mine" and (dicom / "1.dcm").read_bytes() == b"a slice"
 
 
 def test_a_one_slice_ct_is_one_line_and_exit_code_2(demo, tmp_path, processes_that_mention):
@@ -76,7 +93,7 @@ def test_a_one_slice_ct_is_one_line_and_exit_code_2(demo, tmp_path, processes_th
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_outlives_a_demo_that_is_killed(demo, ct, tmp_path, number, processes_that_mention):
     write_volume(tmp_path / "ct.nrrd", ct)
     process = demo(tmp_path / "ct.nrrd", "--timeout", "60")

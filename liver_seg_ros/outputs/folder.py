@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from liver_seg_ros.atomic import made_folder, no_space_said, scratch_folder, uninterrupted
-from liver_seg_ros.cli.inputs import Inputs
-from liver_seg_ros.cli.output_record import RECORD, Written, is_unchanged, read_record, write_record, written_by
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.outputs.inputs import Inputs
+from liver_seg_ros.outputs.record import RECORD, Written, is_unchanged, read_record, write_record, written_by
 
 
 class ResultFolder:
@@ -26,6 +26,7 @@ class ResultFolder:
         names: of all files that the run may write.
         inputs: files and folders that it reads; None is passed over.
         overwrite: whether files that the command did not write may be replaced.
+        option: of the command line, that names the folder.
 
     Raises:
         InputError: the folder cannot be made or written to, is an input, or holds a file that must not be replaced.
@@ -38,8 +39,10 @@ class ResultFolder:
         names: Iterable[str],
         inputs: Iterable[Path | None] = (),
         overwrite: bool = False,
+        option: str = "-o",
     ) -> None:
         self._folder, self._command, self._overwrite = folder, command, overwrite
+        self._instead = f"choose another folder with {option}"
         self._names = tuple(names)
         self._inputs = Inputs(path for path in inputs if path is not None)
         self._check_place()
@@ -86,9 +89,9 @@ class ResultFolder:
         existing = next(path for path in (self._folder, *self._folder.absolute().parents) if os.path.lexists(path))
         if not existing.is_dir():
             what = "leads nowhere" if existing.is_symlink() and not existing.exists() else "is a file"
-            raise InputError(f"output '{self._folder}' cannot be a folder: '{existing}' {what}; choose another with -o")
+            raise InputError(f"output '{self._folder}' cannot be a folder: '{existing}' {what}; {self._instead}")
         if self._inputs.is_folder(self._folder):
-            raise InputError(f"output '{self._folder}' is an input of this run; choose another folder with -o")
+            raise InputError(f"output '{self._folder}' is an input of this run; {self._instead}")
         with suppress(_TriedError), made_folder(self._folder), scratch_folder(self._folder):
             raise _TriedError
 
@@ -98,20 +101,18 @@ class ResultFolder:
         for name in in_the_way:
             path = self._folder / name
             if self._inputs.is_file(path):
-                raise InputError(f"output '{path}' is an input of this run; choose another folder with -o")
+                raise InputError(f"output '{path}' is an input of this run; {self._instead}")
             if path.is_dir():
                 raise InputError(f"output '{path}' is a folder where a file goes; move it away")
         foreign = [name for name in in_the_way if not self._is_own(name, record)]
         if foreign and not self._overwrite:
             raise InputError(
                 f"output '{self._folder / foreign[0]}' {self._whose(foreign[0], record)}{_and_more(len(foreign) - 1)}; "
-                "choose another folder with -o, or replace it with --overwrite"
+                f"{self._instead}, or replace it with --overwrite"
             )
         for name in foreign:
             if self._inputs.hold(self._folder / name):
-                raise InputError(
-                    f"output '{self._folder / name}' is in an input folder of this run; choose another folder with -o"
-                )
+                raise InputError(f"output '{self._folder / name}' is in an input folder of this run; {self._instead}")
 
     def _is_own(self, name: str, record: dict[str, Written]) -> bool:
         entry = record.get(name)

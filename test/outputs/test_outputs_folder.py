@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from liver_seg_ros.cli.outputs import ResultFolder
 from liver_seg_ros.errors import InputError, WriteError
+from liver_seg_ros.outputs.folder import ResultFolder
 
 RECORD = ".liver-seg.json"
 

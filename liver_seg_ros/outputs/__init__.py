@@ -1,0 +1,1 @@
+"""Folders of results: what may be replaced there, and how many files appear at once."""
