@@ -42,6 +42,7 @@ def read_itk(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geo
     is_metaimage = path.suffix.lower() in METAIMAGE_SUFFIXES
     slope, offset = check_metaimage(path) if is_metaimage else (1.0, 0.0)
     reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO("MetaImageIO" if is_metaimage else "NrrdImageIO")  # by itself ITK knows no suffix in capitals
     with utf8_path(path) as name:
         reader.SetFileName(name)
         try:

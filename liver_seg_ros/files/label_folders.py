@@ -21,6 +21,7 @@ from liver_seg_ros.files.label_values import values_in
 from liver_seg_ros.files.values import to_whole_numbers
 from liver_seg_ros.files.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, read_stored
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.grids import difference, reordering
 from liver_seg_ros.labels import STRUCTURES, Structure
 from liver_seg_ros.volume import LabelVolume
 
@@ -106,9 +107,13 @@ def _painted(masks: Sequence[tuple[Path, Structure]]) -> tuple[Canvas, Geometry]
         mask, geometry = _read_mask(path)
         if canvas is None or grid is None:
             canvas, grid = Canvas(geometry.shape), geometry
-        elif not geometry.is_same_grid(grid):
-            raise InputError(f"{path}: lies on another grid than {first.name} beside it. Give masks of one CT.")
-        canvas.paint(structure, mask)
+        reorientation = reordering(geometry, grid)
+        if reorientation is None:
+            raise InputError(
+                f"{path}: lies on another grid than {first.name} beside it: {difference(geometry, grid)}. "
+                "Give masks of one CT."
+            )
+        canvas.paint(structure, reorientation.apply(mask))
     assert canvas is not None and grid is not None
     return canvas, grid
 

@@ -184,8 +184,21 @@ def test_folders_that_are_none_of_masks(nifti: Callable[..., Path], tmp_path: Pa
 def test_masks_that_do_not_fit_together(nifti: Callable[..., Path]) -> None:
     folder = nifti({"liver": mask(LIVER_BOX)})
     nifti({"spleen": mask(TUMOR_BOX)}, spacing_mm=3.0)
-    with pytest.raises(InputError, match=r"spleen.nii.gz: lies on another grid than liver.nii.gz"):
+    with pytest.raises(
+        InputError,
+        match=r"spleen.nii.gz: lies on another grid than liver.nii.gz .*: spacing 3x3x3 instead of 2x2x2 mm",
+    ):
         find_in_folder(folder)
+
+
+def test_masks_stored_in_different_orders_of_axes(nifti: Callable[..., Path]) -> None:
+    folder = nifti({"liver": mask(LIVER_BOX), "spleen": mask(VEIN_BOX)})
+    expected = find_in_folder(folder).labels.array
+    stored = nibabel.load(folder / "spleen.nii.gz")
+    turned = nibabel.Nifti1Image(np.asarray(stored.dataobj), stored.affine)
+    nibabel.save(nibabel.as_closest_canonical(turned), folder / "spleen.nii.gz")
+    assert (nibabel.load(folder / "spleen.nii.gz").affine != stored.affine).any()
+    assert (find_in_folder(folder).labels.array == expected).all()
 
 
 def test_a_mask_of_several_values(nifti: Callable[..., Path]) -> None:

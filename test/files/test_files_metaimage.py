@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files import metaimage
 from liver_seg_ros.files.itk import read_itk
 from liver_seg_ros.files.volumes import read_labels, read_volume
 from liver_seg_ros.volume import Volume
@@ -196,3 +197,108 @@ def test_notes_behind_the_voxels_are_not_read(tmp_path: Path, ct: Volume) -> Non
     with (tmp_path / "ct.mha").open("ab") as file:
         file.write(b"written by another program")
     assert (read_volume(tmp_path / "ct.mha").array == ct.array).all()
+
+
+@pytest.mark.parametrize("name", ["LIST", "list 2", "ct%03d.raw 1 12 1"])
+def test_voxels_in_several_files_are_refused(tmp_path: Path, ct: Volume, name: str) -> None:
+    header = tmp_path / "ct.mhd"
+    write_metaimage(header, ct.array)
+    header.write_bytes(header.read_bytes().partition(b"LOCAL\n")[0] + name.encode() + b"\n")
+    with pytest.raises(InputError, match=rf"{header}: is spread over several data files"):
+        read_volume(header)
+
+
+def test_a_data_file_that_is_missing(tmp_path: Path, ct: Volume) -> None:
+    header = tmp_path / "ct.mhd"
+    write_metaimage(header, ct.array)
+    header.write_bytes(header.read_bytes().partition(b"LOCAL\n")[0] + b"ct.raw\n")
+    with pytest.raises(InputError, match=r"its data file ct.raw is missing"):
+        read_volume(header)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"NDims = 3", b"NDims = 3\nElementDataFile", b"NDims = 3\nDimSize\n", b"\n", b"ObjectType = Image\n" * 5000],
+)
+def test_headers_without_an_end(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ct.mha").write_bytes(content)
+    with pytest.raises(InputError, match="is no readable MetaImage file"):
+        read_volume(tmp_path / "ct.mha")
+
+
+def test_letters_beyond_ascii_and_a_sign_of_equality_in_a_value(tmp_path: Path, ct: Volume) -> None:
+    write_metaimage(tmp_path / "ct.mha", ct.array, Comment="M\u00fcller, a = b")
+    assert (read_volume(tmp_path / "ct.mha").array == ct.array).all()
+
+
+def test_a_suffix_in_capitals(tmp_path: Path, ct: Volume) -> None:
+    write_metaimage(tmp_path / "CT.MHA", ct.array // 2, **scaling(2, 0))
+    assert np.abs(read_volume(tmp_path / "CT.MHA").array - ct.array).max() <= 1
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_one_frame_of_four_dimensions_is_a_volume(tmp_path: Path, ct: Volume, compress: bool) -> None:
+    four = {"NDims": 4, "ElementSpacing": "2 3 4 1", "Offset": "-20 10 300 0"}
+    four["TransformMatrix"] = "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"
+    write_metaimage(tmp_path / "ct.mha", ct.array, compress=compress, DimSize="20 18 12 1", **four)
+    read = read_volume(tmp_path / "ct.mha")
+    assert (read.array == ct.array).all()
+    assert np.allclose(read.geometry.index_to_lps((1, 2, 3)), (-20 + 2, 10 + 6, 300 + 12))
+    write_metaimage(tmp_path / "ct.mha", ct.array, compress=compress, DimSize="20 18 6 2", **four)
+    with pytest.raises(InputError, match="has 4 dimensions"):
+        read_volume(tmp_path / "ct.mha")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [("20 216", "has 2 dimensions"), ("20", "unusable"), ("20 18 3 2 2", "unusable")]
+)
+def test_other_numbers_of_dimensions(tmp_path: Path, ct: Volume, size: str, words: str) -> None:
+    count = len(size.split())
+    write_metaimage(
+        tmp_path / "ct.mha", ct.array, NDims=count, DimSize=size, TransformMatrix=None, Offset=None,
+        ElementSpacing="1 " * count,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=words):
+        read_volume(tmp_path / "ct.mha")
+
+
+def test_three_numbers_per_voxel(tmp_path: Path, ct: Volume) -> None:
+    colors = np.repeat(ct.array[..., None], 3, axis=-1)
+    write_metaimage(tmp_path / "ct.mha", colors, DimSize="20 18 12", ElementNumberOfChannels=3)
+    with pytest.raises(InputError, match="one number per voxel"):
+        read_volume(tmp_path / "ct.mha")
+    write_metaimage(tmp_path / "ct.mha", ct.array, ElementNumberOfChannels=3)
+    with pytest.raises(InputError, match="20x18x12 voxels of 6 bytes, more than the file can hold"):
+        read_volume(tmp_path / "ct.mha")
+
+
+def test_sheared_axes_are_refused(tmp_path: Path, ct: Volume) -> None:
+    write_metaimage(tmp_path / "ct.mha", ct.array, TransformMatrix="1 0 0 0.2 0.98 0 0 0 1")
+    with pytest.raises(InputError, match=r"its geometry is unusable: direction .*not orthonormal"):
+        read_volume(tmp_path / "ct.mha")
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 1 << 22])
+def test_compressed_voxels_are_counted_piece_by_piece(
+    tmp_path: Path, ct: Volume, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metaimage, "CHUNK", chunk)
+    path = tmp_path / "ct.mha"
+    write_metaimage(path, ct.array, compress=True)
+    with path.open("ab") as file:
+        file.write(b"written by another program")
+    assert (read_volume(path).array == ct.array).all()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"DimSize = 20 18 12", b"DimSize = 20 18 11"))
+    with pytest.raises(InputError, match=r"cut off or damaged \(\d+ of 7920 bytes\)"):
+        read_volume(path)
+
+
+def test_damaged_compressed_voxels_have_no_length(tmp_path: Path, ct: Volume) -> None:
+    path = tmp_path / "ct.mha"
+    write_metaimage(path, ct.array, compress=True)
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"cut off or damaged \(0 of 8640 bytes\)"):
+        read_volume(path)

@@ -6,6 +6,7 @@ import gzip
 import struct
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -259,3 +260,18 @@ def test_a_unit_that_nifti_does_not_have(tmp_path: Path, ct: Volume) -> None:
     path.write_bytes(data)
     with pytest.raises(InputError, match="unit of length"):
         read_volume(path)
+
+
+def test_another_kind_of_image_under_the_name_of_nifti(tmp_path: Path) -> None:
+    axes = (nibabel.cifti2.ScalarAxis(["a", "b"]), nibabel.cifti2.SeriesAxis(0, 1, 3))
+    nibabel.save(nibabel.cifti2.Cifti2Image(np.zeros((2, 3)), axes), tmp_path / "ct.nii")
+    with pytest.raises(InputError, match=r"ct.nii: is Cifti2Image, not NIfTI"):
+        read_volume(tmp_path / "ct.nii")
+
+
+def test_a_slice_of_three_dimensions_stays_one(tmp_path: Path, ct: Volume) -> None:
+    """Only a fourth dimension of 1 is dropped."""
+    (tmp_path / "ct.nii").write_bytes(nifti_bytes(ct.array[:1]))
+    assert read_nifti(tmp_path / "ct.nii")[0].shape == (1, 18, 20)
+    with pytest.raises(InputError, match="one slice"):
+        read_volume(tmp_path / "ct.nii")

@@ -161,3 +161,47 @@ def test_lines_that_end_as_windows_ends_them(tmp_path: Path, ct: Volume) -> None
     text, _, voxels = (tmp_path / "ct.nrrd").read_bytes().partition(b"\n\n")
     (tmp_path / "ct.nrrd").write_bytes((text + b"\n\n").replace(b"\n", b"\r\n") + voxels)
     assert (read_volume(tmp_path / "ct.nrrd").array == ct.array).all()
+
+
+def test_voxels_in_several_files_beside_the_header(tmp_path: Path, ct: Volume) -> None:
+    whole, header = tmp_path / "ct.nrrd", tmp_path / "ct.nhdr"
+    write_nrrd(whole, ct.array)
+    names = [f"{k}.raw" for k in range(len(ct.array))]
+    for name, part in zip(names, ct.array, strict=True):
+        (tmp_path / name).write_bytes(part.astype("<i2").tobytes())
+    text = whole.read_bytes().partition(b"\n\n")[0].decode()
+    header.write_text("\n".join([text, "data file: LIST", *names, ""]))
+    assert (read_volume(header).array == ct.array).all()
+    (tmp_path / names[3]).unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        read_volume(header)
+
+
+def test_sheared_axes_are_refused(tmp_path: Path, ct: Volume) -> None:
+    write_nrrd(tmp_path / "ct.nrrd", ct.array, space_directions="(2,0,0) (0,3,0) (1,0,4)")
+    with pytest.raises(InputError, match=r"its geometry is unusable: direction .*not orthonormal"):
+        read_volume(tmp_path / "ct.nrrd")
+
+
+def test_one_frame_of_four_dimensions_is_a_volume(tmp_path: Path, ct: Volume) -> None:
+    four = {
+        "dimension": "4",
+        "sizes": "20 18 12 1",
+        "space": "left-posterior-superior-time",
+        "space_directions": "(2,0,0,0) (0,3,0,0) (0,0,4,0) (0,0,0,1)",
+        "space_origin": "(-20,10,300,0)",
+    }
+    write_nrrd(tmp_path / "ct.nrrd", ct.array, **four)
+    read = read_volume(tmp_path / "ct.nrrd")
+    assert (read.array == ct.array).all()
+    assert np.allclose(read.geometry.index_to_lps((1, 2, 3)), (-20 + 2, 10 + 6, 300 + 12))
+    write_nrrd(tmp_path / "ct.nrrd", ct.array, **(four | {"sizes": "20 18 6 2"}))
+    with pytest.raises(InputError, match="has 4 dimensions"):
+        read_volume(tmp_path / "ct.nrrd")
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "hex", "ascii"])
+def test_exactly_as_many_bytes_as_are_needed(tmp_path: Path, encoding: str) -> None:
+    """Text is the tightest: one digit and one space for each voxel, but for the last."""
+    write_nrrd(tmp_path / "any.nrrd", np.zeros((9, 10, 11), np.int16), encoding=encoding)
+    assert not read_itk(tmp_path / "any.nrrd")[0].any()

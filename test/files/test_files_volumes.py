@@ -149,6 +149,13 @@ def test_nifti_qform_alone(tmp_path: Path, ct: Volume) -> None:
     assert np.allclose(read_volume(tmp_path / "ct.nii").geometry.affine, np.diag([2.0, 2.0, 3.0, 1.0]))
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_suffixes_in_capitals(tmp_path: Path, ct: Volume, suffix: str) -> None:
+    write_volume(tmp_path / f"ct{suffix}", ct)
+    path = (tmp_path / f"ct{suffix}").rename(tmp_path / f"CT{suffix.upper()}")
+    assert (read_volume(path).array == ct.array).all()
+
+
 def refused(path: Path, *words: str, read=read_volume) -> None:
     """Reading `path` fails with one line that names it and says `words`."""
     with pytest.raises(InputError) as caught:
