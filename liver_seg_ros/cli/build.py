@@ -51,7 +51,10 @@ def command(
     from liver_seg_ros.inference.bundle import load_bundle
     from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
     from liver_seg_ros.inference.runtimes.base import LoadOptions
+    from liver_seg_ros.inference.runtimes.cache_folder import cache_folder
+    from liver_seg_ros.outputs.folder import check_folder
 
+    check_folder(cache_folder(cache), "--cache")
     bundles = {folder.name: load_bundle(folder) for folder in model_folders(find_models_dir(models))}
     with shown_progress(quiet, as_json) as progress:
         options = LoadOptions(cache_dir=cache, workspace_mb=workspace_mb, progress=progress)
@@ -65,12 +68,15 @@ def command(
 def _build(bundle: ModelBundle, precision: str, options: LoadOptions) -> dict[str, Any]:
     from time import perf_counter
 
+    from liver_seg_ros.errors import WriteError
     from liver_seg_ros.inference.runtimes.registry import weights_for
     from liver_seg_ros.inference.runtimes.tensorrt import engine_ahead
 
     variant, why = weights_for("tensorrt", bundle, precision)
     began = perf_counter()
     engine = engine_ahead(bundle, variant, options)
+    if not engine.path.is_file():  # `segment` could do without, and so it was only warned of
+        raise WriteError.of(engine.path)
     return {
         "model": bundle.spec.name,
         "version": bundle.spec.version,

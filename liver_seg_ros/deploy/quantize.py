@@ -21,6 +21,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import add_variant
 from liver_seg_ros.inference.model_folders import LOCALIZER
+from liver_seg_ros.outputs.folder import check_folder
 from liver_seg_ros.phantom import PhantomOptions
 from liver_seg_ros.training.command import run_command
 
@@ -132,6 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.cases < 1:
         raise InputError(f"--cases {options.cases}: at least one phantom is needed to score on")
     bundle = load_bundle(options.bundle)
+    check_folder(bundle.folder, "--bundle")
     localizer = None
     if bundle.spec.stage == "segment":
         localizer = load_bundle(options.localizer or bundle.folder.parent / LOCALIZER)

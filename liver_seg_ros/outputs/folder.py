@@ -17,6 +17,25 @@ from liver_seg_ros.outputs.inputs import Inputs
 from liver_seg_ros.outputs.record import RECORD, Written, is_unchanged, read_record, write_record, written_by
 
 
+def check_folder(folder: Path, option: str) -> None:
+    """Raise `InputError`, or `WriteError` for want of space, where files could not be written into `folder`.
+
+    It is tried, as permissions do not tell everything, and nothing of it stays.
+
+    Args:
+        folder: need not be there.
+        option: of the command line, that names it.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        what = "leads nowhere" if existing.is_symlink() and not existing.exists() else "is a file"
+        raise InputError(
+            f"output '{folder}' cannot be a folder: '{existing}' {what}; choose another folder with {option}"
+        )
+    with suppress(_TriedError), made_folder(folder), scratch_folder(folder):
+        raise _TriedError
+
+
 class ResultFolder:
     """Where one run of a command puts its files. Made before the work; nothing is written until `filled`.
 
@@ -45,7 +64,9 @@ class ResultFolder:
         self._instead = f"choose another folder with {option}"
         self._names = tuple(names)
         self._inputs = Inputs(path for path in inputs if path is not None)
-        self._check_place()
+        check_folder(folder, option)
+        if self._inputs.is_folder(folder):
+            raise InputError(f"output '{folder}' is an input of this run; {self._instead}")
         self._check_files()
 
     @contextmanager
@@ -84,16 +105,6 @@ class ResultFolder:
             except BaseException:
                 moves.undo()
                 raise
-
-    def _check_place(self) -> None:
-        existing = next(path for path in (self._folder, *self._folder.absolute().parents) if os.path.lexists(path))
-        if not existing.is_dir():
-            what = "leads nowhere" if existing.is_symlink() and not existing.exists() else "is a file"
-            raise InputError(f"output '{self._folder}' cannot be a folder: '{existing}' {what}; {self._instead}")
-        if self._inputs.is_folder(self._folder):
-            raise InputError(f"output '{self._folder}' is an input of this run; {self._instead}")
-        with suppress(_TriedError), made_folder(self._folder), scratch_folder(self._folder):
-            raise _TriedError
 
     def _check_files(self) -> None:
         record = read_record(self._folder)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from liver_seg_ros.outputs.folder import check_folder
 from liver_seg_ros.training.cases import case_folder, case_path, make_case, write_case
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.recipe import Recipe, read_recipe
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--part {options.part}: give two whole numbers such as 1/2")
     if not 1 <= part <= parts:
         parser.error(f"--part {options.part}: the first number must be 1 to the second")
+    check_folder(options.cache, "--cache")
     recipe = read_recipe(options.recipe)
     seeds = [*range(*recipe.data.validation_seeds), *range(*recipe.data.training_seeds)]
     generate(recipe, seeds[part - 1 :: parts], options.cache)

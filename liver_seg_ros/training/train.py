@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from liver_seg_ros.outputs.folder import check_folder
 from liver_seg_ros.training.cases import case_folder
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.generate import DEFAULT_CACHE
@@ -33,13 +34,13 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not options.max_minutes > 0:
         parser.error("--max-minutes must be above 0")
+    check_folder(options.output, "--output")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     recipe = read_recipe(options.recipe)
     folder = case_folder(options.cache, recipe)
     training = PhantomDataset(folder, range(*recipe.data.training_seeds), recipe)
     validation = PhantomDataset(folder, range(*recipe.data.validation_seeds), recipe)
-    options.output.mkdir(parents=True, exist_ok=True)
     Trainer(recipe, options.output, training, validation.cases, options.max_minutes).run()
 
 

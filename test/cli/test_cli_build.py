@@ -57,6 +57,23 @@ def test_a_precision_that_the_models_lack_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(
+    small_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert main.run(["build", "--models", str(small_models), "--cache", str(tmp_path / "file" / "cache"), "-q"]) == 2
+    _, err = capsys.readouterr()
+    assert "is a file" in err and "--cache" in err and err.count("\n") == 1
+
+
+def test_engines_that_cannot_be_kept_are_a_failure(
+    small_models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "engines").write_text("a file where their folder goes")
+    assert main.run(["build", "--models", str(small_models), "--cache", str(tmp_path), "-q"]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
 def test_without_tensorrt_it_says_what_to_install(
     small_models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

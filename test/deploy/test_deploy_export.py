@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra [trai
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy])")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
 
-from liver_seg_ros.deploy.export import export_bundle  # noqa: E402  after the skips
+from liver_seg_ros.deploy.export import export_bundle, main  # noqa: E402  after the skips
 from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
@@ -125,3 +125,13 @@ def test_the_command_refuses_bad_input_with_one_line(checkpoint: Checkpoint, tmp
         assert failed.returncode == 2
         assert failed.stderr.startswith("error: ")
         assert message in failed.stderr
+
+
+def test_the_place_is_checked_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text("mine")
+    arguments = ["--checkpoint", str(tmp_path / "none.pt"), "--bundle", str(tmp_path)]
+    with pytest.raises(InputError, match=r"model\.yaml' was not written by 'export'"):
+        main(arguments)
+    with pytest.raises(InputError, match=r"model\.yaml' is an input of this run"):
+        main([*arguments, "--settings", str(tmp_path / "model.yaml"), "--overwrite"])
+    assert (tmp_path / "model.yaml").read_text() == "mine"

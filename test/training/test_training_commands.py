@@ -45,6 +45,7 @@ def test_bad_input_is_one_line_and_exit_code_2(recipe: Recipe, tmp_path: Path) -
     for arguments in (
         ("--recipe", tmp_path / "none.yaml", "--output", tmp_path / "out"),
         ("--recipe", path, "--output", tmp_path / "out", "--cache", tmp_path / "empty"),
+        ("--recipe", path, "--output", path / "below a file"),
     ):
         failed = run("train", *arguments)
         assert failed.returncode == 2
