@@ -40,7 +40,7 @@ CT_STORAGES = (CTImageStorage, *MULTI_FRAME)
 # What reading a damaged DICOM file raises, in pydicom and below.
 UNREADABLE = (
     InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError,
-    IndexError, NotImplementedError, RuntimeError, MemoryError, OverflowError, struct.error, zlib.error,
+    IndexError, NotImplementedError, RuntimeError, OverflowError, struct.error, zlib.error,
 )  # fmt: skip
 
 PREAMBLE, MAGIC = 128, b"DICM"
@@ -60,18 +60,19 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 @contextmanager
-def damage_named(path: Path, what: str) -> Iterator[None]:
-    """Make one `InputError` of whatever a damaged file raises inside, saying `what` is wrong with it.
+def damage_named(path: Path, what: str, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Make one `InputError` of whatever a damaged file raises inside, and of `also`, saying `what` is wrong with it.
 
     Remarks of pydicom on values that break a rule and do no harm stay off the terminal.
     """
+    damage: tuple[type[Exception], ...] = (*UNREADABLE, *also)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except InputError:
         raise
-    except UNREADABLE as error:
+    except damage as error:
         raise InputError(f"{path}: {what}. Copy or export it again.") from error
 
 
@@ -103,7 +104,7 @@ def read_header(path: Path) -> Dataset:
 
     Raises `InputError` for a file that is no DICOM or cut off before its attributes end.
     """
-    with damage_named(path, "is damaged or no DICOM file"):
+    with damage_named(path, "is damaged or no DICOM file", also=(MemoryError,)):  # attributes that claim gigabytes
         with open_dicom(path) as stream:
             header = dcmread(stream, stop_before_pixels=True, force=True)
             has_pixels = bool(stream.read(1))
@@ -131,7 +132,7 @@ def series_uid_of_damaged(path: Path) -> str | None:
     """The Series Instance UID of a file that cannot be read as a whole; None where not even that is in it."""
     last = Tag("SeriesInstanceUID")
     try:
-        with damage_named(path, "is damaged"), open_dicom(path) as stream:
+        with damage_named(path, "is damaged", also=(MemoryError,)), open_dicom(path) as stream:
             dataset = read_partial(stream, stop_when=lambda tag, *_: tag > last, force=True)
             return str(dataset.get("SeriesInstanceUID") or "") or None
     except InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,25 @@ def test_a_file_that_may_not_be_opened(
     monkeypatch.setattr(Path, "open", locked)
     assert (read_volume(tmp_path).array == series.hu).all()
     assert "locked.dcm" in caplog.text
+
+
+def test_attributes_that_claim_gigabytes(
+    tmp_path: Path, make_series: Fixture, forms: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A value of 4 GB in a file of 2 KB, where memory is short."""
+    series = make_series()
+    series.save(tmp_path)
+    data = forms["whole"](series.slices[0])
+    at = data.index(b"\x08\0\x60\0CS")
+    (tmp_path / "greedy.dcm").write_bytes(data[:at] + b"\x08\0\x50\0UN\0\0\xf0\xff\xff\xff" + data[at:])
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), limits[1]))
+    try:
+        assert (read_volume(tmp_path).array == series.hu).all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert "greedy.dcm" in caplog.text
 
 
 def test_a_derived_picture_that_lies_nowhere(
