@@ -37,7 +37,7 @@ FEWEST_TRIANGLES = 1_000
 ROOM = 0.75
 
 #: How much of what is left is told to be done after each step of the work.
-STEP_SHARE = 0.1
+STEP_SHARE = 0.05
 
 #: How often a mesh is moved outward until the structure is inside.
 ENLARGEMENTS = 8

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from liver_seg_ros.labels import LIVER
+from liver_seg_ros.labels import LIVER, Structure, structure_by_name
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import (
     Cancelled,
@@ -36,8 +37,8 @@ _log = logging.getLogger(__name__)
 
 _STAGES = ("masks", "surfaces", "decimation", "collision", "measurements", "cloud", "vessels")
 
-#: Progress of the stage "surfaces": where its structures, which have equal shares, end and what is between them begins;
-#: and of each share, which part is decimation and which the collision mesh. As it is on phantoms, roughly.
+#: Progress of the stage "surfaces": where its structures end and what lies between them begins; and of a structure's
+#: share, which part is decimation and which the collision mesh. As it is on phantoms, roughly.
 _STRUCTURES_END = 0.95
 _DECIMATION, _COLLISION = (0.1, 0.35), (0.35, 1.0)
 
@@ -134,7 +135,7 @@ def reconstruct(
     quality: list[MeshQuality] = []
     collisions: list[CollisionMesh] = []
     measurements, organ = [], None
-    share_of_each = _STRUCTURES_END / max(1, len(labels.structures()))
+    shares = _shares(labels)
     surfaces(0.0)
     for structure in measured_structures(labels):
         with clock.stage("masks"):
@@ -142,7 +143,7 @@ def reconstruct(
         organ = mask if structure == LIVER else organ
         mesh = None
         if mask is not None:
-            share = part_of(surfaces, len(meshes) * share_of_each, (len(meshes) + 1) * share_of_each)
+            share = part_of(surfaces, *shares[structure])
             with clock.stage("surfaces"):
                 shape = interpolated(mask) if options.interpolate else mask
                 surface = extract_surface(shape, counted=mask)
@@ -181,6 +182,20 @@ def reconstruct(
         tree=tree,
         seconds=clock.seconds,
     )
+
+
+def _shares(labels: LabelVolume) -> dict[Structure, tuple[float, float]]:
+    """Where in the stage "surfaces" the work on each structure begins and ends.
+
+    Thin structures take longer than their voxels tell and large ones less: the logarithm comes near.
+    """
+    weights = {name: math.log1p(voxels) for name, voxels in labels.counts().items() if voxels}
+    whole, begin, found = sum(weights.values()), 0.0, {}
+    for name, weight in weights.items():
+        end = begin + _STRUCTURES_END * weight / whole
+        found[structure_by_name(name)] = (begin, end)
+        begin = end
+    return found
 
 
 def _decimated(surface: Surface, shape: StructureMask, triangle_budget: int, done: Done) -> Mesh:
