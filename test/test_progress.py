@@ -39,7 +39,7 @@ def test_an_error_in_a_stage_leaves_the_clock_running() -> None:
 
 def test_a_cancelled_job_begins_no_stage() -> None:
     stages = Stages(no_progress, lambda: True)
-    with pytest.raises(CancelledError, match="localize"), stages.stage("localize"):
+    with pytest.raises(CancelledError, match="cancelled during localize"), stages.stage("localize"):
         pytest.fail("begun")
     assert stages.seconds == {}
 
