@@ -86,6 +86,37 @@ def test_no_line_is_longer_than_the_width_and_nothing_is_lost(table: ReportTable
                 assert all(word in letters for word in cell.split())
 
 
+NARROW = ReportTable("", ("place", "volume ml", "diameter mm", "found in"), (("a", "1.0", "22.0", "x"),), (0, 3))
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (39, ["place  volume ml  diameter mm  found in", "a            1.0         22.0  x"]),  # exactly
+        (38, ["       volume  diameter", "place      ml        mm  found in", "a         1.0      22.0  x"]),
+        (33, ["       volume  diameter", "place      ml        mm  found in", "a         1.0      22.0  x"]),  # exactly
+        (32, ["       volume  diameter", "place      ml        mm", "a         1.0      22.0", "", "place  found in",
+              "a      x"]),
+    ],
+)  # fmt: skip
+def test_units_go_below_only_where_heads_do_not_fit_and_blocks_come_only_after_that(
+    width: int, lines: list[str]
+) -> None:
+    assert [line.rstrip() for line in printed(TerminalTable(NARROW), width)[1:]] == lines
+
+
+def test_a_column_of_words_wraps_before_it_becomes_a_block_of_its_own() -> None:
+    words = "of all that was found"  # 21 letters: wrapped, it still has a word of 24
+    table = ReportTable("", ("n", "what"), (("1", f"{words} {'x' * 24}"),), (0, 1))
+    lines = [line.rstrip() for line in printed(TerminalTable(table), 27)[1:]]
+    assert lines == ["n  what", f"1  {words}", f"   {'x' * 24}"]
+    beside = ReportTable("", ("n", "mm", "what"), (("1", "2", "one two three four five six seven"),), (0, 2))
+    assert len(printed(TerminalTable(beside), 31)) == 4  # its 24 cells and 7 before them: one block
+    assert len(printed(TerminalTable(beside), 30)) > 4
+    name = ReportTable("", ("what", "mm"), (("one two three four five six seven eight", "2"),), (0,))
+    assert printed(TerminalTable(name), 50)[2].split() == [*name.rows[0][0].split(), "2"]  # names do not wrap
+
+
 def test_what_is_left_out_is_said() -> None:
     lines = printed(TerminalTable(LESIONS, most_rows=1), 200)
     assert lines[-2:] == ["and 1 more row", LESIONS.note] and not any(line.startswith("2") for line in lines)
@@ -107,6 +138,7 @@ def test_a_column_of_which_nothing_is_known_is_not_shown() -> None:
     [
         ("4 ± 1 mm²", "utf-8", "4 ± 1 mm²"),
         ("4 ± 1 mm² at 3°", "ascii", "4 +- 1 mm2 at 3deg"),
+        ("2 µm, mm³, more… → there", "ascii", "2 um, mm3, more... -> there"),
         ("4 ± 1", "latin-1", "4 ± 1"),
         ("肝.nii", "ascii", "\\u809d.nii"),
         ("bad\udcff.nii", "utf-8", "bad\\udcff.nii"),
