@@ -2,7 +2,8 @@
 
 Values follow LiTS for liver and tumor. The first three rows are what the shipped networks find; the others come from
 another segmentation or by hand, and planning keeps clear of them. To add a structure, add a row; everything else
-(colors in RViz and 3D Slicer, names of files and namespaces of markers, DICOM codes) is read from here.
+(colors in RViz and 3D Slicer, names of files and namespaces of markers, DICOM codes) is read from here. What other
+tools call the same is in `files/label_schemes.py`.
 """
 
 from __future__ import annotations
