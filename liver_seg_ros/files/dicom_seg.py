@@ -91,7 +91,7 @@ def _find(dataset: Dataset, path: Path, geometry: Geometry, scheme: LabelScheme 
     if not structures:
         names = ", ".join(structure.name for structure in STRUCTURES)
         raise InputError(f"{path}: has none of the structures {names}; segment {others}.")
-    if others:
+    if others and scheme is None:
         _log.warning("%s: segments are left out: %s", path, others)
     canvas = Canvas(geometry.shape)
     for index, frame in enumerate(_frames(dataset)):

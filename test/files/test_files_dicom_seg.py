@@ -176,7 +176,8 @@ def test_a_code_wins_over_a_label_and_what_is_left_out_is_named(
     path = save_seg(tmp_path / "seg.dcm", segments, [(1, 1, masks[0, 1]), (2, 2, masks[1, 2])], GEOMETRY)
     labels = read_dicom_seg(path, GEOMETRY)
     assert labels.counts() == {"liver": 0, "tumor": int(masks[1, 2].sum()), "vessel": 0}
-    assert "'Liver' is not in the label table (it is coded SCT 89837001 'Urinary bladder')" in caplog.text
+    (warning,) = (record.getMessage() for record in caplog.records)
+    assert "'Liver' is not in the label table (it is coded SCT 89837001 'Urinary bladder')" in warning
 
 
 def test_region_and_modifier_say_nothing_of_what_it_is(tmp_path: Path, masks: np.ndarray) -> None:
@@ -226,13 +227,19 @@ def test_long_codes_and_segments_without_any(tmp_path: Path, masks: np.ndarray) 
     assert find_dicom_seg(edit(path, strip), GEOMETRY).taken_for == {"1 Liver": LIVER}
 
 
-def test_the_users_own_word_and_that_of_a_tool(tmp_path: Path, masks: np.ndarray) -> None:
+def test_the_users_own_word_and_that_of_a_tool(
+    tmp_path: Path, masks: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
     frames = [(1, 1, masks[0, 1]), (2, 2, masks[1, 2])]
     path = save_seg(tmp_path / "seg.dcm", {1: ("a", BLADDER_SCT), 2: ("b", MASS_SCT)}, frames, GEOMETRY)
     mine = LabelScheme("mine.yaml", "mine.yaml", {1: PORTAL_VEIN, 2: None}, is_users=True)
     found = find_dicom_seg(path, GEOMETRY, mine)
     assert found.labels.counts() == {"liver": 0, "tumor": 0, "vessel": 0, "portal_vein": int(masks[0, 1].sum())}
     assert describe_dicom_seg(path, mine) == ("mine.yaml", {"1 a": PORTAL_VEIN, "2 b": None})
+    assert not caplog.records  # who leaves something out knows it
+    nothing = LabelScheme("no.yaml", "no.yaml", {1: None, 2: None}, is_users=True)
+    with pytest.raises(InputError, match=r"has none of the structures.*'b' is not in the label table \(no.yaml leaves"):
+        find_dicom_seg(path, GEOMETRY, nothing)
     with pytest.raises(InputError, match="Leave --labels out"):
         find_dicom_seg(path, GEOMETRY, TOTALSEGMENTATOR)
 

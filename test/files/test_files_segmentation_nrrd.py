@@ -55,6 +55,9 @@ def test_header_as_slicer_writes_it(tmp_path: Path) -> None:
         color = [float(channel) for channel in segment["Color"].split()]
         assert np.allclose(color, np.array(structure.color_rgb) / 255, atol=1e-5)
         assert f"~SCT^{structure.snomed_code}^{structure.snomed_meaning}~" in segment["Tags"]
+        altered = ("49755003", "Morphologically Altered Structure")
+        category = altered if structure is TUMOR else ("123037004", "Anatomical Structure")
+        assert f"~SCT^{'^'.join(category)}~SCT^" in segment["Tags"]
         assert segment["Tags"].startswith("TerminologyEntry:")
         assert segment["Tags"].endswith("|")
     assert [fields[f"Segment{number}_Extent"] for number in range(3)] == [
@@ -169,7 +172,9 @@ def test_a_tumor_in_the_region_liver_as_3d_slicer_saves_it(faults: Path) -> None
     assert read.counts()["tumor"] * read.geometry.voxel_volume_mm3 / 1000 == pytest.approx(13.43, abs=0.005)
 
 
-def test_values_of_any_size_and_several_segments_of_one_structure(tmp_path: Path) -> None:
+def test_values_of_any_size_and_several_segments_of_one_structure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     rows = [
         ("left", 3, tags("anatomy", "liver")),
         ("right", 300, tags("anatomy", "liver")),
@@ -178,7 +183,7 @@ def test_values_of_any_size_and_several_segments_of_one_structure(tmp_path: Path
     ]
     found = find_labels(slicer_file(tmp_path / "drawn.seg.nrrd", voxels(3, 300, 12, 9, 0, 3), *rows))
     assert found.labels.array.reshape(-1)[:6].tolist() == [1, 1, 2, 2, 0, 1]
-    assert found.structures == (LIVER, TUMOR) and found.organ is None
+    assert found.structures == (LIVER, TUMOR) and found.organ is None and not caplog.records
     assert found.taken_for == {"3 left": LIVER, "300 right": LIVER, "12 tumor 1": TUMOR, "9 tumor 2": TUMOR}
 
 
@@ -206,6 +211,12 @@ def test_what_no_code_and_no_name_explains_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'spot' .*SCT 367643001 'Cyst'.*--labels") as caught:
         read_labels(path)
     assert "'liver'" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_several_that_nothing_explains_are_all_named(tmp_path: Path) -> None:
+    path = slicer_file(tmp_path / "drawn.seg.nrrd", voxels(1, 2), ("one", 1, ""), ("two", 2, ""))
+    with pytest.raises(InputError, match=r"'one' is not in the label table \(.*\), 'two' is not in the label table"):
+        read_labels(path)
 
 
 def test_a_code_of_another_scheme_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
