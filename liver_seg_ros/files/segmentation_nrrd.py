@@ -89,13 +89,13 @@ def _property(tags: str) -> tuple[Code | None, Code | None]:
     for tag in tags.split("|"):
         key, _, entry = tag.strip().partition(":")
         if key == "TerminologyEntry":
-            _, category, kind, *_ = [*entry.split("~"), "", "", ""]
+            _, category, kind, *_ = [*entry.split("~"), "", ""]
             return _code(kind), _code(category)
     return None, None
 
 
 def _code(text: str) -> Code | None:
-    scheme, value, meaning, *_ = [*text.split("^"), "", "", ""]
+    scheme, value, meaning, *_ = [*text.split("^"), "", ""]
     return Code(value.strip(), scheme.strip(), meaning.strip()) if value.strip() else None
 
 

@@ -147,6 +147,10 @@ def voxels(*values: int) -> np.ndarray:
         ("Liver", tags("tissue", "tissue", region="mass"), LIVER),  # as 3D Slicer codes what nobody coded
         ("Tumor 3", tags("", ""), TUMOR),
         ("liver", "DicomRtImport.RoiNumber:1|", LIVER),
+        ("liver", "TerminologyEntry:", LIVER),  # cut off, as some programs write it
+        ("x", "TerminologyEntry:Some list~SCT^10200004", LIVER),
+        ("tumor", "TerminologyEntry:Some list~SCT", TUMOR),
+        ("x", "TerminologyEntry:Some list~SCT^123037004^y~ SCT ^ 10200004 ^ z ", LIVER),
     ],
 )
 def test_the_property_decides_and_no_region_or_modifier(
