@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -90,5 +91,6 @@ def _fail(arguments: Sequence[str], exit_code: int, message: str) -> int:
     line = " ".join(message.split())
     typer.echo(f"liver-seg: {line}", err=True)
     if "--json" in arguments:
-        typer.echo(json.dumps({"error": line, "exit_code": exit_code}))
+        with suppress(OSError):  # where it is stdout that cannot be written, it has been said
+            typer.echo(json.dumps({"error": line, "exit_code": exit_code}))
     return exit_code

@@ -9,6 +9,7 @@ Nothing that takes time is imported before signals are heard.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script's entry point."""
+    _open_what_is_closed()
     end_on_stop_signal("liver-seg")
     from liver_seg_ros.cli.logs import show_logs
 
@@ -32,6 +34,15 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_what_is_closed() -> None:
+    """Where the caller closed a standard stream (`>&-`), the next file opened would take its place."""
+    for stream in (0, 1, 2):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def quiet_on_failure() -> Iterator[None]:
 
 def _flush() -> None:
     """Empty the buffers of Python and of C, each of which has its own."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # the process was started without
+            stream.flush()
     _libc.fflush(None)
