@@ -1,11 +1,13 @@
-"""What setup.cfg cannot say: the files beside the code that ROS 2 finds under share/."""
+"""What setup.cfg cannot say: the files beside the code that ROS 2 finds under share/, and the nodes' executables."""
 
+import sys
 from pathlib import Path
 
 from setuptools import setup
 
 PACKAGE = "liver_seg_ros"
 SHARED_FOLDERS = ("launch", "config", "rviz", "models")
+NODES = ("ct_source", "segmentation", "reconstruction", "liver_seg")
 
 
 def shared_files():
@@ -22,5 +24,26 @@ def _is_shared(path):
     return "__pycache__" not in path.parts and not path.name.startswith(".") and path.suffix != ".part"
 
 
+def node_executables():
+    """The nodes for colcon alone, in lib/liver_seg_ros, where `ros2 run` and launch find them.
+
+    pip would put them on PATH, where `segmentation` is anybody's name; `python -m liver_seg_ros.nodes.segmentation` is
+    what runs the node there. colcon calls this file with "install", or with "develop" for links; pip calls it with
+    neither. They are no entry points, which are looked up where pip installed this package, if it did.
+    """
+    if not {"install", "develop"} & set(sys.argv):
+        return
+    folder = Path("build/nodes")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in NODES:
+        file = folder / name
+        file.write_text(f"#!{sys.executable}\nfrom {PACKAGE}.nodes.{name} import main\n\nmain()\n")
+        file.chmod(0o755)
+        yield f"lib/{PACKAGE}", [str(file)]
+
+
 # python_requires stands here because colcon cannot read back what setuptools makes of it in setup.cfg.
-setup(data_files=list(shared_files()), python_requires=">=3.10,<3.13")
+setup(
+    data_files=[*shared_files(), *node_executables()],
+    python_requires=">=3.10,<3.13",
+)

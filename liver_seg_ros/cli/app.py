@@ -18,6 +18,7 @@ from liver_seg_ros.cli import build, evaluate, info, measure, phantom, plan, rec
 from liver_seg_ros.cli.completion import CompletingGroup
 from liver_seg_ros.cli.help import SETTINGS, HelpCommand, examples
 from liver_seg_ros.errors import InputError, WriteError, memory_message
+from liver_seg_ros.extras import missing_extra
 
 OK, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -72,10 +73,17 @@ def run_app(arguments: Sequence[str]) -> int:
         return _fail(arguments, BAD_INPUT, str(error))
     except WriteError as error:
         return _fail(arguments, FAILED, str(error))
+    except ModuleNotFoundError as error:
+        without = missing_extra(error)
+        return _fail(arguments, BAD_INPUT, str(without)) if without else _fail(arguments, FAILED, _bug(error))
     except MemoryError as error:
         return _fail(arguments, FAILED, memory_message(error))
     except Exception as error:  # noqa: BLE001  the last door: a bug or the machine's fault, and it says so in one line
-        return _fail(arguments, FAILED, f"{type(error).__name__}: {error} (run again with --debug for the traceback)")
+        return _fail(arguments, FAILED, _bug(error))
+
+
+def _bug(error: Exception) -> str:
+    return f"{type(error).__name__}: {error} (run again with --debug for the traceback)"
 
 
 def _command_of(error: typer.TyperException) -> str:

@@ -68,12 +68,15 @@ def command(
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
     from liver_seg_ros.errors import InputError
+    from liver_seg_ros.extras import need
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measurements import measure
 
     if output is None and (png or html):
         raise InputError("pictures need a folder: give one with -o")
+    if png or html:
+        need("pages", "measure --png or --html")
     written: list[str] = []
     place = None
     if output is not None:
@@ -86,15 +89,16 @@ def command(
             measurements = measure(case.labels)
             warnings = case.warnings(measurements)
         if place is not None:
-            from liver_seg_ros.cli.pictures import write_html, write_png
             from liver_seg_ros.files.measurements import write_measurements
-            from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 
             with place.filled() as folder:
                 for name in NAMES:
                     write_measurements(folder / name, measurements, warnings)
                 meshes: tuple[Mesh, ...] = ()
                 if png or html:
+                    from liver_seg_ros.cli.pictures import write_html, write_png
+                    from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
+
                     meshes = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress).meshes
                 if png:
                     with stages.stage("png"):

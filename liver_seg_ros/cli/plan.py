@@ -118,11 +118,12 @@ def command(
     Writes plan.json and plan.csv. Where no way keeps to the limits, the same files are written, a line says which
     limits are in the way, and the exit code is 1.
     """
+    from liver_seg_ros.extras import need
+
+    need("pages" if png or html else "meshes", "plan")
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.picture_names import picture_names
-    from liver_seg_ros.cli.pictures import write_html, write_png
-    from liver_seg_ros.cli.plan_drawing import drawn_meshes
     from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
     from liver_seg_ros.cli.progress_display import shown_progress
@@ -174,7 +175,11 @@ def command(
         with place.filled() as folder:
             write_plan(folder / PLAN, plan)
             write_trajectories(folder / TRAJECTORIES, answers.trajectories, question.limits)
-            meshes = (*reconstruction.meshes, *drawn_meshes(answers, reconstruction.meshes))
+            if png or html:
+                from liver_seg_ros.cli.pictures import write_html, write_png
+                from liver_seg_ros.cli.plan_drawing import drawn_meshes
+
+                meshes = (*reconstruction.meshes, *drawn_meshes(answers, reconstruction.meshes))
             if png:
                 with stages.stage("png"):
                     write_png(folder, case, meshes, paths)

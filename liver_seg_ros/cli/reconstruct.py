@@ -61,10 +61,12 @@ def command(
     Writes, in LPS mm, per structure <structure>.ply and .glb to look at and <structure>_collision.ply and .glb that
     enclose it; cloud.ply; vessel_tree.vtp and .json where there are vessels; measurements.json and .csv; report.json.
     """
+    from liver_seg_ros.extras import need
+
+    need("pages" if png or html else "meshes", "reconstruct")
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.picture_names import picture_names
-    from liver_seg_ros.cli.pictures import write_html, write_png
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
@@ -83,9 +85,13 @@ def command(
             with stages.stage("write"):
                 write_files(folder, reconstruction, warnings)
             if png:
+                from liver_seg_ros.cli.pictures import write_png
+
                 with stages.stage("png"):
                     write_png(folder, case, reconstruction.meshes)
             if html:
+                from liver_seg_ros.cli.pictures import write_html
+
                 with stages.stage("html") as done:
                     write_html(
                         folder, "Liver reconstruction", case, reconstruction.meshes, reconstruction.measurements,

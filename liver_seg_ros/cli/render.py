@@ -45,6 +45,9 @@ def command(
 
     Writes overlay.png (axial, coronal and sagittal slices) and scene.png; without a labelled voxel only overlay.png.
     """
+    from liver_seg_ros.extras import need
+
+    need("pages", "render")
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import read_labels_of

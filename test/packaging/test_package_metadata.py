@@ -1,31 +1,26 @@
-"""What package.xml, setup.cfg, setup.py and the code say about this package is the same everywhere."""
+"""What package.xml, setup.cfg, setup.py and the code say about this package is the same everywhere.
+
+Versions: `test_versions.py`. Imports: `test_imports.py`. What an installation without extras can do: `test_extras.py`.
+"""
 
 from __future__ import annotations
 
 import ast
 import configparser
 import os
-import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import liver_seg_ros
-from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = [REPOSITORY / "package.xml", REPOSITORY / "liver_seg_interfaces" / "package.xml"]
 SHARED_FOLDERS = ("launch", "config", "rviz", "models")
-# Rooms that no running robot needs; their dependencies are extras.
-WORKSHOPS = {"networks": "train", "training": "train", "deploy": "deploy"}
-# What runs in the environments of tools, made when needed, may import these too.
-TOOLS = "liver_seg_ros/deploy/quantizers"
-# And what only those need who have a GPU.
-RUNTIMES = {"liver_seg_ros/inference/runtimes/cuda.py": "tensorrt"}
+NODES = ("ct_source", "segmentation", "reconstruction", "liver_seg")
 
 
 def run_setup(*arguments: str) -> str:
@@ -40,15 +35,13 @@ def setup_cfg() -> configparser.ConfigParser:
     return parser
 
 
-def requirements(extra: str | None = None) -> list[str]:
-    """The lines of setup.cfg's install_requires, or of one extra."""
-    config = setup_cfg()
-    text = config["options.extras_require"][extra] if extra else config["options"]["install_requires"]
-    return text.split("\n")[1:]
+def function_names(module: str) -> set[str]:
+    return functions_of((REPOSITORY / Path(*module.split("."))).with_suffix(".py"))
 
 
-def normalized(requirement: str) -> str:
-    return re.sub(r"[-_.]+", "-", re.split(r"[=;\s]", requirement)[0]).lower()
+def functions_of(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def test_name_and_version_are_the_same_everywhere() -> None:
@@ -83,57 +76,32 @@ def test_every_shared_file_is_installed(tmp_path: Path) -> None:
 
 
 def test_entry_points_name_functions_that_exist() -> None:
-    lines = setup_cfg()["options.entry_points"]["console_scripts"].split("\n")[1:]
-    assert "liver-seg" in [line.split(" = ")[0] for line in lines]
-    for line in lines:
+    for line in setup_cfg()["options.entry_points"]["console_scripts"].split("\n")[1:]:
         module, function = line.split(" = ")[1].split(":")
-        tree = ast.parse((REPOSITORY / Path(*module.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
-        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        assert function in names, f"{line}: {module} has no function {function}"
+        assert function in function_names(module), f"{line}: {module} has no function {function}"
 
 
-def test_every_version_is_pinned() -> None:
-    extras = list(setup_cfg()["options.extras_require"])
-    loose = [
-        line for extra in [None, *extras] for line in requirements(extra) if not re.search(r"^[\w-]+==\d[\w.]*", line)
-    ]
-    assert loose == []
+def test_pip_installs_one_command_and_colcon_the_nodes(tmp_path: Path) -> None:
+    """As colcon calls it; pip's way is in the entry points, which name the one command."""
+    lines = setup_cfg()["options.entry_points"]["console_scripts"].split("\n")[1:]
+    assert [line.split(" = ")[0] for line in lines] == ["liver-seg"]
+    build = ("build", "--build-base", str(tmp_path / "build"))
+    install = ("install", "--prefix", str(tmp_path), "--single-version-externally-managed", "--record")
+    run_setup("egg_info", "--egg-base", str(tmp_path), *build, *install, str(tmp_path / "record"))
+    executables = tmp_path / "lib" / "liver_seg_ros"
+    assert {path.name for path in executables.iterdir()} == {"liver-seg", *NODES}
+    for name in NODES:
+        first, imported, *_ = (executables / name).read_text(encoding="utf-8").splitlines()
+        assert first == f"#!{sys.executable}" and os.access(executables / name, os.X_OK)
+        module = imported.split()[1]
+        assert function_names(module) >= {"main"}, module
 
 
-def test_every_import_is_declared() -> None:
-    """A robot installs what package.xml and setup.cfg name: an import of anything else fails only there."""
-    distributions = {module: {normalized(name) for name in names} for module, names in packages_distributions().items()}
-    manifest = ElementTree.parse(MANIFESTS[0]).getroot()
-    ros_packages = {element.text for element in manifest.iter("exec_depend")}
-    runtime = {normalized(line) for line in requirements()}
-    undeclared = []
-    for path in sorted((REPOSITORY / "liver_seg_ros").rglob("*.py")):
-        relative = path.relative_to(REPOSITORY)
-        extra = RUNTIMES.get(str(relative)) or WORKSHOPS.get(relative.parts[1])
-        allowed = runtime | ({normalized(line) for line in requirements(extra)} if extra else set())
-        tools = (
-            {normalized(line) for tool in (MODELOPT, NNCF) for line in tool.packages} if is_tool(relative) else set()
-        )
-        for module in sorted(imported_modules(path) - set(sys.stdlib_module_names) - {"liver_seg_ros"}):
-            of_tool = {module, f"nvidia-{module}"} & tools  # they are not installed here
-            if module not in ros_packages and not of_tool and not distributions.get(module, set()) & allowed:
-                undeclared.append(f"{relative}: {module}")
-    assert undeclared == []
-
-
-def is_tool(relative: Path) -> bool:
-    return str(relative.parent) == TOOLS
-
-
-def imported_modules(path: Path) -> set[str]:
-    """Top-level names of all modules that the file imports, inside functions too."""
-    modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules.add(node.module.split(".")[0])
-    return modules
+def test_every_node_has_its_executable() -> None:
+    with_main = {
+        path.stem for path in (REPOSITORY / "liver_seg_ros/nodes").glob("*.py") if "main" in functions_of(path)
+    }
+    assert with_main == set(NODES)
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".venv/bin/python").exists(), reason="make setup has not run: no .venv")

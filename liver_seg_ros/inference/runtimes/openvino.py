@@ -31,7 +31,7 @@ NAME = "openvino"
 
 def unavailable() -> str | None:
     """Why OpenVINO cannot be used here, or None where it can."""
-    return None if find_spec("openvino") else "the Python package 'openvino' is not installed"
+    return None if find_spec("openvino") else "the Python package 'openvino' is not installed (the extra [openvino])"
 
 
 def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions = DEFAULTS) -> OpenVino:
