@@ -61,6 +61,9 @@ def test_a_synthetic_ct_gives_every_file_and_dice(demo, models, ct, tmp_path, pr
     assert report["synthetic"] is True
     assert report["liver_found"] is True
     assert report["dice"]["liver"] > 0.95
+    [small, searched] = report["warnings"]  # each once, though both nodes warn of the first
+    assert (small["code"], small["level"], small["structure"]) == ("liver_small", "doubt", "liver")
+    assert searched["code"] == "whole_ct_searched" and f"{small['message']} [liver_small]" in " ".join(output.split())
     assert {"ct over DDS", "labels over DDS", "meshes over DDS"} <= report["seconds"].keys()
     assert processes_that_mention(str(folder)) == []
     assert {"liver_seg.log", "ct_source.log", "plain_subscriber.log", ".liver-seg.json"} <= names
