@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from liver_seg_ros.geometry import IDENTITY, Geometry
-from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.reconstruction.measurements import PartMeasurement, StructureMeasurement
-from liver_seg_ros.report import ModelReport, build_report, orientation_code, peak_memory_mb, write_report
+from liver_seg_ros.report import (
+    FORMAT,
+    ModelReport,
+    Report,
+    build_report,
+    describe_geometry,
+    orientation_code,
+    peak_memory_mb,
+    versions,
+    write_report,
+)
 
 GEOMETRY = Geometry(size=(4, 5, 6), spacing_mm=(0.7, 0.7, 2.5))
 
@@ -91,3 +104,50 @@ def test_peak_memory_is_this_process_own_and_the_highest() -> None:
     assert peak_memory_mb() > len(block) / 1e6
     before, after = map(float, result.stdout.split())
     assert before < 250 and 190 < after - before < 230
+
+
+def test_lesions_are_those_of_the_tumor_and_nothing_else() -> None:
+    """Not the number of structures, nor of any other's parts."""
+    others = (StructureMeasurement(LIVER, 0.4, 9.0, 2), StructureMeasurement(VESSEL, 3.0, 40.0, 7))
+    report = _report(*others, StructureMeasurement(TUMOR, 4.2, 11.0, 5))
+    assert report.lesions == 5 and report.liver_found is True
+    assert _report(*others).lesions == 0
+    assert Report("ct", "1.2", report.geometry, False).lesions == 0
+    assert Report("ct", "1.2", report.geometry, False).peak_memory_mb == 0
+
+
+def test_figures_are_rounded_to_what_they_mean() -> None:
+    part = PartMeasurement(1.23456, 9.87654, (1.23456, 2.34567, -3.45678))
+    tumor = StructureMeasurement(TUMOR, 1.23456, 9.87654, 1, parts=(part,))
+    report = _report(tumor, dice={"tumor": 0.123456})
+    found = report.structures["tumor"]
+    assert (found.volume_ml, found.largest_diameter_mm) == (1.235, 9.88)
+    assert (found.parts[0].volume_ml, found.parts[0].largest_diameter_mm) == (1.235, 9.88)
+    assert found.parts[0].center_mm == (1.23, 2.35, -3.46)
+    assert report.dice == {"tumor": 0.1235}
+    read = build_report(source="", uid="", geometry=GEOMETRY, measurements=(), seconds={"read": 0.12345})
+    assert read.seconds == {"read": 0.123} and read.peak_memory_mb == round(read.peak_memory_mb, 1)
+    noisy = describe_geometry(Geometry((1, 1, 1), (0.70000001, 0.7123456, 2.5)))
+    assert noisy.spacing_mm == (0.7, 0.712346, 2.5)
+
+
+def test_versions_are_those_installed_and_the_format_is_the_first() -> None:
+    found = versions()
+    assert FORMAT == _report().format == 1
+    assert found["liver_seg_ros"] == metadata.version("liver_seg_ros") and found["numpy"] == np.__version__
+    assert {"SimpleITK", "onnxruntime", "openvino", "vtk"} <= found.keys()
+
+
+def test_warnings_are_in_the_file_as_they_are(tmp_path: Path) -> None:
+    warning = PlausibilityWarning("huge_lesion", "doubt", "Two are huge.", "tumor", (1, 3))
+    write_report(tmp_path / "report.json", _report(warnings=[warning]))
+    assert json.loads((tmp_path / "report.json").read_text())["warnings"] == [
+        {"code": "huge_lesion", "level": "doubt", "message": "Two are huge.", "structure": "tumor", "lesions": [1, 3]}
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads /proc")
+def test_peak_memory_is_what_the_kernel_says_of_this_process() -> None:
+    status = Path("/proc/self/status").read_text()
+    kibibytes = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])  # type: ignore[index]
+    assert peak_memory_mb() == pytest.approx(kibibytes * 1024 / 1e6, rel=0.01)
