@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL, Structure
 from liver_seg_ros.plausibility.evidence import Evidence
 
+LEAST_HEIGHT_MM = 100.0
 EDGE_MM2 = 100.0
 LEAST_LIVER_ML = 500.0
 MOST_LIVER_ML = 4000.0
@@ -42,12 +45,17 @@ class Finding:
 def no_liver(evidence: Evidence) -> Finding | None:
     if evidence.run is None or evidence.measured(LIVER).volume_ml > 0:
         return None
-    return Finding(f"No liver was found in {' x '.join(f'{mm:.0f}' for mm in evidence.geometry.extent_mm)} mm.", LIVER)
+    geometry = evidence.geometry
+    sentence = f"No liver was found in {' x '.join(f'{mm:.0f}' for mm in geometry.extent_mm)} mm."
+    height_mm = float(np.abs(geometry.direction_matrix[2] * geometry.extent_mm).max())
+    if height_mm < LEAST_HEIGHT_MM:
+        sentence += f" A liver is more than {LEAST_HEIGHT_MM:.0f} mm tall; this CT has {height_mm:.0f} mm."
+    return Finding(sentence, LIVER)
 
 
 def liver_cut(evidence: Evidence) -> Finding | None:
     cut = {side: area for side, area in evidence.liver_cut_mm2.items() if area >= EDGE_MM2}
-    sides = " and ".join(f"{side} ({area / 100:.0f} cm²)" for side, area in cut.items())
+    sides = ", ".join(f"{side} ({area / 100:.0f} cm²)" for side, area in cut.items())
     return Finding(f"The edge of the scan cuts the liver, towards: {sides}.", LIVER) if cut else None
 
 

@@ -42,7 +42,8 @@ RULES: tuple[Rule, ...] = (
         "no_liver",
         DOUBT,
         "the networks found no liver",
-        "a liver that lies on its side, has wrong HU or is hardly in view is not found either",
+        "a liver that lies on its side, has wrong HU or is hardly in view is not found either; below "
+        f"{findings.LEAST_HEIGHT_MM:.0f} mm from head to feet a CT holds only a part of one",
         "Check that the abdomen is in view, and orientation and HU (liver-seg info), or try other models.",
         findings.no_liver,
     ),

@@ -11,6 +11,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.measurements import COLUMNS, write_measurements
 from liver_seg_ros.labels import LIVER, PORTAL_VEIN, TUMOR
 from liver_seg_ros.measurement import AxialDiameter, Gap, PartMeasurement, StructureMeasurement
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 AXIAL = AxialDiameter(20.0, 15.0, 0.9, ((0.0, 0, 0), (20.0, 0, 0)), ((10.0, 0, 0), (10.0, 15, 0)))
 NEAR = Gap(PORTAL_VEIN, 3.25, 1.1, (1.0, 2, 3), (1.0, 2, 6.25))
@@ -63,3 +64,26 @@ def test_nothing_is_left_where_it_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_measurements(tmp_path / "m.json", [StructureMeasurement(LIVER, float("nan"), 1.0, 1)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_not_measured_is_null_or_certain_and_positions_are_lists():
+    """Of a part, of which nobody asked for axial diameters and distances, and of one with all of them."""
+    bare = PartMeasurement(1.0, 2.0, (3.0, 4.0, 5.0))
+    assert bare.to_dict() == {
+        "volume_ml": 1.0, "largest_diameter_mm": 2.0, "center_mm": [3.0, 4.0, 5.0], "volume_uncertainty_ml": 0.0,
+        "diameter_uncertainty_mm": 0.0, "axial": None, "to_vessel": None, "to_capsule": None, "touches_border": None,
+    }  # fmt: skip
+    full = LESIONS[0].to_dict()
+    assert full["axial"]["long_mm"] == 20.0 and full["axial"]["short_ends_mm"] == ((10.0, 0, 0), (10.0, 15, 0))
+    assert (full["to_vessel"]["structure"], full["to_capsule"]["structure"]) == ("portal_vein", "liver")
+    structure = StructureMeasurement(LIVER, 1.0, 2.0, 3)
+    assert (structure.volume_uncertainty_ml, structure.diameter_uncertainty_mm) == (0.0, 0.0)
+    assert structure.to_dict()["axial"] is None and structure.to_dict()["structure"] == "liver"
+
+
+def test_warnings_are_beside_the_structures(tmp_path):
+    warning = PlausibilityWarning("liver_small", "doubt", "It is small.", "liver")
+    write_measurements(tmp_path / "m.json", MEASURED, [warning])
+    plain = json.loads((tmp_path / "m.json").read_text())
+    assert len(plain["structures"]) == len(MEASURED)
+    assert [w["code"] for w in plain["warnings"]] == ["liver_small"]

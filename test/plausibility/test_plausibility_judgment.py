@@ -263,7 +263,7 @@ def test_what_no_liver_is_like_is_doubted(hu: float, doubted: bool) -> None:
 
 
 def test_what_networks_did_is_said_only_of_labels_that_networks_made() -> None:
-    nothing = LabelVolume(np.zeros((20, 30, 40), np.uint8), Geometry((40, 30, 20), (2.0, 2.0, 2.0)))
+    nothing = LabelVolume(np.zeros((50, 30, 40), np.uint8), Geometry((40, 30, 50), (2.0, 2.0, 2.0)))
     assert judged(nothing) == {}
     found = judged(nothing, None, Run(True, True, ("one", "other")))
     assert list(found) == [
@@ -273,10 +273,20 @@ def test_what_networks_did_is_said_only_of_labels_that_networks_made() -> None:
         "synthetic_training",
     ]  # doubts before notes
     assert [found[code].level for code in found] == [DOUBT, DOUBT, DOUBT, NOTE]
-    assert found["no_liver"].message.startswith("No liver was found in 80 x 60 x 40 mm. Check that the abdomen is in")
+    assert found["no_liver"].message.startswith("No liver was found in 80 x 60 x 100 mm. Check that the abdomen is in")
     assert "on no patient: one, other." in found["synthetic_training"].message
     labels = usual()
     assert judged(labels, None, Run()) == {}
+
+
+def test_where_no_liver_fits_that_is_said() -> None:
+    """Of coronal slices, whose rows run from head to feet."""
+    coronal = ((1, 0, 0), (0, 0, 1), (0, -1, 0))
+    labels = LabelVolume(np.zeros((80, 45, 90), np.uint8), Geometry((90, 45, 80), (2.0, 2.2, 2.0), direction=coronal))
+    said = judged(labels, None, Run())["no_liver"].message
+    assert said.startswith(
+        "No liver was found in 180 x 99 x 160 mm. A liver is more than 100 mm tall; this CT has 99 mm."
+    )
 
 
 def test_notes_come_after_doubts() -> None:
@@ -289,6 +299,7 @@ def test_notes_come_after_doubts() -> None:
 def test_thresholds_are_what_is_promised() -> None:
     """Numbers, so that a changed one is seen; the page says why they are where they are."""
     promised = {
+        "LEAST_HEIGHT_MM": 100,
         "EDGE_MM2": 100, "LEAST_LIVER_ML": 500, "MOST_LIVER_ML": 4000, "LEAST_LIVER_HU": -20, "MOST_LIVER_HU": 250,
         "ENHANCED_LIVER_HU": 80, "ENHANCED_VESSEL_HU": 100, "LEAST_CONTRAST_HU": 20, "MANY_LESIONS": 20,
         "HUGE_LESION_MM": 100, "MOST_TUMOR": 0.5, "THICK_SLICE_MM": 3,
