@@ -122,6 +122,8 @@ def test_promised_limits() -> None:
     assert checks.SOFT_TISSUE_HU == (-200, 300)
     assert checks.WATER_STORED == (850, 1250)
     assert checks.DENSEST_BONE_HU == 3100
+    assert checks.MOST_LABELS == 250
+    assert checks.LIKE_NEIGHBOR == 0.9
 
 
 def shares(*parts: tuple[int, int]) -> Volume:
@@ -154,6 +156,7 @@ def shares(*parts: tuple[int, int]) -> Volume:
         (shares((2000, 1000), (2000, -200)), ""),
         (shares((2000, 1000), (2000, -201)), "intercept was not applied"),
         (shares((2001, 3101), (2000, 0)), "20% of the voxels are above 3100 HU"),
+        (shares((2001, 3101), (2000, 3100)), "20% of the voxels are above 3100 HU"),
         (shares((2000, 3101), (2000, 0)), ""),
         (shares((5000, 3100), (2000, 0)), ""),
         (shares((9999, 20), (1, 39)), "between 20 and 39|between -1000"),
@@ -165,6 +168,29 @@ def test_shares_of_what_a_ct_holds(ct: Volume, words: str) -> None:
         return
     with pytest.raises(InputError, match=words):
         check_ct(ct, "ct")
+
+
+@pytest.mark.parametrize(
+    ("values", "row", "refused"),
+    [
+        (250, "AAAAAAAAAABBBBBBBBBBBBBBB", True),
+        (251, "AAAAAAAAAABBBBBBBBBBBBBBB", False),
+        (60, "AAAAAAAAAABBBBBBBBBBCCCCC", False),  # 22 of 25 voxels are as the one beside them
+        (60, "AAAAAAAAAABBBBBBBBBB", False),  # 18 of 20, which is just nine tenths
+        (60, "AAAAAAAAAAAAAAAAAAAA", True),
+    ],
+)
+@pytest.mark.parametrize("lowest", [-1, 0, 1])
+def test_even_patches_of_few_values_are_labels(values: int, row: str, refused: bool, lowest: int) -> None:
+    """Two values at most in each slice, and others in the next."""
+    letters = np.array([ord(letter) - ord("A") for letter in row])
+    hu = np.stack([np.tile((k + letters) % values, (20, 1)) for k in range(values)]).astype(np.int16) + lowest
+    volume = Volume(hu, Geometry(hu.shape[::-1], (1, 1, 0.1)))
+    if not refused or lowest < 0:
+        check_ct(volume, "ct")
+        return
+    with pytest.raises(InputError, match="even patches of values"):
+        check_ct(volume, "ct")
 
 
 @pytest.mark.parametrize(("high", "refused"), [(9, True), (10, False)])

@@ -48,6 +48,7 @@ def test_as_many_bytes_as_the_file_can_hold() -> None:
 def test_what_a_volume_needs_fits_into_free_memory(free_kb) -> None:
     free_kb(4000)  # 1000 x 1024 voxels of 2 bytes and a copy of 2
     check_claim("ct.nii", (1000, 1024, 1), 2)
+    check_claim("ct.nii", (800, 1024, 1), 3)
     with pytest.raises(
         InputError,
         match=r"ct.nii: its header claims 1001x1024x1 voxels of 2 bytes, which need",
@@ -59,6 +60,11 @@ def test_gib_are_gib(free_kb) -> None:
     free_kb(3 << 20)
     with pytest.raises(InputError, match=r"which need 64.0 GiB; 3.0 GiB of memory are free"):
         check_claim("ct.nii", (4096, 4096, 1024), 2)
+
+
+def test_free_memory_is_what_is_available_in_kib(free_kb) -> None:
+    free_kb(7)
+    assert free_memory_bytes() == 7168
 
 
 def test_free_memory_of_this_machine() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,20 @@ def test_a_few_voxels_beyond_are_clipped_with_a_warning(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.records[0].getMessage().startswith(f"ct.nii.gz: {count} of 6000 voxels are no Hounsfield units")
     assert "set to -32768 or 32767" in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_voxels_beyond_are_counted_in_every_slice(dtype: type, caplog: pytest.LogCaptureFixture) -> None:
+    array = np.zeros(SHAPE, dtype)
+    array[:, 0, 0] = (40_000, -40_000, *range(8))
+    array[2:4, 1, 1] = (-32768, 32767)  # these are HU
+    array[7:, 2, 2] = 32768
+    hu = to_hu(array, "ct")
+    assert hu[:, 0, 0].tolist() == [32767, -32768, *range(8)]
+    assert "ct: 5 of 6000 voxels" in caplog.text
+    array[:, 5] = 70_000  # 300 voxels, 30 in each slice
+    with pytest.raises(InputError, match=r"^ct: 305 of 6000 voxels are no Hounsfield units"):
+        to_hu(array, "ct")
 
 
 @pytest.mark.parametrize("value", [40_000.0, -40_000.0])
@@ -102,8 +117,14 @@ def test_slope_1_and_intercept_0_copy_nothing() -> None:
 
 
 def test_an_infinite_product_is_refused_with_the_voxels() -> None:
-    with pytest.raises(InputError, match="6000 of 6000 voxels are NaN or infinite"):
-        to_hu(scaled(np.full(SHAPE, 1e30, np.float32), 1e30, 0), "ct")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        overflown = scaled(np.full(SHAPE, 1e30, np.float32), 1e30, 0)
+        assert np.isnan(scaled(overflown, 1.0, -np.inf)).all()
+    with pytest.raises(InputError, match=r"^ct: 6000 of 6000 voxels are NaN or infinite"):
+        to_hu(overflown, "ct")
+    with pytest.raises(InputError, match=r"^labels: 6000 of 6000 voxels are NaN or infinite"):
+        to_whole_numbers(overflown, "labels")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float32, ">u2", bool])
