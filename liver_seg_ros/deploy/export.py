@@ -119,10 +119,15 @@ def _trained_on(checkpoint: Checkpoint) -> str:
     data, seeds = checkpoint.recipe.data, checkpoint.recipe.data.training_seeds
     phases = ", ".join(f"{phase} {share:.0%}" for phase, share in data.phases.items())
     tumors = "" if data.tumor_count is None else f"; {data.tumor_count[0]} to {data.tumor_count[1]} tumors each"
+    variations = ""
+    if set(data.variations) != {"plain"}:
+        total = sum(data.variations.values())
+        variations = "; " + ", ".join(f"{share / total:.0%} {kind}" for kind, share in data.variations.items())
+    began = f" Began with the weights of {checkpoint.began_with}." if checkpoint.began_with else ""
     return (
         f"Synthetic data only, no patient's image: {checkpoint.cases} phantoms of this package (seeds {seeds[0]} to "
-        f"{seeds[1] - 1}; contrast phases {phases}{tumors}), {checkpoint.step} steps of "
-        f"{checkpoint.recipe.optimization.batch} patches."
+        f"{seeds[1] - 1}; contrast phases {phases}{tumors}{variations}), {checkpoint.step} steps of "
+        f"{checkpoint.recipe.optimization.batch} patches.{began}"
     )
 
 

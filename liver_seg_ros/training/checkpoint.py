@@ -26,6 +26,7 @@ class Checkpoint:
     seconds: time spent on them.
     cases: number of phantoms trained on.
     scores: Dice per structure on the validation cases, as last measured.
+    began_with: the bundle whose weights it began with, and what that was trained on, in words; empty for random ones.
     """
 
     recipe: Recipe
@@ -35,6 +36,7 @@ class Checkpoint:
     seconds: float
     cases: int
     scores: dict[str, float] = field(default_factory=dict)
+    began_with: str = ""
 
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""

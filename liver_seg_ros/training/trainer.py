@@ -69,10 +69,13 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
         self._step, self._seconds = 0, 0.0
         self._scores: dict[str, float] = {}
+        self._began_with = ""
         if self._path.exists():
             self._resume(load_checkpoint(self._path))
         elif recipe.initial is not None:
-            load_initial_weights(self._network, load_bundle(Path(recipe.initial)))
+            initial = load_bundle(Path(recipe.initial))
+            load_initial_weights(self._network, initial)
+            self._began_with = f"{initial.spec.name} {initial.spec.version} ({initial.spec.trained_on.rstrip('.')})"
 
     def run(self) -> Checkpoint:
         """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""
@@ -129,6 +132,7 @@ class Trainer:
             self._seconds,
             len(self._training),
             self._scores,
+            self._began_with,
         )
         save_checkpoint(self._path, checkpoint)
         return checkpoint
@@ -164,6 +168,7 @@ class Trainer:
         self._network.load_state_dict(checkpoint.weights)
         self._optimizer.load_state_dict(checkpoint.optimizer)
         self._step, self._seconds, self._scores = checkpoint.step, checkpoint.seconds, checkpoint.scores
+        self._began_with = checkpoint.began_with
         _log.info("resumed at step %d", self._step)
 
 

@@ -86,6 +86,18 @@ def test_the_bundle_says_what_was_trained(bundle_folder: Path) -> None:
     assert "not for clinical use" in card
 
 
+def test_the_card_says_how_phantoms_vary_and_what_the_training_began_with(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    data = replace(checkpoint.recipe.data, variations={"plain": 1, "varied": 3})
+    taught_on = replace(
+        checkpoint, recipe=replace(checkpoint.recipe, data=data), began_with="liver-segmenter 1.0.0 (x)"
+    )
+    trained_on = export_bundle(taught_on, tmp_path / "tiny", SETTINGS).spec.trained_on
+    assert "25% plain, 75% varied" in trained_on
+    assert trained_on.endswith("Began with the weights of liver-segmenter 1.0.0 (x).")
+
+
 def test_an_export_that_computes_something_else_is_refused() -> None:
     network = UNet3D(widths=(4, 6)).eval()
     with pytest.raises(ExportError, match="ONNX Runtime differs from PyTorch"):

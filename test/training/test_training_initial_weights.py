@@ -73,14 +73,16 @@ def test_a_training_begins_with_them_and_resumes_without(
     network = {"name": "unet3d", "widths": (16, 32, 64, 128)}
     recipe = replace(recipe, network=network, optimization=plan, initial="models/segmenter")
     dataset = PhantomDataset(folder, range(3), recipe)
-    Trainer(recipe, tmp_path, dataset, {}).run()
+    began_with = Trainer(recipe, tmp_path, dataset, {}).run().began_with
+    assert began_with.startswith("liver-segmenter 1.") and "phantoms of this package" in began_with
     expected = shipped_network("segmenter")
     load_initial_weights(expected, load_bundle(REPOSITORY / "models" / "segmenter"))
     for name, weights in load_checkpoint(tmp_path / CHECKPOINT).weights.items():
         if "num_batches" not in name:
             torch.testing.assert_close(weights, expected.state_dict()[name], msg=name)
     monkeypatch.setattr("liver_seg_ros.training.trainer.load_initial_weights", None)  # to call it would fail
-    assert Trainer(recipe, tmp_path, dataset, {}).run().step == 1
+    resumed = Trainer(recipe, tmp_path, dataset, {}).run()
+    assert resumed.step == 1 and resumed.began_with == began_with
 
 
 def test_the_recipe_of_the_shipped_network_is_valid() -> None:
