@@ -18,7 +18,7 @@ from liver_seg_ros.files.dicom_acquisitions import choose_acquisition
 from liver_seg_ros.files.dicom_file import MULTI_FRAME, damage_named, read_header
 from liver_seg_ros.files.dicom_frames import headers_of_frames
 from liver_seg_ros.files.dicom_pixels import read_stack
-from liver_seg_ros.files.dicom_scan import choose_series, scan
+from liver_seg_ros.files.dicom_scan import choose_series, listed, scan
 from liver_seg_ros.files.dicom_slice import Slice, is_localizer, make_slice
 from liver_seg_ros.files.dicom_stack import stack_slices
 from liver_seg_ros.files.tilt import straighten
@@ -85,7 +85,7 @@ def _slices(headers: list[Dataset], where: str) -> list[Slice]:
                 else:
                     slices.append(make_slice(attributes, path, frame))
     if without_place:
-        _log.warning("%s: left out derived pictures without a position: %s", where, ", ".join(without_place[:5]))
+        _log.warning("%s: left out derived pictures without a position: %s", where, listed(without_place))
     if not slices:
         raise InputError(f"{where}: the series holds no slices, only scouts or projections. Give a whole CT series.")
     return slices

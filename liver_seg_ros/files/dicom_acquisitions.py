@@ -130,8 +130,6 @@ _ORDER = ("AcquisitionTime", "AcquisitionNumber", *(trait.keyword for trait in T
 
 
 def _sortable(value: Value | None) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
     return f"{value:020.6f}" if isinstance(value, int | float) else str(value or "")
 
 

@@ -110,7 +110,7 @@ def read_header(path: Path) -> Dataset:
             has_pixels = bool(stream.read(1))
         header.filename = str(path)
         header.file_meta.TransferSyntaxUID = transfer_syntax(header)
-        is_cut_off = _is_cut_off(header, has_pixels, path)
+        is_cut_off = _is_cut_off(header, has_pixels)
         _check_identity(header)
     if is_cut_off:
         raise InputError(f"{path}: is cut off. Copy or export it again.")
@@ -178,11 +178,8 @@ def _inflated(path: Path) -> bytes:
     return data
 
 
-def _is_cut_off(header: Dataset, has_pixels: bool, path: Path) -> bool:
+def _is_cut_off(header: Dataset, has_pixels: bool) -> bool:
     """Whether the file ends before its attributes do: pydicom takes it as one with fewer; a slice would get lost."""
-    meta_length = header.file_meta.get("FileMetaInformationGroupLength")
-    if header.preamble and isinstance(meta_length, int) and path.stat().st_size <= _BEFORE_META + meta_length:
-        return True
     for key in list(header.keys())[-1:]:
         header[key]  # is decoded when asked for, and raises where its end is missing
     kind = header.file_meta.get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
@@ -191,8 +188,9 @@ def _is_cut_off(header: Dataset, has_pixels: bool, path: Path) -> bool:
 
 def _check_identity(header: Dataset) -> None:
     """Decode what files are sorted by, so that a file in which it is damaged is found out here."""
-    for name in ("SOPClassUID", "SeriesInstanceUID", "Modality", "SeriesDescription"):
+    for name in ("SOPClassUID", "SeriesInstanceUID"):
         if not isinstance(header.get(name) or "", str):
             raise ValueError(f"{name} is {header.get(name)}")
+    for name in ("Modality", "SeriesDescription", "ImageType"):
+        str(header.get(name))
     int(header.get("NumberOfFrames") or 1)
-    str(header.get("ImageType"))

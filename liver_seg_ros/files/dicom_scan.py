@@ -52,9 +52,13 @@ class Found:
     @property
     def unreadable_names(self) -> str:
         """Such as `a.dcm, b.dcm and 3 more`; empty where all can be read."""
-        names = [file.path.name for file in self.unreadable]
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        return ", ".join(names[:MOST_NAMED]) + more
+        return listed([file.path.name for file in self.unreadable])
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def scan(files: Sequence[Path], done: Done = not_told) -> Found:

@@ -48,6 +48,13 @@ def test_one_file_stands_for_its_series(tmp_path: Path, make_series: Fixture) ->
     assert (read_volume(renamed).array == series.hu).all()
 
 
+def test_a_series_that_tells_no_image_type(tmp_path: Path, make_series: Fixture) -> None:
+    series = make_series()
+    for dataset in series.slices:
+        del dataset.ImageType
+    assert (read_volume(series.save(tmp_path)).array == series.hu).all()
+
+
 def test_a_file_beside_another_series(tmp_path: Path, make_series: Fixture) -> None:
     """The series that is asked for counts more than that of the file."""
     first, second = make_series(), make_series(hu=make_series().hu[:4] // 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
@@ -28,6 +29,13 @@ PHASES = {
     "KVP": ("80", "140"),
     "ImageType": (["ORIGINAL", "PRIMARY", "AXIAL"], ["DERIVED", "PRIMARY", "AXIAL"]),
     "SliceThickness": ("2.5", "5"),
+}
+#: How values are shown.
+TOLD = {
+    "KVP": ("kV 80", "kV 140"),
+    "ConvolutionKernel": ("kernel B30f", r"kernel B70f\3"),
+    "SliceThickness": ("thickness 2.5", "thickness 5"),
+    "ImageType": (r"image type ORIGINAL\PRIMARY\AXIAL",),
 }
 #: Traits that only one of two names says in the message.
 CALLED = {"AcquisitionDateTime": "AcquisitionTime"}
@@ -60,7 +68,9 @@ def test_two_acquisitions_are_named_and_either_is_read(
     first, second = two_phases(shift_mm, **{name: PHASES[name]})
     first.save(tmp_path)
     second.save(tmp_path)
-    line = refused(tmp_path, "2 acquisitions", f"differ in {CALLED.get(name, name)};", "--acquisition")
+    line = refused(
+        tmp_path, "2 acquisitions", *TOLD.get(name, ()), f"differ in {CALLED.get(name, name)};", "--acquisition"
+    )
     assert line.count("5 slices") == 2
     names = ("3", "4") if name == "AcquisitionNumber" else ("1", "2")
     found = [read_volume(tmp_path, acquisition=acquisition) for acquisition in names]
@@ -204,6 +214,17 @@ def test_copies_are_no_acquisition(tmp_path: Path, make_series: Fixture) -> None
     assert (read_volume(series.save(tmp_path / "b").parent).array == series.hu).all()
 
 
+def test_acquisitions_of_other_size(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
+    first, second = two_phases()
+    for k, dataset in enumerate(second.slices):
+        dataset.Rows, dataset.Columns = 10, 18
+        dataset.PixelData = (second.hu[k, :10, [*range(16), 0, 0]].T + 1024).astype(np.int16).tobytes()
+    first.save(tmp_path)
+    second.save(tmp_path)
+    refused(tmp_path, "differ in Columns, Rows;", "16 x 12 pixels of 1.5 x 1.25 mm", "18 x 10 pixels of 1.5 x 1.25 mm")
+    assert {read_volume(tmp_path, acquisition=name).array.shape for name in ("1", "2")} == {(5, 12, 16), (5, 10, 18)}
+
+
 def test_acquisitions_of_other_shape(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
     first, second = two_phases()
     for dataset in second.slices:
@@ -246,8 +267,8 @@ def test_many_acquisitions_are_not_all_listed(tmp_path: Path, make_series: Fixtu
             dataset.AcquisitionNumber = time + 1
             dataset.PixelData = (series.hu[k] + 1000 + time).astype(np.int16).tobytes()
             dataset.save_as(tmp_path / f"{time}_{k}.dcm")
-    line = refused(tmp_path, "14 acquisitions", "and 2 more")
-    assert line.count("2 slices") == 12
+    line = refused(tmp_path, "14 acquisitions", "and 2 more.")
+    assert re.findall(r"(\d+) \(2 slices", line) == [str(number) for number in range(1, 13)]
     assert read_volume(tmp_path, acquisition="14").array.shape[0] == 2
 
 
@@ -258,8 +279,9 @@ def test_an_acquisition_of_a_series_that_holds_one(tmp_path: Path, two_phases: C
     refused(tmp_path, "no acquisition 8", "7 (5 slices", acquisition="8")
 
 
-def test_the_order_of_the_files_changes_no_name(tmp_path: Path, two_phases: Callable) -> None:
-    first, second = two_phases(1.25, AcquisitionTime=("101537", "101502"))
+@pytest.mark.parametrize("name", ["AcquisitionTime", "ConvolutionKernel"])
+def test_the_order_of_the_files_changes_no_name(tmp_path: Path, two_phases: Callable, name: str) -> None:
+    first, second = two_phases(1.25, **{name: ("101537", "101502")})
     for attempt in range(3):
         slices = [*first.slices, *second.slices]
         random.Random(attempt).shuffle(slices)

@@ -197,6 +197,11 @@ def test_the_size_that_a_codestream_says_it_has(
     assert codestream_size(code[:marker] + b"\xff\xc4\0\x04ab" + code[marker:]) == (70, 80)  # tables are no frame
     assert all(codestream_size(code[:length]) is None for length in range(marker + 9))
     assert codestream_size(code[:2] + b"ab" + code[4:]) is None
+    assert codestream_size(b"ab" + code[2:]) is None
+    for kind in range(0xC0, 0xD1):
+        is_frame = kind not in (0xC4, 0xC8, 0xCC, 0xD0)
+        frame = bytes([0xFF, kind, 0, 11, 16, 0, 3, 0, 4, 1, 1, 0x11, 0])
+        assert codestream_size(b"\xff\xd8" + frame + code[2:]) == ((3, 4) if is_frame else (70, 80)), hex(kind)
     for kind in ("JPEG", "JPEG2000"):
         make_series().save(tmp_path / kind)
         path = next((tmp_path / kind).iterdir())

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import resource
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import dcmwrite
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
@@ -44,13 +49,27 @@ def test_an_unreadable_file_is_named_and_hides_nothing(
     refused(tmp_path, "no DICOM files", name)
 
 
-@pytest.mark.parametrize("name", ["README", "DICOMDIR.txt", ".hidden", "photo.jpg"])
+OTHERS = {
+    "README": b"text",
+    "photo.jpg": bytes(500),
+    ".hidden": bytes(500),
+    "notes.txt": b"\x08\0\x05\1US 2",
+    "people.txt": b"The US, the UN, and others",
+    "numbers.bin": b"\x08\0\x05\0\xff\xff\xff\xff",
+    "odd.bin": b"\x08\0\x05\0\x07\0\0\0",
+    "long.bin": b"\x08\0\x05\0\x02\1\0\0",
+    "swapped.bin": b"\0\x08\0\x05\0\0\0\x10",
+    "seven.bin": b"\x08\0\x05\0CS\2",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_other_files_are_not_worth_a_word(
     tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     series = make_series()
     series.save(tmp_path)
-    (tmp_path / name).write_bytes(b"text" if name == "README" else bytes(500))
+    (tmp_path / name).write_bytes(OTHERS[name])
     assert (read_volume(tmp_path).array == series.hu).all()
     assert not caplog.records
 
@@ -102,6 +121,36 @@ def test_a_gap_names_the_file_that_may_fill_it(tmp_path: Path, make_series: Fixt
     refused(tmp_path, "5.00 mm apart", f"Not readable: {path.name}.")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SOPClassUID", b"1.2\\1.3 "), ("SeriesInstanceUID", b"1.2\\1.3 "), ("NumberOfFrames", b"many")],
+)
+def test_a_file_damaged_in_what_files_are_sorted_by(
+    tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, refused: Fixture, name: str, value: bytes
+) -> None:
+    series, other = make_series(), make_series()
+    part = other.slices[0]
+    part.NumberOfFrames = 1
+    part._dict[Tag(name)] = RawDataElement(Tag(name), dictionary_VR(name), len(value), value, 0, False, True)
+    dcmwrite(tmp_path / "odd.dcm", part)
+    refused(tmp_path, "no DICOM files (not readable: odd.dcm)")
+    series.save(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pydicom's remarks are not for users
+        assert (read_volume(tmp_path).array == series.hu).all()
+    assert "odd.dcm" in caplog.text
+
+
+def test_a_series_description_of_several_lines(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
+    """DICOM takes a backslash for the border of two values; people write it nevertheless."""
+    series = make_series()
+    for dataset in series.slices:
+        dataset.SeriesDescription = ["Abdomen", "venous"]
+    assert (read_volume(series.save(tmp_path)).array == series.hu).all()
+    make_series().save(tmp_path)
+    refused(tmp_path, "['Abdomen', 'venous'], 5 slices")
+
+
 def test_a_file_that_may_not_be_opened(
     tmp_path: Path, make_series: Fixture, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,11 +194,13 @@ def test_a_derived_picture_that_lies_nowhere(
     series = make_series()
     series.save(tmp_path)
     report = series.slices[0].copy()
-    report.ImageType = ["DERIVED", "SECONDARY", "SCREEN SAVE"]
     del report.ImagePositionPatient
-    report.save_as(tmp_path / "dose.dcm")
-    assert (read_volume(tmp_path).array == series.hu).all()
-    assert "dose.dcm" in caplog.text
+    for kind in (["DERIVED", "PRIMARY", "PROJECTION"], ["ORIGINAL", "secondary", "SCREEN SAVE"]):
+        report.ImageType = kind
+        report.save_as(tmp_path / "dose.dcm")
+        caplog.clear()
+        assert (read_volume(tmp_path).array == series.hu).all()
+        assert caplog.messages == [f"{tmp_path}: left out derived pictures without a position: dose.dcm"]
     report.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
     report.save_as(tmp_path / "dose.dcm")
     refused(tmp_path, "dose.dcm: has no ImagePositionPatient")

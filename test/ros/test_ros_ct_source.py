@@ -67,7 +67,9 @@ def test_a_bad_file_is_said_and_the_next_file_works(ros, ct_file, tmp_path):
 def test_an_acquisition_is_chosen_by_number_and_read_at_once(ros, tmp_path):
     """ROS takes `acquisition:=2` as a number and a message may hold it as text; both choose."""
     two_acquisitions(tmp_path)
-    ros.start("ct_source", path=str(tmp_path))
+    ros.start("ct_source", path=str(tmp_path), acquisition=9)
+    ros.wait_for_line("/ct_source 2", "has no acquisition 9; there is 1 (20 slices")
+    set_parameter(ros, "acquisition", ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=""))
     ros.wait_for_line("/ct_source 2", "choose one with --acquisition (a node: parameter 'acquisition'): 1 (20 slices")
     volumes = ros.volumes("ct", np.int16)
     set_parameter(ros, "acquisition", ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=2))
