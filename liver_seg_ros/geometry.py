@@ -11,6 +11,7 @@ has the same axes in metres, so that the two differ by a factor of 1000 and noth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -104,6 +105,24 @@ class Geometry:
         if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
             rows = "; ".join(" ".join(f"{v:.4g}" for v in row) for row in matrix)
             raise ValueError(f"direction ({rows}) is not orthonormal: axes not at right angles, or not of length 1")
+
+    def __repr__(self) -> str:
+        return f"Geometry({self.in_words}, first at {_listed(self.origin_mm, ', ')} mm)"
+
+    @property
+    def in_words(self) -> str:
+        """Size, spacing and orientation, e.g. "512 x 512 x 300 voxels of 0.75 x 0.75 x 1 mm, LPS"."""
+        return f"{_listed(self.size)} voxels of {_listed(self.spacing_mm)} mm, {self.orientation}"
+
+    @property
+    def orientation(self) -> str:
+        """Three letters: towards which side of the patient i, j and k grow (L/R, P/A, S/I), the nearest where oblique.
+
+        `LPS` is the usual one of DICOM; an axis that two index axes are nearest to appears twice.
+        """
+        letters = ("LR", "PA", "SI")
+        columns = ((int(abs(column).argmax()), column) for column in self.direction_matrix.T)
+        return "".join(letters[axis][0 if column[axis] > 0 else 1] for axis, column in columns)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -222,6 +241,10 @@ def to_vector(point: ArrayLike) -> Vector:
     """A point or direction `(3,)` as plain floats, as frozen dataclasses and JSON hold it."""
     x, y, z = np.asarray(point, dtype=float).tolist()
     return x, y, z
+
+
+def _listed(numbers: Iterable[float], between: str = " x ") -> str:
+    return between.join(f"{number:.6g}" for number in numbers)
 
 
 def _matrix(array: NDArray[np.float64]) -> Matrix:

@@ -34,6 +34,9 @@ class Structure:
     snomed_code: str
     snomed_meaning: str
 
+    def __repr__(self) -> str:
+        return f"Structure({self.value} {self.name})"
+
     @property
     def title(self) -> str:
         """The name as people write it."""

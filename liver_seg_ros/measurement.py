@@ -11,6 +11,7 @@ from typing import Any
 
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class PartMeasurement:
     to_capsule: Gap | None = None
     touches_border: bool | None = None
 
+    __repr__ = short_repr
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -119,6 +122,8 @@ class StructureMeasurement:
     volume_uncertainty_ml: float = 0.0
     diameter_uncertainty_mm: float = 0.0
     axial: AxialDiameter | None = None
+
+    __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the structure by its name."""

@@ -26,6 +26,9 @@ class Mesh:
     triangles: NDArray[np.int32]
     normals: NDArray[np.float32]
 
+    def __repr__(self) -> str:
+        return f"Mesh({self.structure.name}, {len(self.vertices_mm)} vertices, {len(self.triangles)} triangles)"
+
 
 @dataclass(frozen=True, eq=False)
 class PointCloud:
@@ -40,3 +43,6 @@ class PointCloud:
     points_mm: NDArray[np.float32]
     normals: NDArray[np.float32]
     labels: NDArray[np.uint8]
+
+    def __repr__(self) -> str:
+        return f"PointCloud({len(self.points_mm)} points)"

@@ -62,7 +62,7 @@ class StructureReport:
 
 @dataclass(frozen=True)
 class GeometryReport:
-    """A grid as `Geometry` has it (file order i, j, k; LPS mm), and `orientation`, see `orientation_code`."""
+    """A grid as `Geometry` has it (file order i, j, k; LPS mm), and `orientation`, see `Geometry.orientation`."""
 
     size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
@@ -187,20 +187,7 @@ def write_report(path: Path, report: Report) -> None:
 def describe_geometry(geometry: Geometry) -> GeometryReport:
     """`geometry` as a report shows it; the spacing without the noise of a file's float32."""
     i, j, k = (round(spacing, 6) for spacing in geometry.spacing_mm)
-    return GeometryReport(geometry.size, (i, j, k), geometry.origin_mm, geometry.direction, orientation_code(geometry))
-
-
-def orientation_code(geometry: Geometry) -> str:
-    """Three letters: towards which side of the patient i, j and k grow (L/R, P/A, S/I), the nearest where oblique.
-
-    `LPS` is the usual one of DICOM; an axis that two index axes are nearest to appears twice.
-    """
-    letters = ("LR", "PA", "SI")
-    code = ""
-    for column in geometry.direction_matrix.T:
-        axis = int(abs(column).argmax())
-        code += letters[axis][0 if column[axis] > 0 else 1]
-    return code
+    return GeometryReport(geometry.size, (i, j, k), geometry.origin_mm, geometry.direction, geometry.orientation)
 
 
 def peak_memory_mb() -> float:

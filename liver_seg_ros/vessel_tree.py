@@ -55,6 +55,9 @@ class VesselTree:
     branch: NDArray[np.int64]
     branches: tuple[Branch, ...]
 
+    def __repr__(self) -> str:
+        return f"VesselTree({self.tree_count} trees, {len(self.branches)} branches, {len(self.points_mm)} nodes)"
+
     @property
     def edges(self) -> NDArray[np.int64]:
         """`(E, 2)` pairs `(parent, node)`."""

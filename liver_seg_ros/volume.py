@@ -45,6 +45,9 @@ class Volume:
         _check(self.array, self.geometry, np.dtype(np.int16), "CT")
         object.__setattr__(self, "array", _read_only(self.array))
 
+    def __repr__(self) -> str:
+        return f"Volume({self.geometry.in_words}, uid {self.uid})"
+
     def crop(self, box: Box) -> Volume:
         """The voxels in `box`, sharing memory with this volume."""
         return Volume(self.array[box.slices], self.geometry.crop(box), self.uid)
@@ -70,6 +73,9 @@ class LabelVolume:
     def __post_init__(self) -> None:
         _check(self.array, self.geometry, np.dtype(np.uint8), "label volume")
         object.__setattr__(self, "array", _read_only(self.array))
+
+    def __repr__(self) -> str:
+        return f"LabelVolume({self.geometry.in_words}, uid {self.uid})"
 
     def mask(self, value: int) -> NDArray[np.bool_]:
         """`(K, J, I)` bool: where the label is `value`."""

@@ -22,7 +22,6 @@ from liver_seg_ros.report import (
     Report,
     build_report,
     describe_geometry,
-    orientation_code,
     peak_memory_mb,
     versions,
     write_report,
@@ -90,7 +89,7 @@ def test_a_number_that_json_has_not_is_an_error_and_leaves_no_file(tmp_path: Pat
     ],
 )
 def test_orientation_code_says_where_the_axes_grow_to(direction: np.ndarray, code: str) -> None:
-    assert orientation_code(Geometry((2, 2, 2), direction=tuple(map(tuple, direction)))) == code
+    assert Geometry((2, 2, 2), direction=tuple(map(tuple, direction))).orientation == code
 
 
 def test_peak_memory_is_this_process_own_and_the_highest() -> None:

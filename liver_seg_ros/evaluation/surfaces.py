@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from liver_seg_ros.evaluation.mask_pairs import Mask, checked_masks
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class SurfaceDistances:
 
     to_truth: NDArray[np.float64]
     to_answer: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     @property
     def assd(self) -> float:

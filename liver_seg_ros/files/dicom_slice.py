@@ -15,6 +15,7 @@ from pydicom import Dataset
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_traits import TRAIT_KEYWORDS, Value, traits
+from liver_seg_ros.short_repr import short_repr
 
 # The finest CT scanners make 2048 x 2048 pixels. What claims more is refused before memory is spent on it.
 MOST_PIXELS = 4096 * 4096
@@ -59,6 +60,8 @@ class Slice:
     slope: float
     intercept: float
     traits: Mapping[str, Value]
+
+    __repr__ = short_repr
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import BACKGROUND, LIVER, LIVER_VESSELS, STRUCTURES, TUMOR, Structure
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
 
 #: Which structure a voxel is where masks overlap, the last one of these that it lies in. A tumor in a vessel is tumor
@@ -45,6 +46,8 @@ class FoundLabels:
     taken_for: Mapping[str, Structure | None]
     structures: tuple[Structure, ...]
     organ: NDArray[np.bool_] | None = None
+
+    __repr__ = short_repr
 
 
 class Canvas:

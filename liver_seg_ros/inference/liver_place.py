@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class LiverPlace:
     coarse: Geometry
     geometry: Geometry
     margin_mm: float
+
+    __repr__ = short_repr
 
     def near_slices(self) -> Iterator[NDArray[np.bool_]]:
         """Slice by slice of `box`, `(J, I)` bool on the CT's voxels: those near the liver."""

@@ -64,6 +64,9 @@ class Segmentation:
     run: Run = field(default_factory=Run)
     further_mm: float = 0.0
 
+    def __repr__(self) -> str:
+        return f"Segmentation({self.message}; {self.labels.geometry.in_words}; {sum(self.seconds.values()):.1f} s)"
+
     @property
     def searched(self) -> bool:
         """Whether the fine network searched the whole CT because the localizer was unsure."""
@@ -177,6 +180,10 @@ class Segmenter:
             run=Run(searched, looked.cut_off, synthetic),
             further_mm=looked.further_mm,
         )
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{bundle.spec.name} {bundle.spec.version}" for bundle in self.bundles)
+        return f"Segmenter({names}; {self.runtime_name})"
 
     def close(self) -> None:
         """Give back the networks' memory; `segment` must not be called afterwards."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.short_repr import short_repr
 
 ENCODING_HU = "16SC1"
 ENCODING_LABELS = "8UC1"
@@ -45,6 +46,8 @@ class Slab:
     geometry: Geometry
     first_slice: int
     voxels: NDArray[np.generic]
+
+    __repr__ = short_repr
 
     @property
     def slices(self) -> slice:

@@ -54,6 +54,9 @@ class Phantom:
     phase: Phase
     seed: int
 
+    def __repr__(self) -> str:
+        return f"Phantom(seed {self.seed}, {self.phase}, {len(self.tumors)} tumors; {self.ct.geometry.in_words})"
+
 
 def generate_phantom(seed: int, options: PhantomOptions | None = None, progress: Progress = no_progress) -> Phantom:
     """The phantom of `seed`: the same seed and options give the same voxels.

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.phantom.fields import Field, Points, sample_lattice, smooth_noise, spline_matrix
+from liver_seg_ros.short_repr import short_repr
 
 STEP_MM = 3.0
 WARP_SCALE_MM = 80.0
@@ -30,6 +31,8 @@ class LatticeShape:
     start: tuple[float, float, float]
     step_mm: float
     field: Field
+
+    __repr__ = short_repr
 
     def distance(self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> Field:
         """`(K, J, I)` at the LPS coordinates in mm of columns `x`, rows `y` and slices `z`."""

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.phantom.fields import Field, Points, sample_lattice, spline_matrix, superellipsoid
 from liver_seg_ros.phantom.tissue import Phase
+from liver_seg_ros.short_repr import short_repr
 
 SMALLEST_MM, LARGEST_MM = 5.0, 60.0
 #: A tumor must differ from the liver around it by this much, or no reader could see it.
@@ -53,6 +54,8 @@ class Tumor:
     inclusion_hu: float = 0.0
     inclusion_share: float = 0.0
     bulges: bool = False
+
+    __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for `vessels.json` and reports."""

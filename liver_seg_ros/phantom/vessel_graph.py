@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.short_repr import short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class VesselGraph:
@@ -25,6 +27,8 @@ class VesselGraph:
     points_mm: NDArray[np.float64]
     radius_mm: NDArray[np.float64]
     parent: NDArray[np.int64]
+
+    __repr__ = short_repr
 
     @property
     def edges(self) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.nearest_vessel import Vessels
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
 from liver_seg_ros.reconstruction.parts import lesions, surface_points, voxel_points
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 
@@ -114,6 +115,8 @@ class AblationCheck:
     outside_liver_ml: float
     vessels: tuple[VesselInZone, ...]
     others: tuple[StructureNearZone, ...]
+
+    __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; structures by their names."""

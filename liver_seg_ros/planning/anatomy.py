@@ -31,6 +31,10 @@ class Anatomy:
     fields: dict[Structure, DistanceField]
     skin: Skin | None = None
 
+    def __repr__(self) -> str:
+        names = ", ".join(mesh.structure.name for mesh in self.meshes)
+        return f"Anatomy({names or 'nothing'}; {self.tree}; {'skin' if self.skin else 'no skin'})"
+
 
 def prepare_anatomy(
     labels: LabelVolume, reconstruction: Reconstruction | None = None, ct: Volume | None = None

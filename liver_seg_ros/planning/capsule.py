@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, directions
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,8 @@ class CapsulePassage:
     crossings: NDArray[np.intp]
     length_inside_mm: NDArray[np.float64]
     entry_angle_deg: NDArray[np.float64]
+
+    __repr__ = short_repr
 
 
 def capsule_passage(

@@ -21,6 +21,7 @@ from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.segment_search import smallest_along
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, checked_points
+from liver_seg_ros.short_repr import short_repr
 
 #: The clearance of a segment is at most this much larger than the exact one.
 TOLERANCE_MM = 0.1
@@ -50,6 +51,8 @@ class SegmentClearance:
     clearance_mm: NDArray[np.float64]
     at_mm: NDArray[np.float64]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class DistanceField:
@@ -66,6 +69,8 @@ class DistanceField:
     origin_mm: NDArray[np.float64]
     spacing_mm: NDArray[np.float64]
     squared_mm2: NDArray[np.float32] = field(repr=False)
+
+    __repr__ = short_repr
 
     @property
     def structure(self) -> Structure:

@@ -9,6 +9,7 @@ import numpy as np
 
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import LIVER, Structure
+from liver_seg_ros.short_repr import short_repr
 
 #: Radius of a needle of 17 gauge, which ablation electrodes often are.
 NEEDLE_RADIUS_MM = 0.75
@@ -105,6 +106,8 @@ class TrajectoryEvaluation:
     vessel_crossings: tuple[VesselCrossing, ...]
     capsule_crossings: int
     entry_angle_deg: float | None
+
+    __repr__ = short_repr
 
     def clearance_mm(self, structure: Structure) -> float:
         """The clearance to `structure`; infinite where it is not labelled: there is nothing to come near to.

@@ -17,6 +17,7 @@ from liver_seg_ros.geometry import Vector, to_vector
 from liver_seg_ros.labels import HEPATIC_ARTERY, PORTAL_VEIN, VESSEL, Structure
 from liver_seg_ros.planning.nearest_vessel import Vessels, nearest_vessel
 from liver_seg_ros.reconstruction.parts import lesions, surface_points, voxel_points
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 
@@ -61,6 +62,8 @@ class LesionFeeding:
     lesion: int
     center_mm: Vector
     vessels: tuple[FeedingVessel, ...]
+
+    __repr__ = short_repr
 
     def within(self, distance_mm: float) -> tuple[FeedingVessel, ...]:
         """The vessels that are no further away than this."""

@@ -23,6 +23,7 @@ from liver_seg_ros.labels import (
     Structure,
 )
 from liver_seg_ros.planning.evaluation import NEEDLE_RADIUS_MM, Clearance, TrajectoryEvaluation
+from liver_seg_ros.short_repr import short_repr
 
 #: Least clearance in mm to each structure, where it is labelled. Starting values for a clinician to change, not taken
 #: from a guideline: bones stop a needle, what holds gas, bile or moves is kept further away, vessels are not touched.
@@ -54,6 +55,8 @@ class Limits:
     max_length_mm: float = 150.0
     max_entry_angle_deg: float = 70.0
     least_clearance_mm: Mapping[Structure, float] = field(default_factory=lambda: dict(LEAST_CLEARANCE_MM))
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if not 0 <= self.needle_radius_mm < float("inf"):

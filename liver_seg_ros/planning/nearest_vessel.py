@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 
 #: Edge of the blocks: in smaller ones there are more of them, in larger ones more vessels for each point.
@@ -36,6 +37,8 @@ class NearestVessel:
     distance_mm: NDArray[np.float64]
     node: NDArray[np.int64]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Vessels:
@@ -45,6 +48,8 @@ class Vessels:
     along_mm: NDArray[np.float64]  # (V, 3), from start to end
     radius_mm: NDArray[np.float64]  # (V,)
     node: NDArray[np.int64]  # (V,)
+
+    __repr__ = short_repr
 
     @staticmethod
     def of(tree: VesselTree, branches: ArrayLike | None = None) -> Vessels:

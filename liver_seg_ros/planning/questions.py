@@ -22,6 +22,7 @@ from liver_seg_ros.planning.resection import Resection, resect_by_plane
 from liver_seg_ros.planning.target import lesion_target
 from liver_seg_ros.planning.trajectory import evaluate_trajectory
 from liver_seg_ros.reconstruction.parts import lesions
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,8 @@ class Question:
     ablation_mm: tuple[float, float] | None = None
     resection_plane: tuple[Vector, Vector] | None = None
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class Answers:
@@ -65,6 +68,11 @@ class Answers:
     feeding: LesionFeeding | None
     ablation: AblationCheck | None
     resection: Resection | None
+
+    def __repr__(self) -> str:
+        asked = [name for name in ("feeding", "ablation", "resection") if getattr(self, name) is not None]
+        ways = self.message or f"{len(self.trajectories)} ways"
+        return f"Answers({', '.join([f'lesion {self.question.lesion + 1}', ways, *asked])})"
 
     @property
     def message(self) -> str:

@@ -23,6 +23,7 @@ from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
 from liver_seg_ros.reconstruction.surface_queries import checked_points
+from liver_seg_ros.short_repr import short_repr
 
 #: Entries of two trajectories that are returned lie at least this far apart: nearer ones are one choice, not two.
 APART_MM = 30.0
@@ -84,6 +85,8 @@ class Ranking:
     accepted: int
     rejected: dict[str, int]
     trajectories: tuple[RankedTrajectory, ...]
+
+    __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

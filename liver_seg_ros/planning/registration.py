@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.planning.transform import RigidTransform
+from liver_seg_ros.short_repr import short_repr
 
 #: Landmarks whose spread (root mean square about their center) is below this are one place.
 COINCIDENT_MM = 0.01
@@ -48,6 +49,8 @@ class LandmarkRegistration:
     fre_mm: float
     fle_mm: float
     landmarks_mm: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     def predicted_tre_mm(self, targets_mm: ArrayLike) -> NDArray[np.float64]:
         """`(...)` root mean square errors to expect at targets `(..., 3)` in the target frame, with this FLE."""

@@ -24,6 +24,7 @@ from liver_seg_ros.labels import LIVER, TUMOR, Structure
 from liver_seg_ros.planning.nearest_vessel import Vessels
 from liver_seg_ros.planning.territories import LiverTerritories
 from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 
@@ -68,6 +69,8 @@ class Resection:
     remnant_percent: float
     tumor_left_ml: float
     cut: tuple[CutBranch, ...]
+
+    __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; structures by their names."""

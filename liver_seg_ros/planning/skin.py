@@ -18,6 +18,7 @@ from liver_seg_ros.reconstruction.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.masks import PAD, StructureMask
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, checked_points, directions
 from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import Volume
 
 #: No row of the label table: it is found in the CT and never a voxel's value. Color of 3D Slicer's general anatomy.
@@ -56,6 +57,8 @@ class Skin:
     mesh: Mesh
     points: PointCloud
     surface: SurfaceQueries
+
+    __repr__ = short_repr
 
     def entries_to(self, target_mm: ArrayLike, max_angle_deg: float = MAX_SKIN_ANGLE_DEG) -> NDArray[np.float64]:
         """`(E, 3)` LPS points of the skin that face a target: those from which a needle gets there.

@@ -27,6 +27,7 @@ from liver_seg_ros.geometry import MM3_PER_ML, Geometry
 from liver_seg_ros.labels import LIVER, PORTAL_VEIN, TUMOR, Structure
 from liver_seg_ros.planning.nearest_vessel import nearest_vessel
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 
@@ -71,6 +72,8 @@ class LiverTerritories:
     territories: tuple[Territory, ...]
     unassigned_ml: float
     tumor_ml: float
+
+    __repr__ = short_repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the voxels."""

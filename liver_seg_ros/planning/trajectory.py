@@ -22,6 +22,7 @@ from liver_seg_ros.planning.evaluation import (
     VesselCrossing,
 )
 from liver_seg_ros.planning.vessel_crossings import VesselCrossings, vessel_crossings
+from liver_seg_ros.short_repr import short_repr
 
 __all__ = [
     "Clearance", "Trajectory", "TrajectoryEvaluation", "TrajectoryEvaluations", "VesselCrossing",
@@ -61,6 +62,8 @@ class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
     capsule_crossings: NDArray[np.intp]
     entry_angle_deg: NDArray[np.float64]
     vessel_crossings: VesselCrossings
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.length_mm)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liver_seg_ros.short_repr import short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class RigidTransform:
@@ -21,6 +23,8 @@ class RigidTransform:
     """
 
     matrix: NDArray[np.float64]
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, np.float64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import BILE_DUCT, LIVER, LIVER_VESSELS, TUMOR, Structure
 from liver_seg_ros.measurement import PartMeasurement, StructureMeasurement
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume, Volume
 
 #: What scanners write where they measured nothing. Air of lungs and bowel is denser, and a liver borders on no vacuum.
@@ -66,6 +67,8 @@ class Evidence:
     liver_hu: float | None = None
     vessel_hu: float | None = None
     run: Run | None = None
+
+    __repr__ = short_repr
 
     def measured(self, structure: Structure) -> StructureMeasurement:
         """The measurement of a structure, zeros where there is none."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import EMPTY_TREE, Branch, VesselTree
 
 
@@ -27,6 +28,8 @@ class Forest:
     points_mm: NDArray[np.float64]
     radius_mm: NDArray[np.float64]
     parent: NDArray[np.int64]
+
+    __repr__ = short_repr
 
 
 def build_tree(forests: Iterable[Forest]) -> VesselTree:

@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, dijk
 from scipy.spatial import cKDTree
 
 from liver_seg_ros.geometry import Vector
+from liver_seg_ros.short_repr import short_repr
 
 #: A path costs its length over the fourth power of the distance to the wall: steep enough to keep to the middle, and
 #: to go round through two thick vessels rather than through the thin place where they touch.
@@ -49,6 +50,8 @@ class Paths:
     parent: NDArray[np.int64]
     contacts: NDArray[np.int64]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelGraph:
@@ -67,6 +70,8 @@ class VoxelGraph:
     pairs: NDArray[np.int32]
     length_mm: NDArray[np.float64]
     step_mm: float
+
+    __repr__ = short_repr
 
     @staticmethod
     def of(mask: NDArray[np.bool_], spacing_mm: Vector) -> VoxelGraph:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,8 @@ class ClearanceCloud:
     structure: Structure | None
     points_mm: NDArray[np.float32]
     clearance_mm: NDArray[np.float32]
+
+    __repr__ = short_repr
 
 
 EMPTY_CLEARANCE_CLOUD = ClearanceCloud(None, np.empty((0, 3), np.float32), np.empty(0, np.float32))

@@ -27,6 +27,7 @@ from liver_seg_ros.reconstruction.self_intersections import edge_crossings, with
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.surfaces import Surface, isosurface, surface_to_mesh
 from liver_seg_ros.reconstruction.triangles import area_vectors, vertex_normals
+from liver_seg_ros.short_repr import short_repr
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class CollisionMesh:
 
     mesh: Mesh
     largest_distance_mm: float
+
+    __repr__ = short_repr
 
 
 def collision_mesh(

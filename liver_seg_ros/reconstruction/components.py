@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box
+from liver_seg_ros.short_repr import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class Components:
     voxels: NDArray[np.int64]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.voxels)

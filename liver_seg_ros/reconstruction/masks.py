@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.geometry import Box, Geometry, Vector
 from liver_seg_ros.labels import LIVER, LIVER_VESSELS, TUMOR, Structure
 from liver_seg_ros.reconstruction.components import connected_components
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
 
 #: Background voxels around a mask: what touches the volume's border is closed there like anywhere else.
@@ -40,6 +41,8 @@ class StructureMask:
     structure: Structure
     array: NDArray[np.bool_]
     geometry: Geometry
+
+    __repr__ = short_repr
 
 
 def labelled_box(labels: LabelVolume) -> LabelVolume:

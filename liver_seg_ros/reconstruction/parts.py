@@ -13,6 +13,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import TUMOR
 from liver_seg_ros.reconstruction.components import Components, connected_components
 from liver_seg_ros.reconstruction.masks import PAD, StructureMask, structure_mask
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
 
 #: Surfaces of more faces are thinned (`cell_edge`). The vessels of a liver at 0.75 mm have less than a million, its
@@ -33,6 +34,8 @@ class Parts:
     mask: StructureMask
     components: Components
     order: NDArray[np.int64]
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return len(self.order)

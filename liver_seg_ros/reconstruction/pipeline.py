@@ -101,6 +101,10 @@ class Reconstruction:
     tree: VesselTree
     seconds: dict[str, float]
 
+    def __repr__(self) -> str:
+        meshes = ", ".join(f"{mesh.structure.name} {len(mesh.triangles)} triangles" for mesh in self.meshes)
+        return f"Reconstruction({meshes or 'no meshes'}; {self.tree})"
+
 
 def reconstruct(
     labels: LabelVolume,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.short_repr import short_repr
 
 #: Lines are moved by this, in no special direction: one that lies in the plane of a triangle, as along the axes of a
 #: grid, meets it or not by chance, and sides get mixed up.
@@ -40,6 +41,8 @@ class Crossings:
     inward: NDArray[np.bool_]
     normal: NDArray[np.float64]
     starts_inside: NDArray[np.bool_]
+
+    __repr__ = short_repr
 
 
 class SurfaceQueries:

@@ -40,6 +40,7 @@ from liver_seg_ros.reconstruction.triangles import (
     signed_volumes,
     vertex_normals,
 )
+from liver_seg_ros.short_repr import short_repr
 
 #: What is large and has no thin branches.
 ORGANS = (LIVER, STOMACH, COLON, KIDNEY, SPLEEN, LUNG, HEART)
@@ -68,6 +69,8 @@ class Surface:
 
     vertices_mm: NDArray[np.float64]
     triangles: NDArray[np.int32]
+
+    __repr__ = short_repr
 
 
 def extract_surface(mask: StructureMask, counted: StructureMask | None = None) -> Surface:

@@ -23,6 +23,7 @@ from liver_seg_ros.geometry import Box, Geometry, Vector
 from liver_seg_ros.inference.resampling import resample_labels_to, resample_to_spacing
 from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.training.recipe import Recipe
 
 
@@ -37,6 +38,8 @@ class Case:
 
     image: NDArray[np.int16]
     labels: NDArray[np.uint8]
+
+    __repr__ = short_repr
 
 
 def case_folder(cache: Path, recipe: Recipe) -> Path:

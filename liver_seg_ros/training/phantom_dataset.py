@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.labels import structure_by_name
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.cases import Case, case_path, read_case
 from liver_seg_ros.training.recipe import Recipe
@@ -37,6 +38,8 @@ class Batch:
 
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
+
+    __repr__ = short_repr
 
 
 class PhantomDataset:

@@ -23,6 +23,7 @@ from liver_seg_ros.inference.runtimes.cache_folder import cache_folder
 from liver_seg_ros.inference.runtimes.gpu import Gpu
 from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
 from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, is_rtx, version_of
+from liver_seg_ros.short_repr import short_repr
 
 #: Engines of TensorRT-RTX are finished on the GPU that runs them; it builds for these unless told otherwise.
 ANY_RTX = Gpu("any RTX GPU", "8.0 and later")
@@ -68,6 +69,8 @@ class Engine:
     path: Path
     key: EngineKey
     built: bool
+
+    __repr__ = short_repr
 
 
 def profile_of(spec: BundleSpec, largest_batch: int) -> ShapeRange:
