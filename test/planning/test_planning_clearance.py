@@ -177,3 +177,7 @@ def test_one_voxel_has_a_field():
     found = field.along([[2, 2, -50], [2, 12, -50]], [[2, 2, 50], [2, 12, 50]])
     assert -1 < found.clearance_mm[0] < 0
     assert found.clearance_mm[1] == pytest.approx(9.5, abs=0.6)
+
+
+def test_the_promised_tolerance() -> None:
+    assert TOLERANCE_MM == 0.1
