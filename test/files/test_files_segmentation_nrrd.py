@@ -193,6 +193,14 @@ def test_values_of_any_size_and_several_segments_of_one_structure(
     assert found.taken_for == {"3 left": LIVER, "300 right": LIVER, "12 tumor 1": TUMOR, "9 tumor 2": TUMOR}
 
 
+def test_the_largest_value_and_one_beyond(tmp_path: Path) -> None:
+    array = np.zeros((3, 4, 5), np.uint16)
+    array[0, 0, 0] = 65_535
+    assert read_labels(slicer_file(tmp_path / "a.seg.nrrd", array, ("liver", 65_535, ""))).counts()["liver"] == 1
+    with pytest.raises(InputError, match="has no value"):
+        read_labels(slicer_file(tmp_path / "b.seg.nrrd", array, ("liver", 65_536, "")))
+
+
 def test_segments_that_overlap_in_layers(tmp_path: Path) -> None:
     """A tumor in a vessel in the liver: the first is tumor, the second vessel, and all of it the organ."""
     array = np.zeros((3, 4, 5, 2), np.uint8)
