@@ -13,16 +13,12 @@ from liver_seg_ros.labels import BACKGROUND, LIVER, LIVER_VESSELS, STRUCTURES, T
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
 
-#: Which structure a voxel is where masks overlap, the last one of these that it lies in. A tumor in a vessel is tumor
-#: (docs/decisions.md), a vessel in the liver vessel; what only touches the liver is more often drawn too small than it.
-_LAST_WINS: tuple[Structure, ...] = (
-    LIVER,
-    *(s for s in STRUCTURES if s not in (LIVER, TUMOR, *LIVER_VESSELS)),
-    *LIVER_VESSELS,
-    TUMOR,
-)
+#: Which structure a voxel is where masks overlap: the one whose last place here is the last. A tumor in a vessel is
+#: tumor (docs/decisions.md), a vessel in the liver vessel; what touches the liver is drawn too small more often than it.
+_LAST_WINS = (*STRUCTURES, *LIVER_VESSELS, TUMOR)  # the liver is the first
 _RANK = np.zeros(256, np.uint8)
-_RANK[[structure.value for structure in _LAST_WINS]] = np.arange(1, len(_LAST_WINS) + 1)
+for _rank, _structure in enumerate(_LAST_WINS, 1):
+    _RANK[_structure.value] = _rank
 
 
 class UnknownLabelsError(InputError):

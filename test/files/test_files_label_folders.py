@@ -8,11 +8,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.found_labels import Canvas
 from liver_seg_ros.files.label_folders import find_in_folder
 from liver_seg_ros.files.label_schemes import IRCADB, LITS, TOTALSEGMENTATOR, LabelScheme
 from liver_seg_ros.files.label_sources import read_label_source
+from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import (
     AORTA,
     BONE,
@@ -223,6 +227,7 @@ def test_a_masks_file_name_says_what_it_is_of(nifti: Callable[..., Path], caplog
     assert taken("liver", TOTALSEGMENTATOR) == [LIVER] and taken("kidney_left", TOTALSEGMENTATOR) == [KIDNEY]
     assert not caplog.records
     assert read_label_source(folder / "scan12.nii.gz", TOTALSEGMENTATOR).taken_for == {"1": SPLEEN}  # by its number
+    assert read_label_source(folder / "tumors.nii.gz", TOTALSEGMENTATOR).taken_for == {"1": SPLEEN}  # no name of its
     assert read_label_source(folder / "spleen.nii.gz", LITS).taken_for == {"1": LIVER}  # as the user says
     for scheme in (None, TOTALSEGMENTATOR):
         with pytest.raises(InputError, match=r"is a mask of 'trachea' by its name, which the label table does not"):
@@ -240,7 +245,23 @@ def test_paths_that_hold_no_labels(tmp_path: Path, make_series: Callable) -> Non
     (tmp_path / "text.txt").write_text("text")
     with pytest.raises(InputError, match="is no NIfTI, NRRD or MetaImage file"):
         read_label_source(tmp_path / "text.txt")
+    (tmp_path / "text.dcm").write_text("text")
+    with pytest.raises(InputError, match="is no readable DICOM Segmentation"):
+        read_label_source(tmp_path / "text.dcm", None, Geometry((16, 12, 5)))
     (slice_path, *_) = make_series().save(tmp_path / "series").iterdir()
     slice_path = slice_path.rename(tmp_path / "slice")
     with pytest.raises(InputError, match="Give that CT too, with --ct"):
         read_label_source(slice_path)
+
+
+@given(st.permutations([LIVER, TUMOR, PORTAL_VEIN, BONE, VENA_CAVA]))
+def test_the_order_of_masks_does_not_matter(order: list) -> None:
+    """In a voxel that lies in all of them, and in voxels that lie in all but the ones before."""
+    last = [TUMOR, PORTAL_VEIN, BONE, VENA_CAVA, LIVER]  # who wins over all that come after it
+    canvas = Canvas((1, 1, 6))
+    for structure in order:
+        where = np.zeros((1, 1, 6), bool)
+        where[..., : last.index(structure) + 1] = True
+        canvas.paint(structure, where)
+    assert canvas.array[0, 0].tolist() == [*(structure.value for structure in last), 0]
+    assert canvas.organ is not None and canvas.organ[0, 0].tolist() == [True] * 5 + [False]

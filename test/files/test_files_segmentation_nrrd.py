@@ -190,6 +190,7 @@ def test_values_of_any_size_and_several_segments_of_one_structure(
     found = find_labels(slicer_file(tmp_path / "drawn.seg.nrrd", voxels(3, 300, 12, 9, 0, 3), *rows))
     assert found.labels.array.reshape(-1)[:6].tolist() == [1, 1, 2, 2, 0, 1]
     assert found.structures == (LIVER, TUMOR) and found.organ is None and not caplog.records
+    assert found.source == "segments of 3D Slicer"
     assert found.taken_for == {"3 left": LIVER, "300 right": LIVER, "12 tumor 1": TUMOR, "9 tumor 2": TUMOR}
 
 
