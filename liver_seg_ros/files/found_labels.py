@@ -14,7 +14,7 @@ from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
 
 #: Which structure a voxel is where masks overlap: the one whose last place here is the last. A tumor in a vessel is
-#: tumor (docs/decisions.md), a vessel in the liver vessel; what touches the liver is drawn too small more often than it.
+#: tumor (docs/decisions.md), a vessel in the liver vessel; what touches the liver is more often drawn too small.
 _LAST_WINS = (*STRUCTURES, *LIVER_VESSELS, TUMOR)  # the liver is the first
 _RANK = np.zeros(256, np.uint8)
 for _rank, _structure in enumerate(_LAST_WINS, 1):
