@@ -192,6 +192,16 @@ class Geometry:
         origin = self.index_to_lps(box.start)
         return replace(self, size=box.size, origin_mm=tuple(origin))
 
+    def padded(self, margin: tuple[int, int, int]) -> Geometry:
+        """This grid with `margin` more voxels on both sides of each axis."""
+        i, j, k = (n + 2 * m for n, m in zip(self.size, margin, strict=True))
+        return replace(self, size=(i, j, k), origin_mm=tuple(self.index_to_lps([-m for m in margin])))
+
+    def strided(self, step: tuple[int, int, int]) -> Geometry:
+        """The grid of every `step`-th voxel along `(i, j, k)`, the first included."""
+        i, j, k = (-(-n // s) for n, s in zip(self.size, step, strict=True))
+        return replace(self, size=(i, j, k), spacing_mm=to_vector(np.multiply(self.spacing_mm, step)))
+
     def flip(self, axis: int) -> Geometry:
         """The same grid counted from the other end of index axis `axis` (0 = i, 1 = j, 2 = k)."""
         last = [0, 0, 0]

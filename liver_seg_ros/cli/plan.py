@@ -1,4 +1,4 @@
-"""`liver-seg plan`: ways for a needle to a lesion, and what an ablation or a resection would do."""
+"""`liver-seg plan`: trajectories of a needle to a lesion, and what an ablation or a resection would do."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ def command(
     entry: Annotated[
         tuple | None,
         typer.Option(
-            metavar="X,Y,Z", help="Judge the one way from here, LPS mm.", parser=numbers(3), rich_help_panel=TARGET
+            metavar="X,Y,Z",
+            help="Judge the one trajectory from here, LPS mm.",
+            parser=numbers(3),
+            rich_help_panel=TARGET,
         ),
     ] = None,
     entries: Annotated[
@@ -78,7 +81,7 @@ def command(
         ),
     ] = None,
     max_length_mm: Annotated[
-        float, typer.Option(metavar="MM", help="Longest way, mm.", min=1, rich_help_panel=LIMITS)
+        float, typer.Option(metavar="MM", help="Longest trajectory, mm.", min=1, rich_help_panel=LIMITS)
     ] = 150.0,
     min_clearance_mm: Annotated[
         float,
@@ -91,7 +94,7 @@ def command(
         tuple | None,
         typer.Option(
             metavar="ALONG_MM,ACROSS_MM",
-            help="Radii of an ablation on the best way, mm.",
+            help="Radii of an ablation on the best trajectory, mm.",
             parser=numbers(2),
             rich_help_panel=TREATMENT,
         ),
@@ -113,10 +116,10 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Rank ways of a needle to a lesion; judge an ablation or a resection.
+    """Rank trajectories of a needle to a lesion; judge an ablation or a resection.
 
-    Writes plan.json and plan.csv. Where no way keeps to the limits, the same files are written, a line says which
-    limits are in the way, and the exit code is 1.
+    Writes plan.json and plan.csv. Where no trajectory keeps to the limits, the same files are written, a line says
+    which limits stand against it, and the exit code is 1.
     """
     from liver_seg_ros.extras import need
 
@@ -184,7 +187,7 @@ def command(
                 with stages.stage("png"):
                     write_png(folder, case, meshes, paths)
             if html:
-                notes = [line for line in (answers.message, answers.unlabelled) if line]
+                notes = [line for line in (answers.message, *answers.notes) if line]
                 with stages.stage("html") as done:
                     write_html(
                         folder, "Liver plan", case, meshes, reconstruction.measurements,
@@ -195,8 +198,7 @@ def command(
     if as_json:
         print_json(plan)
     elif not quiet:
-        unlabelled = [answers.unlabelled] if answers.unlabelled else []
-        print_tables(labels, tables, (*unlabelled, *warning_lines(warnings), *case.notes), most_rows=SHOWN)
+        print_tables(labels, tables, (*answers.notes, *warning_lines(warnings), *case.notes), most_rows=SHOWN)
         print_written(output, written)
     if answers.message:
         typer.echo(f"liver-seg: {labels}: {answers.message}", err=True)

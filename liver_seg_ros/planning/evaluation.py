@@ -1,4 +1,4 @@
-"""A needle on a straight way, and the answer to what it meets, in plain values."""
+"""A straight trajectory of a needle, and what it meets, in plain values."""
 
 from __future__ import annotations
 

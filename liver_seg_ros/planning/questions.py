@@ -24,6 +24,11 @@ from liver_seg_ros.planning.trajectory import evaluate_trajectory
 from liver_seg_ros.reconstruction.parts import lesions
 from liver_seg_ros.short_repr import short_repr
 
+#: Of the body's sides: so much is hardly worth a word, and if more than so much is cut no skin is left.
+LEAST_CUT, MOST_CUT = 0.05, 0.9
+
+ELSEWHERE = "Give --entry or --entries, or a CT with the skin."
+
 
 @dataclass(frozen=True, eq=False)
 class Question:
@@ -31,11 +36,11 @@ class Question:
 
     Attributes:
         lesion: its place among the lesions, largest first, from 0.
-        limits: what a way has to keep to.
+        limits: what a trajectory has to keep to.
         target_mm: the lesion's center where None.
-        entry_mm: of the one way to judge; ways are ranked where None.
+        entry_mm: of the one trajectory to judge; trajectories are ranked where None.
         entries_mm: `(N, 3)` to rank; those on the skin where None.
-        ablation_mm: radii along and across the needle of an ablation on the best way.
+        ablation_mm: radii along and across the needle of an ablation on the best trajectory.
         resection_plane: a point and the normal towards what is taken.
     """
 
@@ -56,10 +61,12 @@ class Answers:
 
     Attributes:
         question: with the target filled in.
-        ranking: None where one way was judged, or none was asked for.
-        trajectories: the ways, best first.
+        ranking: None where one trajectory was judged, or none was asked for.
+        trajectories: the best first.
         feeding: the vessels of the lesion; None where there is no such lesion.
-        ablation, resection: None where not asked for, and an ablation where there is no way to put it on.
+        ablation, resection: None where not asked for, and an ablation where there is no trajectory to put it on.
+        skin_cut: the part, 0 to 1, of the body's sides where the CT cuts the body, so that no trajectory begins there;
+            None where the skin was not looked for.
     """
 
     question: Question
@@ -68,6 +75,7 @@ class Answers:
     feeding: LesionFeeding | None
     ablation: AblationCheck | None
     resection: Resection | None
+    skin_cut: float | None = None
 
     def __repr__(self) -> str:
         asked = [name for name in ("feeding", "ablation", "resection") if getattr(self, name) is not None]
@@ -76,15 +84,33 @@ class Answers:
 
     @property
     def message(self) -> str:
-        """One line that says why there is no way where one was asked for; else empty."""
+        """One line that says why there is no trajectory where one was asked for, and what to do; else empty."""
         if self.ranking is None or self.trajectories:
             return ""
-        reasons = ", ".join(f"{reason} {count}" for reason, count in self.ranking.rejected.items())
-        return f"no way of {self.ranking.candidates} keeps to the limits; rejected for {reasons or 'nothing'}"
+        if self.ranking.candidates:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in self.ranking.rejected.items())
+            return f"no trajectory of {self.ranking.candidates} keeps to the limits; rejected for {reasons}"
+        if self.skin_cut is None:
+            return "no entries were given"
+        if self.skin_cut > MOST_CUT:
+            return f"the CT shows no skin, because its field of view or a crop cuts the body all around. {ELSEWHERE}"
+        return f"no skin that the CT shows faces the target. {ELSEWHERE}"
+
+    @property
+    def cut(self) -> str:
+        """One line that says where no trajectory begins because the CT cuts the body; empty where it hardly does."""
+        if not self.skin_cut or self.skin_cut < LEAST_CUT:
+            return ""
+        return f"The CT cuts off {100 * self.skin_cut:.0f} % of the body's sides; no trajectory begins there."
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines that someone who trusts the answers has to know."""
+        return tuple(line for line in (self.cut, self.unlabelled) if line)
 
     @property
     def unlabelled(self) -> str:
-        """One line that names what a way was not kept clear of because nothing is known of it; empty without ways."""
+        """One line that names what no trajectory was kept clear of, as nothing is known of it; empty without any."""
         if not self.trajectories:
             return ""
         known = {clearance.structure for clearance in self.trajectories[0].clearances}
@@ -101,17 +127,18 @@ class Answers:
         if self.ranking is not None:
             trajectories = self.ranking.to_dict()
         else:
-            ways = [evaluation.to_dict() for evaluation in self.trajectories]
+            judged = [evaluation.to_dict() for evaluation in self.trajectories]
             target_mm = self.question.target_mm
             trajectories = {
                 "target_mm": None if target_mm is None else list(target_mm),
                 "limits": self.question.limits.to_dict(),
-                "trajectories": ways,
+                "trajectories": judged,
             }
         return {
             "lesion": self.question.lesion + 1,
             **trajectories,
             "message": self.message,
+            "skin_cut": self.skin_cut,
             "unlabelled": self.unlabelled,
             "feeding": None if self.feeding is None else self.feeding.to_dict(),
             "ablation": None if self.ablation is None else self.ablation.to_dict(),
@@ -150,7 +177,8 @@ def answer(anatomy: Anatomy, question: Question) -> Answers:
     # Who asks for a resection may give the CT for the pictures alone.
     wanted = given or (anatomy.skin is not None and not (nothing_to_reach and question.resection_plane is not None))
     ranking: Ranking | None = None
-    ways: tuple[TrajectoryEvaluation, ...] = ()
+    found: tuple[TrajectoryEvaluation, ...] = ()
+    skin_cut: float | None = None
     target_mm = question.target_mm
     if wanted:
         if nothing_to_reach:
@@ -158,17 +186,19 @@ def answer(anatomy: Anatomy, question: Question) -> Answers:
         target_mm = lesion_target(anatomy.labels, question.lesion) if target_mm is None else target_mm
         if question.entry_mm is not None:
             needle = Trajectory(question.entry_mm, target_mm, question.limits.needle_radius_mm)
-            ways = (evaluate_trajectory(anatomy, needle),)
+            found = (evaluate_trajectory(anatomy, needle),)
         else:
+            if question.entries_mm is None and anatomy.skin is not None:
+                skin_cut = anatomy.skin.cut if len(anatomy.skin.points.points_mm) else 1.0
             ranking = rank_trajectories(anatomy, target_mm, question.entries_mm, question.limits)
-            ways = tuple(ranked.evaluation for ranked in ranking.trajectories)
+            found = tuple(ranked.evaluation for ranked in ranking.trajectories)
     feeding = feeding_vessels(anatomy.labels, anatomy.tree)[lesion] if lesion is not None else None
     ablation = None
-    if question.ablation_mm is not None and ways:
-        needle = ways[0].trajectory
+    if question.ablation_mm is not None and found:
+        needle = found[0].trajectory
         zone = AblationZone.on_trajectory(needle.entry_mm, needle.target_mm, *question.ablation_mm)
         ablation = check_ablation(anatomy.labels, anatomy.tree, zone, lesion=lesion)
     resection = None
     if question.resection_plane is not None:
         resection = resect_by_plane(anatomy.labels, anatomy.tree, *question.resection_plane)
-    return Answers(replace(question, target_mm=target_mm), ranking, ways, feeding, ablation, resection)
+    return Answers(replace(question, target_mm=target_mm), ranking, found, feeding, ablation, resection, skin_cut)

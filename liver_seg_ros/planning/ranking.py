@@ -1,4 +1,4 @@
-"""Which ways to a lesion are open, and which are best: short and far from what must not be hit.
+"""Which trajectories to a lesion are open, and which are best: short and far from what must not be hit.
 
 As Seitel et al. (Medical Physics 38:3246, 2011) do: hard limits first, then the Pareto front of what is to be weighed.
 Here that is length against clearance; nothing is mixed into one score whose weights no one could defend.
@@ -31,13 +31,13 @@ APART_MM = 30.0
 
 @dataclass(frozen=True)
 class RankedTrajectory:
-    """One open way.
+    """One open trajectory.
 
     Attributes:
         evaluation: all that is known of it.
         clearance_mm: the smallest clearance to any structure of the limits; infinite where none of them is labelled.
         nearest: the structure that it is smallest to; None where there is none.
-        layer: 0 on the Pareto front: no other way is as short and as clear, and better in one of both. 1 on the front
+        layer: 0 on the Pareto front: no other is as short and as clear, and better in one of both. 1 on the front
             of what is left without those, and so on.
         alike: how many other open ones it stands for: their entries are near to its own, and to no better one.
     """
@@ -67,7 +67,7 @@ class RankedTrajectory:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ways to a target, best first.
+    """Trajectories to a target, best first.
 
     Attributes:
         target_mm: LPS.
@@ -108,7 +108,7 @@ def rank_trajectories(
     count: int = 20,
     apart_mm: float = APART_MM,
 ) -> Ranking:
-    """The best open ways to a target, from the front on; within a layer the clearest first.
+    """The best open trajectories to a target, from the front on; within a layer the clearest first.
 
     Entries beside each other give nearly the same trajectory. So from the best down each is taken whose entry is no
     nearer than `apart_mm` to one taken before; the others are counted as alike.
@@ -164,8 +164,8 @@ def rank_trajectories(
 def pareto_layers(length_mm: NDArray[np.float64], clearance_mm: NDArray[np.float64]) -> NDArray[np.intp]:
     """`(N,)` the number of fronts that have to be taken away before each is on one; 0 on the Pareto front.
 
-    Short and clear is good; of equal ones none is before the other. In order of length, a way is one layer behind the
-    last layer whose clearest way so far is as clear: these clearances fall from layer to layer, so that it is found by
+    Short and clear is good; of equal ones none is before the other. In order of length, one is one layer behind the
+    last layer whose clearest so far is as clear: these clearances fall from layer to layer, so that it is found by
     bisection (patience sorting).
     """
     layer = np.zeros(len(length_mm), np.intp)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
-import edt
-import fill_voids
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
-from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.planning.body import THIN_MM, Body, find_body
+from liver_seg_ros.planning.field_of_view import BODY_HU, cut_places
 from liver_seg_ros.reconstruction.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.masks import PAD, StructureMask
 from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, checked_points, directions
@@ -24,24 +23,19 @@ from liver_seg_ros.volume import Volume
 #: No row of the label table: it is found in the CT and never a voxel's value. Color of 3D Slicer's general anatomy.
 SKIN = Structure(0, "skin", (177, 122, 101), 0.2, "39937001", "Skin")
 
-#: Air and what lies on the table are darker, fat is brighter.
-BODY_HU = -300
-
-#: Grid on which the body is looked for.
-GRID_MM = 3.0
-
-#: What is thinner than twice this is not body: the table's shell, covers, tubes.
-THIN_MM = 5.0
-
-#: Air inside a slice's outline is lung or bowel where a disk of this radius fits; a gap between back and table is not.
-LUNG_MM = 10.0
-
-#: A body with less than this is none: a child's head has more.
-LEAST_BODY_MM3 = 1e6
-
 #: Points of the skin, and how steeply a needle may meet it there, from its inward normal.
 POINT_SPACING_MM = 5.0
 MAX_SKIN_ANGLE_DEG = 70.0
+
+#: No point of the skin is so near to where the body is cut: the surface is rounded there, and what lies beyond unknown.
+FROM_CUT_MM = 10.0
+
+#: A point of the skin has at least so many beside it, within some times their spacing; what is left of a cut has not.
+COMPANY, COMPANY_SPACINGS = 4, 2.5
+
+#: A cut faces sideways where its normal is at least so far from the body's axis: it is none of the CT's first and last
+#: slices.
+SIDEWAYS = np.cos(np.radians(45))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,21 +43,23 @@ class Skin:
     """The body's surface.
 
     Attributes:
-        mesh: closed; where the CT ends it goes across the body.
-        points: on the skin alone, evenly spread, with outward normals; their label is 0.
+        mesh: closed; where the CT or its field of view ends it goes across the body.
+        points: on the skin alone, evenly spread, with outward normals; their label is 0. None where only cuts are seen.
         surface: `mesh`, ready to be asked.
+        cut: the part, 0 to 1, of the body's sides that is no skin, but where the CT or its field of view cuts the body.
     """
 
     mesh: Mesh
     points: PointCloud
     surface: SurfaceQueries
+    cut: float = 0.0
 
     __repr__ = short_repr
 
     def entries_to(self, target_mm: ArrayLike, max_angle_deg: float = MAX_SKIN_ANGLE_DEG) -> NDArray[np.float64]:
         """`(E, 3)` LPS points of the skin that face a target: those from which a needle gets there.
 
-        It meets the skin at no more than `max_angle_deg` from the normal and does not leave the body on its way.
+        It meets the skin at no more than `max_angle_deg` from the normal and does not leave the body in between.
 
         Raises:
             ValueError: a target that is not three finite coordinates.
@@ -81,74 +77,58 @@ class Skin:
         return entries[facing[free]]
 
 
-def find_skin(ct: Volume, point_spacing_mm: float = POINT_SPACING_MM) -> Skin:
-    """The surface of the largest body in a CT, without the table, on a grid of about 3 mm.
+def find_skin(ct: Volume, point_spacing_mm: float = POINT_SPACING_MM, body: Body | None = None) -> Skin:
+    """The surface of the largest body in a CT, without the table; see `find_body`.
 
-    What is brighter than `BODY_HU`, lungs filled, is opened with a ball of `THIN_MM` (by distances, so that it is round
-    on any grid), which cuts the table off; the largest connected part is the body, with all air inside it filled.
+    Where the field of view, a crop or the end of the CT cuts the body there are no points.
+
+    Args:
+        ct: the CT.
+        point_spacing_mm: least distance of points.
+        body: what `find_body` found in this CT; found here where None.
 
     Raises:
         InputError: no body of at least a liter.
         ValueError: a spacing that is not positive.
     """
-    step = tuple(max(1, round(GRID_MM / s)) for s in ct.geometry.spacing_mm)
-    geometry = _strided(ct.geometry, step)
-    body = _body(ct.array[:: step[2], :: step[1], :: step[0]] > BODY_HU, geometry)
-    if np.count_nonzero(body) * geometry.voxel_volume_mm3 < LEAST_BODY_MM3:
-        raise InputError(f"the CT {ct.uid} shows no body: no connected liter above {BODY_HU} HU; give entry points")
-    mask = StructureMask(SKIN, np.pad(body, PAD), _padded(geometry))
+    body = find_body(ct) if body is None else body
+    mask = StructureMask(SKIN, np.pad(body.inside, PAD), body.geometry.padded((PAD, PAD, PAD)))
     mesh = surface_to_mesh(extract_surface(mask), mask)
     cloud = sample_surfaces([mesh], point_spacing_mm)
-    index = geometry.lps_to_index(cloud.points_mm)
-    on_skin = ((index > 0.5) & (index < np.array(geometry.size) - 1.5)).all(axis=1)  # not where the CT ends
+    points_mm, normals = cloud.points_mm.astype(np.float64), cloud.normals.astype(np.float64)
+    cut = cut_places(ct, body.view, points_mm, normals)
+    hollow = body.inside & (body.hu <= BODY_HU)  # under the skin is no lung, but where one is cut
+    for suspect, away_mm in ((body.unsure, (1.0, 3.0, 5.0)), (hollow, (-3.0,))):
+        cut |= _beside(suspect, body.geometry, points_mm, normals, away_mm)
+    on_skin = ~cut
+    if cut.any():
+        on_skin &= cKDTree(points_mm[cut]).query(points_mm)[0] > FROM_CUT_MM
+    on_skin[on_skin] = _in_company(points_mm[on_skin], point_spacing_mm)
+    sideways = np.abs(normals[:, 2]) < SIDEWAYS
+    share = float(cut[sideways].mean()) if sideways.any() else 0.0
     points = PointCloud(cloud.points_mm[on_skin], cloud.normals[on_skin], cloud.labels[on_skin])
-    return Skin(mesh, points, SurfaceQueries(mesh))
+    return Skin(mesh, points, SurfaceQueries(mesh), share)
 
 
-def _body(bright: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
-    """`(K, J, I)` bool: the largest part of `bright` that is not thin, with its holes filled."""
-    k_j_i_mm = geometry.spacing_mm[::-1]
-    # Lungs first: a thin chest wall is no thin thing, and at the end of the volume they are open.
-    air = _filled(bright) & ~bright
-    lungs = np.stack([_opened(part, k_j_i_mm[1:], LUNG_MM) for part in air])
-    opened = _opened(bright | lungs, k_j_i_mm, THIN_MM)
-    if not opened.any():
-        return np.zeros_like(bright)
-    return fill_voids.fill(_filled(cc3d.largest_k(opened, k=1, connectivity=6).astype(bool)))
+def _beside(
+    mask: NDArray[np.bool_],
+    geometry: Geometry,
+    points_mm: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    away_mm: tuple[float, ...],
+) -> NDArray[np.bool_]:
+    """`(N,)` which points have voxels of `mask` at one of these distances along their normals."""
+    found = np.zeros(len(points_mm), bool)
+    for mm in away_mm:
+        index = np.rint(geometry.lps_to_index(points_mm + mm * normals)).astype(np.intp)
+        i, j, k = index.clip(0, np.array(geometry.size) - 1).T
+        found |= mask[k, j, i]
+    return found
 
 
-def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """`(K, J, I)` bool: `mask` with what it encloses in each axial slice by itself.
-
-    Where the field of view cuts the body, what lies on its edge between parts of the body is inside too: a lung.
-    """
-    closed = mask.copy()
-    for edge in (closed[:, 0], closed[:, -1], closed[:, :, 0], closed[:, :, -1]):
-        after = np.logical_or.accumulate(edge, axis=1)
-        before = np.logical_or.accumulate(edge[:, ::-1], axis=1)[:, ::-1]
-        edge |= after & before
-    return np.stack([fill_voids.fill(part) for part in closed])
-
-
-def _opened(mask: NDArray[np.bool_], spacing_mm: tuple[float, ...], radius_mm: float) -> NDArray[np.bool_]:
-    """What of `mask` a ball (in a slice: a disk) which fits into it reaches; beyond the border it goes on.
-
-    `spacing_mm` is in the order of the array's axes.
-    """
-    core = edt.edt(mask, anisotropy=spacing_mm, black_border=False, parallel=2) > radius_mm
-    if not core.any():
-        return np.zeros_like(mask)
-    return mask & (edt.edt(~core, anisotropy=spacing_mm, black_border=False, parallel=2) <= radius_mm)
-
-
-def _strided(geometry: Geometry, step: tuple[int, ...]) -> Geometry:
-    """The grid of every `step`-th voxel along `(i, j, k)`."""
-    size = tuple(-(-n // s) for n, s in zip(geometry.size, step, strict=True))
-    spacing_mm = tuple(mm * s for mm, s in zip(geometry.spacing_mm, step, strict=True))
-    return Geometry(size, spacing_mm, geometry.origin_mm, geometry.direction)  # type: ignore[arg-type]
-
-
-def _padded(geometry: Geometry) -> Geometry:
-    i, j, k = (n + 2 * PAD for n in geometry.size)
-    x, y, z = geometry.index_to_lps((-PAD, -PAD, -PAD))
-    return Geometry((i, j, k), geometry.spacing_mm, (x, y, z), geometry.direction)
+def _in_company(points_mm: NDArray[np.float64], spacing_mm: float) -> NDArray[np.bool_]:
+    """`(N,)` which points have `COMPANY`."""
+    if len(points_mm) <= COMPANY:
+        return np.zeros(len(points_mm), bool)
+    away_mm, _ = cKDTree(points_mm).query(points_mm, k=COMPANY + 1)  # the first is the point itself
+    return np.asarray(away_mm[:, -1] <= COMPANY_SPACINGS * spacing_mm)

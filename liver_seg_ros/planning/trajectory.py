@@ -29,7 +29,7 @@ __all__ = [
     "evaluate_trajectories", "evaluate_trajectory",
 ]  # fmt: skip
 
-#: Thinner vessels do not count as crossed: every way through a liver goes through some.
+#: Thinner vessels do not count as crossed: every trajectory through a liver crosses some.
 LEAST_VESSEL_RADIUS_MM = 1.5
 
 

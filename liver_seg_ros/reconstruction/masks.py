@@ -70,7 +70,7 @@ def structure_mask(labels: LabelVolume, structure: Structure) -> StructureMask |
         if box is None:
             return None
         mask = mask[box.slices]
-    return StructureMask(structure, np.pad(mask, PAD), _padded_geometry(labels.geometry, box))
+    return StructureMask(structure, np.pad(mask, PAD), labels.geometry.crop(box).padded((PAD, PAD, PAD)))
 
 
 def _enclosed_vessel(crop: NDArray[np.uint8], spacing_mm: Vector) -> NDArray[np.bool_]:
@@ -115,10 +115,3 @@ def _nearer_to_organ(
         for own, around in zip(box.slices, window.slices, strict=True)
     )
     return (to_organ <= to_outside)[inner], (np.minimum(to_organ, to_outside) <= _REACH_MM)[inner]
-
-
-def _padded_geometry(geometry: Geometry, box: Box) -> Geometry:
-    first = np.array(box.start) - PAD
-    i, j, k = (n + 2 * PAD for n in box.size)
-    x, y, z = geometry.index_to_lps(first)
-    return Geometry((i, j, k), geometry.spacing_mm, (x, y, z), geometry.direction)

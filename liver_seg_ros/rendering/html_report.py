@@ -44,7 +44,7 @@ class HtmlReport:
         meshes: surfaces in 3D and outlines in the slices; at least one with triangles.
         synthetic: whether the input is a phantom, which the page then says in plain sight.
         ct: what the slices show below the outlines; plain gray where None.
-        paths: needle paths, at most some dozens.
+        paths: trajectories, at most some dozens.
         tree: centerlines, shown on request.
         tables: in this order.
         warnings: reasons to doubt what is shown, above everything.
@@ -112,7 +112,7 @@ def _data(report: HtmlReport, done: Done) -> dict[str, Any]:
     ]
     layers = [{**structure, "shown": True} for structure in structures]
     if report.paths:
-        layers.append({"name": PATHS, "label": "needle paths", "color": CHOSEN_PATH_COLOR, "shown": True})
+        layers.append({"name": PATHS, "label": "trajectories", "color": CHOSEN_PATH_COLOR, "shown": True})
     if len(report.tree.edges):
         layers.append({"name": TREE, "label": "centerlines", "color": TREE_COLOR, "shown": False})
     return {

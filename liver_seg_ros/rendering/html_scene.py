@@ -1,4 +1,4 @@
-"""The 3D scene of a page as a plotly figure: surfaces, needle paths and centerlines that can be turned."""
+"""The 3D scene of a page as a plotly figure: surfaces, trajectories and centerlines that can be turned."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_writes_the_plan_the_trajectories_and_pictures(planned: Path) -> None:
     }  # fmt: skip
 
 
-def test_ways_lead_from_the_skin_to_the_lesion(plan: dict) -> None:
+def test_trajectories_lead_from_the_skin_to_the_lesion(plan: dict) -> None:
     assert len(plan["trajectories"]) > 3
     for way in plan["trajectories"]:
         assert np.linalg.norm(way["target_mm"] - LESION_MM) < 3
@@ -64,12 +64,12 @@ def test_they_keep_to_the_limits_and_the_best_comes_first(plan: dict) -> None:
     assert plan["accepted"] + sum(plan["rejected"].values()) == plan["candidates"]
 
 
-def test_it_says_what_no_way_was_kept_clear_of(plan: dict) -> None:
+def test_it_says_what_no_trajectory_was_kept_clear_of(plan: dict) -> None:
     assert plan["unlabelled"].startswith("Not labelled") and "bone" in plan["unlabelled"]
     assert "vein" not in plan["unlabelled"]  # vessels are labelled, if not told apart
 
 
-def test_the_table_holds_the_same_ways(planned: Path, plan: dict) -> None:
+def test_the_table_holds_the_same_trajectories(planned: Path, plan: dict) -> None:
     rows = list(csv.DictReader((planned / "plan.csv").open()))
     assert [int(row["rank"]) for row in rows] == list(range(1, len(plan["trajectories"]) + 1))
     for row, way in zip(rows, plan["trajectories"], strict=True):
@@ -99,7 +99,9 @@ def test_a_resection_needs_neither_lesion_nor_needle(
         assert plan["trajectories"] == [] and plan["feeding"] is None and plan["message"] == ""
 
 
-def test_one_way_is_judged_without_a_ct(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_trajectory_is_judged_without_a_ct(
+    small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan = run([small_ct / "labels.nii.gz", "-o", tmp_path, "--entry=-89,19,7", "--target=-29,19,7"], capsys)
     (way,) = plan["trajectories"]
     assert way["length_mm"] == pytest.approx(60) and way["capsule_crossings"] == 1
@@ -109,7 +111,9 @@ def test_one_way_is_judged_without_a_ct(small_ct: Path, tmp_path: Path, capsys: 
     assert json.loads((tmp_path / "plan.json").read_text()) == plan
 
 
-def test_ways_may_begin_where_a_table_says(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trajectories_may_begin_where_a_table_says(
+    small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "entries.csv").write_text("x,y,z\n-89,19,7\n-80,60,7\n900,0,0\n")
     arguments = [small_ct / "labels.nii.gz", "-o", tmp_path / "out", "--entries", tmp_path / "entries.csv"]
     plan = run(arguments, capsys)
@@ -142,12 +146,14 @@ def test_limits_are_the_users(small_ct: Path, tmp_path: Path, capsys: pytest.Cap
     assert max(w["clearance_mm"] for w in thick) == pytest.approx(max(w["clearance_mm"] for w in free) - 2, abs=0.1)
 
 
-def test_no_way_is_said_in_every_way(small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_there_is_no_trajectory_is_said_everywhere(
+    small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "entries.csv").write_text("-89,19,7\n")
     arguments = [small_ct / "labels.nii.gz", "-o", tmp_path / "out", "--entries", tmp_path / "entries.csv"]
     assert main.run(["plan", *map(str, arguments), "--max-length-mm", "20", "--html", "--json"]) == 1
     out, err = capsys.readouterr()
-    assert err.count("\n") == 1 and "no way of 1" in err and "length 1" in err
+    assert err.count("\n") == 1 and "no trajectory of 1" in err and "length 1" in err
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     assert plan["trajectories"] == [] and plan["message"] in err and json.loads(out) == plan
     assert plan["message"] in (tmp_path / "out" / "report.html").read_text()
@@ -188,3 +194,23 @@ def test_a_table_of_entries_that_is_none_is_refused(
     assert main.run(["plan", *map(str, arguments)]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and says in err and "entries.csv" in err
+
+
+@pytest.mark.parametrize("filling_hu", [-1024, -3024, 0])
+def test_where_only_cuts_are_seen_no_needle_begins_and_that_is_said(
+    filling_hu: int, draw_body: Draw, write_nifti: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A scanner's field of view of 65 mm radius in a body of 78 x 90 mm."""
+    ct, labels = draw_body()
+    ct = ct + np.random.default_rng(0).normal(0, 12, ct.shape).astype(np.int16)
+    _, j, i = np.ogrid[:40, :56, :64]
+    ct[np.broadcast_to(np.hypot(j - 28, i - 30) * 3 > 65, ct.shape)] = filling_hu
+    write_nifti(tmp_path / "ct.nii.gz", ct)
+    write_nifti(tmp_path / "labels.nii.gz", labels)
+    arguments = [tmp_path / "labels.nii.gz", "--ct", tmp_path / "ct.nii.gz", "-o", tmp_path / "out"]
+    assert main.run(["plan", *map(str, arguments), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1 and "no skin" in err and "--entries" in err
+    plan = json.loads(out)
+    assert plan["trajectories"] == [] and plan["candidates"] == 0 and plan["skin_cut"] == 1
+    assert main.run(["plan", *map(str, arguments), "--entry=-80,19,7", "--json", "--overwrite"]) == 0

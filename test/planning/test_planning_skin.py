@@ -76,7 +76,7 @@ def test_entries_face_the_target_and_do_not_leave_the_body(skin):
     assert len(skin.entries_to((0, 0, 5000))) == 0  # out through the end of the CT
 
 
-def test_a_fold_of_skin_in_between_is_no_way():
+def test_no_entry_lies_behind_a_fold_of_skin():
     _, j, i = np.indices((40, 60, 90))
     two_lobes = (
         (np.hypot(i - 22, j - 30) < 20) | (np.hypot(i - 66, j - 30) < 20) | ((j > 44) & (j < 56) & (abs(i - 44) < 30))
@@ -103,6 +103,13 @@ def test_lungs_are_inside_where_the_field_of_view_cuts_them_and_where_their_wall
     away_mm = (1 - np.hypot((points[:, 0] + 30) / 110, points[:, 1] / 90)) * 100
     assert np.abs(away_mm).max() < 8  # on the outside of the body, not on the lung or the heart
     assert len(skin.entries_to((-30, 0, 30))) > 300
+
+
+def test_a_small_crop_of_the_inside_is_a_body_without_skin():
+    hu = np.random.default_rng(4).normal(60, 15, (25, 30, 30)).astype(np.int16)
+    skin = find_skin(Volume(hu, Geometry((30, 30, 25), (3.0, 3.0, 3.0))))
+    assert len(skin.points.points_mm) == 0 and skin.cut == 1
+    assert skin.entries_to((45, 45, 40)).shape == (0, 3)
 
 
 def test_air_has_no_skin():
