@@ -169,8 +169,10 @@ def test_no_liver_no_vessels_and_two_livers_have_an_answer(painted, labels, fork
     two = painted(GRID, (LIVER.value, (5, 30, 30), 8), (LIVER.value, (60, 30, 30), 8))  # one at the scan's border
     divided = portal_territories(two, fork, (0, 1, 2))
     assert sum(t.volume_ml for t in divided.territories) == pytest.approx(np.count_nonzero(two.array) / 1000)
-    one_voxel = painted(GRID, (TUMOR.value, (0, 0, 0), 0.1))
-    assert [t.volume_ml for t in portal_territories(one_voxel, fork, (0,)).territories] == [0.001]
+    liver_voxel = painted(GRID, (LIVER.value, (0, 0, 0), 0.1))
+    assert [t.volume_ml for t in portal_territories(liver_voxel, fork, (0,)).territories] == [0.001]
+    one_voxel = painted(GRID, (TUMOR.value, (0, 0, 0), 0.1))  # tumors alone say nothing of the organ around them
+    assert portal_territories(one_voxel, fork, (0,)).territories == ()
     assert resect_by_plane(one_voxel, fork, (-5, 0, 0), (-1, 0, 0)).remnant_percent == 0.0
     plain = json.loads(json.dumps([divided.to_dict(), empty.to_dict(), whole.to_dict()], allow_nan=False))
     assert plain[0]["territories"][0]["structure"] == "vessel"
