@@ -12,21 +12,9 @@ import pytest
 import SimpleITK
 import trimesh
 
-from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.model_folders import find_models_dir
-
 HELD_OUT_SEED = 9_002
 
 pytestmark = pytest.mark.timeout(900)  # several processes each, on a machine that may be busy
-
-
-@pytest.fixture(scope="module")
-def shipped_models() -> None:
-    """Skips where the models have not been trained or fetched."""
-    try:
-        find_models_dir()
-    except InputError as error:
-        pytest.skip(str(error))
 
 
 def _liver_seg(*arguments: object, exit_code: int = 0) -> dict:
@@ -41,7 +29,6 @@ def _voxels(path: Path) -> np.ndarray:
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
 
 
-@pytest.mark.usefixtures("shipped_models")
 def test_a_phantom_to_meshes_and_pictures(tmp_path: Path) -> None:
     made, found, meshes = tmp_path / "phantom", tmp_path / "segmented", tmp_path / "meshes"
     size = ("--size", "160,144,96", "--spacing-mm", "2.2,2.2,2.5", "--phase", "portal_venous")
@@ -82,7 +69,6 @@ def test_a_phantom_to_meshes_and_pictures(tmp_path: Path) -> None:
     assert liver.center_mass == pytest.approx(truth.TransformContinuousIndexToPhysicalPoint((i, j, k)), abs=8)
 
 
-@pytest.mark.usefixtures("shipped_models")
 def test_a_real_ct(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "ct_torso_3mm"
     if not (folder / "ct.nii.gz").is_file():
@@ -110,7 +96,6 @@ def test_a_dicom_series_and_its_segmentation(shared_data: Path, tmp_path: Path) 
     assert [Path(path).name for path in drawn["written"]] == ["overlay.png", "scene.png"]
 
 
-@pytest.mark.usefixtures("shipped_models")
 def test_segmenting_a_dicom_series_scores_against_its_segmentation(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "ct_dicom_3slice"
     if not (folder / "liver.dcm").is_file():
