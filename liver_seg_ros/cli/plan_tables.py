@@ -23,8 +23,7 @@ MOST_VESSELS = 12
 def answer_tables(answers: Answers) -> tuple[ReportTable, ...]:
     """The answers as tables, the trajectories first."""
     limits, found = answers.question.limits, []
-    # With a target of its own a question asks for no lesion's center, whatever its number.
-    goal = "a target" if answers.feeding is None else f"lesion {answers.question.lesion + 1}"
+    goal = f"lesion {answers.question.lesion + 1}" if answers.at_lesion else "the target"
     if answers.trajectories:
         if answers.ranking is None:
             found.append(trajectories_table(f"Trajectory to {goal}", answers.trajectories, limits))

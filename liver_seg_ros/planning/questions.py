@@ -67,6 +67,7 @@ class Answers:
         ablation, resection: None where not asked for, and an ablation where there is no trajectory to put it on.
         skin_cut: the part, 0 to 1, of the body's sides where the CT cuts the body, so that no trajectory begins there;
             None where the skin was not looked for.
+        at_lesion: whether the target is the lesion's center, and none that the question gave.
     """
 
     question: Question
@@ -76,6 +77,7 @@ class Answers:
     ablation: AblationCheck | None
     resection: Resection | None
     skin_cut: float | None = None
+    at_lesion: bool = False
 
     def __repr__(self) -> str:
         asked = [name for name in ("feeding", "ablation", "resection") if getattr(self, name) is not None]
@@ -201,4 +203,6 @@ def answer(anatomy: Anatomy, question: Question) -> Answers:
     resection = None
     if question.resection_plane is not None:
         resection = resect_by_plane(anatomy.labels, anatomy.tree, *question.resection_plane)
-    return Answers(replace(question, target_mm=target_mm), ranking, found, feeding, ablation, resection, skin_cut)
+    at_lesion = question.target_mm is None and lesion is not None
+    question = replace(question, target_mm=target_mm)
+    return Answers(question, ranking, found, feeding, ablation, resection, skin_cut, at_lesion)

@@ -214,3 +214,12 @@ def test_where_only_cuts_are_seen_no_needle_begins_and_that_is_said(
     plan = json.loads(out)
     assert plan["trajectories"] == [] and plan["candidates"] == 0 and plan["skin_cut"] == 1
     assert main.run(["plan", *map(str, arguments), "--entry=-80,19,7", "--json", "--overwrite"]) == 0
+
+
+def test_the_title_names_the_lesion_only_where_it_is_the_target(
+    small_ct: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for target, goal in (([], "Trajectory to lesion 1"), (["--target=-25,19,7"], "Trajectory to the target")):
+        arguments = ["plan", small_ct / "labels.nii.gz", "-o", tmp_path / "out", "--entry=-89,19,7", *target]
+        assert main.run([str(argument) for argument in arguments]) == 0
+        assert goal in capsys.readouterr().out.splitlines()
