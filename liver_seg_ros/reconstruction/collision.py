@@ -241,5 +241,5 @@ def _warn(found: CollisionMesh, margin_mm: float, triangle_budget: int) -> None:
     if exceeded:
         _log.warning(
             "the collision mesh of %s %s; count on that, or raise the margin",
-            found.mesh.structure.name, " and ".join(exceeded).rstrip(","),
+            found.mesh.structure.title, " and ".join(exceeded).rstrip(","),
         )  # fmt: skip

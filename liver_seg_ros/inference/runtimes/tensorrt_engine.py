@@ -144,7 +144,10 @@ def prepare_engine(
     try:
         _write_engine(path, key, data)
     except (InputError, OSError) as error:
-        _log.warning("the engine could not be kept and will be built again next time: %s", error)
+        _log.warning(
+            "the engine could not be kept and will be built again next time: %s. Name a folder with LIVER_SEG_CACHE",
+            error,
+        )
     return Engine(data, path, key, built=True)
 
 
