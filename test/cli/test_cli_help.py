@@ -33,9 +33,9 @@ def shown(name: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch
 
 
 def entries(text: str) -> dict[str, str]:
-    """Of a help that is wide enough: what is said of each option in its line."""
-    found = re.findall(r"^  (-\S.*?)(?:\n {6,}|  +)(\S.*)$", text, re.MULTILINE)
-    return {name: words for name, words in found if name.startswith("-")}
+    """Of a help that is wide enough: what is said of each option, line by line."""
+    found = re.findall(r"^  (-\S.*?)(?:\n {6,}|  +)(\S.*(?:\n {6,}\S.*)*)$", text, re.MULTILINE)
+    return {name: re.sub(r"\n +", "\n", words) for name, words in found}
 
 
 @pytest.mark.parametrize("width", [50, 80, 200])
@@ -49,7 +49,7 @@ def test_no_line_is_longer_than_the_terminal_nor_too_long_to_read(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_option_takes_one_line_with_its_unit_or_kind_and_its_default(
+def test_each_option_has_one_sentence_in_one_line_with_its_unit_or_kind_and_its_default(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = shown(name, 104, capsys, monkeypatch)
@@ -64,6 +64,8 @@ def test_each_option_takes_one_line_with_its_unit_or_kind_and_its_default(
             assert takes == "", f"{shown_name}: a flag takes nothing"
         else:
             assert re.fullmatch(r"[A-Z][A-Z_,]*", takes), f"{shown_name}: of what kind is it?"
+        assert "\n" not in words or " or " in words, f"{shown_name}: a line is enough where nothing is listed"
+        words = words.replace("\n", " ")
         if long_name.endswith("-mm") or "MM" in takes:
             assert "mm" in words
         if option.default is not None and not option.is_flag and not option.required:
