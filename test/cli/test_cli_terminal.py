@@ -221,3 +221,13 @@ def test_the_last_line_of_a_pipe_says_what_went_wrong(case: Case, capsys: pytest
     assert main.run(["plan", str(case.labels), "-o", "out/e", "--entry=0,0,0", "--lesion", "7"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if line.startswith("liver-seg: ")] == lines[-1:] and "no lesion 7" in lines[-1]
+
+
+def test_a_stdout_that_takes_nothing_is_said_in_one_line(case: Case) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this machine")
+    command = [sys.executable, "-m", "liver_seg_ros", *case.call("measure", "--json")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("liver-seg: ") and done.stderr.count("\n") == 1 and "space" in done.stderr
