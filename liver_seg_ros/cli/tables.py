@@ -88,7 +88,7 @@ class TerminalTable:
         for number, block in enumerate(blocks):
             if number:
                 yield Text()
-            yield cells.shown(block)
+            yield cells.shown(block, options.max_width)
         left_out = len(table.rows) - len(cells.rows)
         if left_out:
             yield Words(f"and {left_out} more rows" if left_out > 1 else "and 1 more row")
@@ -132,14 +132,15 @@ class _Cells:
             used += GAP + needed[column]
         return blocks
 
-    def shown(self, columns: Sequence[int]) -> Table:
-        """Some of the columns beside each other."""
+    def shown(self, columns: Sequence[int], width: int) -> Table:
+        """Some of the columns beside each other; where not even they have room within `width`, all of them wrap."""
+        fits = sum(map(self._least_width, columns)) + GAP * (len(columns) - 1) <= width
         table = Table(box=None, pad_edge=False, padding=(0, GAP // 2))
         for column in columns:
             table.add_column(
                 Text(self.heads[column]),
                 justify="left" if self.words[column] else "right",
-                no_wrap=not self.wraps[column],
+                no_wrap=fits and not self.wraps[column],
                 overflow="fold",
             )
         for row in self.rows:

@@ -117,6 +117,36 @@ def test_a_column_of_words_wraps_before_it_becomes_a_block_of_its_own() -> None:
     assert printed(TerminalTable(name), 50)[2].split() == [*name.rows[0][0].split(), "2"]  # names do not wrap
 
 
+def heads_of_blocks(table: ReportTable, width: int) -> list[list[str]]:
+    text = "\n".join(line.rstrip() for line in printed(TerminalTable(table), width)[1:])
+    return [block.split("\n")[: -len(table.rows)] for block in text.split("\n\n")]
+
+
+def test_blocks_are_as_wide_as_there_is_room_for_and_never_names_alone() -> None:
+    columns = ("n", "a mm", "bb mm", "cc mm", "d mm")
+    table = ReportTable("", columns, (("1", *("1234567890" for _ in range(4))),))
+    blocks = heads_of_blocks(table, 1 + 2 * (2 + 10))
+    assert [" ".join(heads[0].split()) for heads in blocks] == ["a bb", "cc d"] and all(len(h) == 2 for h in blocks)
+    assert [heads[1].split() for heads in blocks] == [["n", "mm", "mm"]] * 2
+    assert [" ".join(heads[0].split()) for heads in heads_of_blocks(table, 8)] == ["a", "bb", "cc", "d"]
+    long_names = ReportTable("", columns[:3], (("a name of quite some words here", "1", "2"),))
+    assert len(heads_of_blocks(long_names, 39)) == 1 and len(heads_of_blocks(long_names, 38)) == 2
+
+
+def test_only_the_unit_goes_below_however_many_words_a_head_has() -> None:
+    table = ReportTable("", ("n", "to the capsule mm", "parts"), (("1", "2.0", "3"),))
+    [[above, below]] = heads_of_blocks(table, 25)
+    assert above.split() == ["to", "the", "capsule"] and below.split() == ["n", "mm", "parts"]
+
+
+def test_what_is_longer_than_the_terminal_is_broken_not_cut() -> None:
+    word = "abcdefghij" * 4
+    assert "".join(printed(Words(word), 15)) == word
+    assert max(map(len, printed(Words(word, indent=4), 15))) <= 15
+    lines = printed(TerminalTable(ReportTable("", (word, "mm"), ((word, "1"),))), 15)
+    assert "".join(line[:11].strip() for line in lines) == 2 * word and max(map(len, lines)) <= 15
+
+
 def test_what_is_left_out_is_said() -> None:
     lines = printed(TerminalTable(LESIONS, most_rows=1), 200)
     assert lines[-2:] == ["and 1 more row", LESIONS.note] and not any(line.startswith("2") for line in lines)
