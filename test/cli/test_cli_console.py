@@ -37,7 +37,7 @@ def test_a_report_names_its_input_what_was_found_and_what_else_a_person_wants_to
     print_report(
         report(
             message="liver found",
-            seconds={"read": 0.04, "segment": 2.06},
+            seconds={"read": 0.64, "segment": 2.06},
             peak_memory_mb=900.4,
             runtime="openvino",
             models=models,
@@ -59,7 +59,7 @@ def test_a_report_names_its_input_what_was_found_and_what_else_a_person_wants_to
     assert lines[lines.index("liver found") :] == [
         "liver found",
         "localizer 1.0, segmenter 2.0 on openvino.",
-        "Seconds: 2.1 (read 0.0, segment 2.1). Peak memory: 900 MB.",
+        "Seconds: 2.7 (read 0.6, segment 2.1). Peak memory: 900 MB.",
         "Synthetic: a phantom, no patient.",
         "Not for clinical use.",
     ]

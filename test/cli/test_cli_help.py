@@ -86,6 +86,17 @@ def test_arguments_and_options_are_in_groups_the_common_ones_last_before_the_exa
     assert "<" not in text.partition("\n\n")[0] and "{" not in text.partition("\n")[0]
 
 
+def test_groups_come_in_the_order_of_the_work_and_below_each_other_where_it_is_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide, narrow = (shown("segment", width, capsys, monkeypatch) for width in (80, 50))
+    for text in (wide, narrow):
+        groups = re.findall(r"^(\S.*):$", text, re.MULTILINE)
+        assert groups == ["Arguments", "Input", "Networks", "Output", "Common options", "Examples"]
+    assert re.search(r"^  -o, --output DIR  +Folder", wide, re.MULTILINE)
+    assert "\n  -o, --output DIR\n    Folder" in narrow
+
+
 @pytest.mark.parametrize("width", [50, 80])
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_examples_can_be_copied_from_any_terminal(

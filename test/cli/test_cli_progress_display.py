@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -33,3 +34,13 @@ def test_nothing_is_said_where_nobody_wants_it(silent: dict[str, bool], capsys: 
         progress("read", 0.0)
         progress("read", 1.0)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_seconds_of_a_stage_are_those_since_its_begin() -> None:
+    file = io.StringIO()
+    lines = StageLines(Console(file=file))
+    lines("read", 0.0)
+    time.sleep(0.2)
+    lines("read", 0.9)
+    lines("read", 1.0)
+    assert float(file.getvalue().split()[1]) >= 0.2
