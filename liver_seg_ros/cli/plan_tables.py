@@ -168,7 +168,7 @@ def _share_covered(share: float) -> str:
 def resection_table(resection: Resection) -> ReportTable:
     """One row per figure."""
     rows = (
-        ("organ", f"{resection.liver_ml:.0f} ml"),
+        ("liver", f"{resection.liver_ml:.0f} ml"),
         ("taken", f"{resection.resected_ml:.0f} ml"),
         ("remnant", f"{resection.remnant_ml:.0f} ml, {resection.remnant_percent:.1f} % of the liver without tumor"),
         ("tumor left behind", f"{resection.tumor_left_ml:.1f} ml"),
