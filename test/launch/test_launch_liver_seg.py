@@ -1,73 +1,208 @@
-"""The launch file, evaluated by the real launch: its arguments, and the nodes that they lead to."""
+"""The launch file: its arguments, and the nodes that they lead to.
+
+`launch` itself evaluates it where it is installed, and the two are compared there; there are no wheels
+of it, so that elsewhere a stand-in does. Which of the two it was stands in the name of each test, and a run with the
+stand-in ends with a warning.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import runpy
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-pytest.importorskip("launch.actions", reason="launch is not on PyPI; this runs where ROS 2 is installed")
-pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI; this runs where ROS 2 is installed")
+ament = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2, from wheels at least: make setup")
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.utilities import perform_substitutions
+REPOSITORY = Path(__file__).resolve().parents[2]
+LAUNCH_FILE = REPOSITORY / "launch" / "liver_seg.launch.py"
 
-LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "liver_seg.launch.py"
+ARGUMENTS = {"path", "models", "runtime", "precision", "parent_frame", "composed", "rviz", "namespace"}
+
+try:
+    import launch.actions
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+    from launch_ros.utilities import evaluate_parameters
+except ImportError:
+    EVALUATED_BY = "stand-in"
+else:
+    EVALUATED_BY = "launch"
 
 
-@pytest.fixture
-def context():
+def _load_stand_in() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("launch_stand_in", Path(__file__).with_name("stand_in.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look up their annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Started:
+    """A node that would be started.
+
+    Attributes:
+        executable: its name.
+        arguments: that the launch file gives it.
+        files: names of its parameter files.
+        values: parameters beside those.
+    """
+
+    executable: str
+    arguments: list[str]
+    files: list[str]
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the launch file makes of some arguments."""
+
+    arguments: dict[str, Any]
+    environment: dict[str, str]
+    started: list[Started]
+
+
+Evaluate = Callable[..., Evaluated]
+
+
+@pytest.fixture(params=[EVALUATED_BY])
+def evaluate(request: pytest.FixtureRequest) -> Evaluate:
+    """Evaluates the launch file with arguments."""
     try:
-        get_package_share_directory("liver_seg_ros")
-    except PackageNotFoundError:
+        ament.get_package_share_directory("liver_seg_ros")
+    except ament.PackageNotFoundError:
         pytest.skip("liver_seg_ros is not installed in a ROS prefix (colcon build, then source its setup)")
-    return LaunchContext()
+    if request.param == "launch":
+        return _by_launch
+    warnings.warn("launch is not installed: test/launch/stand_in.py evaluates the launch file", stacklevel=1)
+    return _by_stand_in
 
 
-def entities(context, **arguments):
+def _by_launch(**arguments: str) -> Evaluated:
+    context = launch.LaunchContext()
     context.launch_configurations.update(arguments)
     description = PythonLaunchDescriptionSource(str(LAUNCH_FILE)).get_launch_description(context)
-    return description.entities
+    declared = _of(description, launch.actions.DeclareLaunchArgument)
+    for argument in declared:
+        argument.execute(context)
+    [function] = _of(description, launch.actions.OpaqueFunction)
+    environment = _of(description, launch.actions.SetEnvironmentVariable)
+    return Evaluated(
+        {argument.name: argument for argument in declared},
+        {perform_substitutions(context, e.name): perform_substitutions(context, e.value) for e in environment},
+        [_started_by_launch(context, node) for node in function.execute(context)],
+    )
 
 
-def started(context, **arguments):
-    """Names of the executables, with their own command line arguments."""
-    all_entities = entities(context, **arguments)
-    for entity in all_entities:
-        if isinstance(entity, DeclareLaunchArgument):
-            entity.execute(context)
-    [function] = [entity for entity in all_entities if isinstance(entity, OpaqueFunction)]
-    commands = []
-    for node in function.execute(context):
-        words = [perform_substitutions(context, word) for word in node.cmd]
-        commands.append([Path(words[0]).name, *(word for word in words[1:] if word.endswith(".nii.gz"))])
-    return commands
+def _started_by_launch(context: Any, node: Any) -> Started:
+    words = [perform_substitutions(context, word) for word in node.cmd]
+    parameters = evaluate_parameters(context, node._Node__parameters)  # it has no other way to tell
+    return Started(
+        executable=Path(words[0]).name,
+        arguments=words[1 : words.index("--ros-args")],
+        files=[entry.name for entry in parameters if isinstance(entry, Path)],
+        values={name: value for entry in parameters if isinstance(entry, dict) for name, value in entry.items()},
+    )
 
 
-def test_every_argument_is_described(context):
-    arguments = [entity for entity in entities(context) if isinstance(entity, DeclareLaunchArgument)]
-    assert {argument.name for argument in arguments} == {
-        "path", "models", "runtime", "parent_frame", "composed", "rviz", "namespace",
-    }  # fmt: skip
-    assert all(argument.description for argument in arguments)
+def _by_stand_in(**arguments: str) -> Evaluated:
+    stand_in = _load_stand_in()
+    context = stand_in.LaunchContext()
+    context.launch_configurations.update(arguments)
+    with patch.dict(sys.modules, stand_in.modules()):
+        description = runpy.run_path(str(LAUNCH_FILE))["generate_launch_description"]()
+    declared = _of(description, stand_in.DeclareLaunchArgument)
+    for argument in declared:
+        argument.execute(context)
+    [function] = _of(description, stand_in.OpaqueFunction)
+    return Evaluated(
+        {argument.name: argument for argument in declared},
+        {each.name: each.value for each in _of(description, stand_in.SetEnvironmentVariable)},
+        [
+            Started(
+                executable=node.executable,
+                arguments=list(node.arguments),
+                files=[Path(entry).name for entry in node.parameters if isinstance(entry, str)],
+                values={
+                    key: value for entry in node.parameters if isinstance(entry, dict) for key, value in entry.items()
+                },
+            )
+            for node in function.execute(context)
+        ],
+    )
+
+
+def _of(description: Any, kind: type) -> list[Any]:
+    return [entity for entity in description.entities if isinstance(entity, kind)]
+
+
+def test_every_argument_is_described(evaluate: Evaluate) -> None:
+    arguments = evaluate().arguments
+    assert arguments.keys() == ARGUMENTS
+    assert all(argument.description for argument in arguments.values())
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({}, [["liver_seg"]]),
-        ({"path": "a.nii.gz"}, [["liver_seg", "a.nii.gz"]]),
-        ({"composed": "false"}, [["segmentation"], ["reconstruction"]]),
-        ({"composed": "false", "path": "a.nii.gz"}, [["ct_source"], ["segmentation"], ["reconstruction"]]),
+        ({}, [("liver_seg", [])]),
+        ({"path": "a.nii.gz"}, [("liver_seg", ["a.nii.gz"])]),
+        ({"composed": "false"}, [("segmentation", []), ("reconstruction", [])]),
+        (
+            {"composed": "false", "path": "a.nii.gz"},
+            [("ct_source", []), ("segmentation", []), ("reconstruction", [])],
+        ),
     ],
 )
-def test_what_is_started(context, arguments, expected):
-    assert started(context, **arguments) == expected
+def test_what_is_started(evaluate: Evaluate, arguments: dict[str, str], expected: list[tuple[str, list[str]]]) -> None:
+    started = evaluate(**arguments).started
+    assert [(node.executable, node.arguments) for node in started] == expected
+    executables = Path(ament.get_package_prefix("liver_seg_ros")) / "lib" / "liver_seg_ros"
+    assert all((executables / node.executable).is_file() for node in started)
 
 
-def test_a_profile_of_the_users_own_is_left_alone(context, monkeypatch):
+def test_each_node_gets_its_file_and_the_arguments_values(evaluate: Evaluate) -> None:
+    given = {"path": "a.nii.gz", "models": "/m", "runtime": "openvino", "precision": "fp32", "parent_frame": "table"}
+    of_source = {"path": "a.nii.gz"}
+    of_segmentation = {"models_dir": "/m", "runtime": "openvino", "precision": "fp32"}
+    of_reconstruction = {"parent_frame": "table"}
+    apart = {node.executable: node for node in evaluate(composed="false", **given).started}
+    assert apart["ct_source"].values == of_source and apart["ct_source"].files == ["ct_source.yaml"]
+    assert apart["segmentation"].values == of_segmentation and apart["segmentation"].files == ["segmentation.yaml"]
+    assert apart["reconstruction"].values == of_reconstruction
+    [together] = evaluate(**given).started
+    assert together.values == of_source | of_segmentation | of_reconstruction
+    assert sorted(together.files) == ["ct_source.yaml", "reconstruction.yaml", "segmentation.yaml"]
+    assert all((REPOSITORY / "config" / name).is_file() for name in together.files)
+
+
+def test_an_argument_that_is_no_choice_is_refused(evaluate: Evaluate) -> None:
+    with pytest.raises(RuntimeError, match="composed"):
+        evaluate(composed="perhaps")
+
+
+def test_a_profile_of_the_users_own_is_left_alone(evaluate: Evaluate, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert all(value.endswith("config/fastdds_shm.xml") for value in evaluate().environment.values())
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
-    assert not [entity for entity in entities(context) if isinstance(entity, SetEnvironmentVariable)]
+    assert evaluate().environment == {}
+
+
+@pytest.mark.skipif(EVALUATED_BY != "launch", reason="launch is not on PyPI: there it is a stand-in that evaluates")
+def test_launch_itself_and_the_stand_in_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments in ({}, {"path": "a.nii.gz"}, {"composed": "false", "path": "a.nii.gz", "runtime": "openvino"}):
+        real, imitated = _by_launch(**arguments), _by_stand_in(**arguments)
+        assert (real.started, real.environment) == (imitated.started, imitated.environment)
+        assert real.arguments.keys() == imitated.arguments.keys()
