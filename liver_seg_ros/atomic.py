@@ -1,6 +1,7 @@
 """Writing without half-written files: write beside the target, rename when done.
 
-What is not finished is remembered until it is, so that a process which is told to end (`signals.py`) takes it away.
+What is not finished is remembered until it is, so that a process which is told to end (`signals.py`) takes it away. All
+of it lies in a folder for nobody else: once that is gone, a thread that still works cannot make a file there again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ from liver_seg_ros.errors import InputError, WriteError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Another thread may go on filling a folder that is being removed, until it finds it gone.
 _TRIES = 20
-#: How what is not finished is called: a file beside its place, and a folder of several.
-_BESIDE = re.compile(r"\.partial-[0-9a-f]{8}-(?=.)")
+#: How folders of what is not finished are called.
 _SCRATCH = re.compile(r"\.liver-seg-[0-9a-f]{8}\.part")
 
-#: Files and folders that are half-written, and folders that were made for them, the outer ones first.
+#: Folders of what is half-written, and folders that were made for them, the outer ones first.
 _unfinished: list[Path] = []
 _made: list[Path] = []
 #: Held for moments: while these lists change, and while what belongs together moves to its place.
@@ -34,11 +34,10 @@ _moving = threading.RLock()
 
 @contextmanager
 def written_beside(path: str | Path) -> Iterator[Path]:
-    """Yield a path in the folder of `path` to write to; it becomes `path` when the block ends without an error.
+    """Yield a path of the same name beside `path` to write to; it becomes `path` when the block ends without an error.
 
-    The temporary name ends in the name of `path`, so that writers which choose a format by suffix (`.seg.nrrd`,
-    `.nii.gz`) choose the right one. The folder is made where it is missing. When the block fails, nothing is left and
-    a file that was at `path` before is untouched.
+    The folder of `path` is made where it is missing. When the block fails, nothing is left and a file that was at
+    `path` before is untouched.
 
     Raises:
         InputError: the folder cannot be made or written to, or `path` is a folder.
@@ -47,10 +46,10 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file to write. Give a file name.")
-    temporary = path.with_name(f".partial-{_random_name()}-{path.name}")
-    with made_folder(path.parent), _unfinished_until_the_end(temporary), no_space_said(path):
+    with made_folder(path.parent), _scratch_folder(path.parent, path) as scratch, no_space_said(path):
+        temporary = scratch / path.name
         try:
-            temporary.touch(exist_ok=False)
+            temporary.touch()
         except OSError as error:
             raise _cannot_write(path, error) from error
         yield temporary
@@ -58,8 +57,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
 
 
-@contextmanager
-def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None) -> AbstractContextManager[Path]:
     """A new folder for nobody else, gone when the block ends.
 
     Args:
@@ -70,13 +68,7 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
         WriteError: there is no space.
     """
     parent = parent or Path(tempfile.gettempdir())
-    folder = parent / f".liver-seg-{_random_name()}.part"
-    with _unfinished_until_the_end(folder):
-        try:
-            folder.mkdir(mode=0o700)
-        except OSError as error:
-            raise _cannot_write(parent, error) from error
-        yield folder
+    return _scratch_folder(parent, parent)
 
 
 @contextmanager
@@ -89,13 +81,13 @@ def made_folder(folder: Path) -> Iterator[None]:
     """
     missing = [path for path in (folder, *folder.absolute().parents) if not os.path.lexists(path)]
     made = missing[::-1]
-    with _moving:
-        _made.extend(made)
     try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
+        with _moving:  # as below: remembered and made, or neither
+            _made.extend(made)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _cannot_write(folder, error) from error
         yield
     except BaseException:
         _remove_empty(made)
@@ -119,8 +111,7 @@ def no_space_said(path: Path) -> Iterator[None]:
 
 def final_place(path: Path) -> Path:
     """Where what is written at `path` will be in the end; for messages, since nobody knows its temporary place."""
-    parts = [part for part in path.parts if not _SCRATCH.fullmatch(part)]
-    return Path(*parts[:-1], _BESIDE.sub("", parts[-1], count=1)) if parts else path
+    return Path(*(part for part in path.parts if not _SCRATCH.fullmatch(part)))
 
 
 def uninterrupted() -> AbstractContextManager[object]:
@@ -146,25 +137,26 @@ def _cannot_write(path: Path, error: OSError) -> InputError | WriteError:
 
 
 @contextmanager
-def _unfinished_until_the_end(path: Path) -> Iterator[None]:
-    with _moving:
-        _unfinished.append(path)
+def _scratch_folder(parent: Path, said: Path) -> Iterator[Path]:
+    folder = parent / f".liver-seg-{os.urandom(4).hex()}.part"
     try:
-        yield
+        with _moving:  # a signal between the two would remove what is not there yet
+            _unfinished.append(folder)
+            try:
+                folder.mkdir(mode=0o700)
+            except OSError as error:
+                raise _cannot_write(said, error) from error
+        yield folder
     finally:
         with _moving:
-            _remove(path)
-            _unfinished.remove(path)
+            _remove(folder)
+            _unfinished.remove(folder)
 
 
-def _remove(path: Path) -> None:
+def _remove(folder: Path) -> None:
     for _ in range(_TRIES):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
-        if not os.path.lexists(path):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
             return
 
 
@@ -172,7 +164,3 @@ def _remove_empty(folders: list[Path]) -> None:
     for folder in reversed(folders):
         with suppress(OSError):  # not empty, or never made
             folder.rmdir()
-
-
-def _random_name() -> str:
-    return os.urandom(4).hex()

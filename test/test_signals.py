@@ -41,6 +41,37 @@ for generation in range(10**6):
         beside.write_text(str(generation) * 1000)
 """
 
+#: Works on after all that is half-written was taken away, as a library in another thread does.
+LATE = """
+import os, sys, threading
+from pathlib import Path
+from liver_seg_ros.atomic import abandon_unfinished, written_beside
+with written_beside(Path(sys.argv[1]) / "new" / "a") as beside:
+    thread = threading.Thread(target=abandon_unfinished)
+    thread.start()
+    thread.join()
+    try:
+        beside.write_text("late")
+    finally:
+        os._exit(0)
+"""
+
+#: Told to end just before it makes the temporary folder, or the folder that is to hold it.
+BEFORE_IT_IS_MADE = """
+import os, sys, threading, time
+from pathlib import Path
+from liver_seg_ros import atomic
+make = Path.mkdir
+def make_late(path, *arguments, **options):
+    if path.name.startswith(sys.argv[2]):
+        threading.Thread(target=lambda: (atomic.abandon_unfinished(), time.sleep(0.6), os._exit(0))).start()
+        time.sleep(0.3)
+    make(path, *arguments, **options)
+Path.mkdir = make_late
+with atomic.written_beside(Path(sys.argv[1]) / "new" / "a") as beside:
+    time.sleep(5)
+"""
+
 #: Deaf for a minute in one library call, which lets Python's other threads have their turn.
 DEAF = f"{BEGIN}import hashlib\nend_on_stop_signal('deaf')\n{READY}hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)\n"
 
@@ -117,6 +148,23 @@ def test_a_single_file_is_whole_or_not_there(moment: int, tmp_path: Path) -> Non
     assert [path.name for path in left] in ([], ["a"])
     for text in (path.read_text() for path in left):
         assert text == text[: len(text) // 1000] * 1000
+
+
+def test_nothing_is_made_again_after_it_was_taken_away(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, tmp_path], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize("name", [".", "new"])
+def test_what_is_made_while_the_end_comes_is_taken_away(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BEFORE_IT_IS_MADE, tmp_path, name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_library_call_does_not_delay_the_end() -> None:
