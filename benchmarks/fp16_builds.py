@@ -20,8 +20,8 @@ from _machine import machine
 
 from liver_seg_ros.deploy.onnx_export import OPSET
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
-from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, load_tensorrt
+from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine
+from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, load_tensorrt
 from liver_seg_ros.networks import NETWORKS, create_network
 
 

@@ -34,8 +34,8 @@ from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.deploy.graph import TOLERANCES
 from liver_seg_ros.deploy.onnx_export import export_onnx, open_session, parity_error
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
-from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError
+from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine
+from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError
 from liver_seg_ros.networks import NETWORKS, create_network
 
 COLUMNS = (

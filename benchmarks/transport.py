@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.role:
         if options.memory:
-            from liver_seg_ros.nodes.memory import keep_freed_memory
+            from liver_seg_ros.nodes.malloc import keep_freed_memory
 
             keep_freed_memory()
         (_send if options.role == "sender" else _receive)(options)
@@ -89,8 +89,8 @@ def _send(options: argparse.Namespace) -> None:
 
     from liver_seg_interfaces.msg import Volume as VolumeMessage
     from liver_seg_ros.geometry import Geometry
+    from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
     from liver_seg_ros.nodes.qos import latched, live
-    from liver_seg_ros.nodes.volume_messages import volume_to_slabs
     from liver_seg_ros.volume import Volume
 
     rclpy.init()
@@ -127,9 +127,9 @@ def _receive(options: argparse.Namespace) -> None:
     from std_msgs.msg import UInt64
 
     from liver_seg_interfaces.msg import Volume as VolumeMessage
-    from liver_seg_ros.nodes.assembler import Assembler
+    from liver_seg_ros.nodes.messages.assembler import Assembler
+    from liver_seg_ros.nodes.messages.volumes import message_to_slab
     from liver_seg_ros.nodes.qos import latched, live
-    from liver_seg_ros.nodes.volume_messages import message_to_slab
 
     rclpy.init()
     node = rclpy.create_node("receiver")

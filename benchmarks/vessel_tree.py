@@ -23,10 +23,10 @@ from skimage.morphology import skeletonize
 from liver_seg_ros.evaluation.trees import TreeScores, score_tree
 from liver_seg_ros.labels import VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
-from liver_seg_ros.reconstruction.branches import Forest, build_tree
-from liver_seg_ros.reconstruction.centerlines import VoxelGraph
 from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask
-from liver_seg_ros.reconstruction.vessels import vessel_tree
+from liver_seg_ros.reconstruction.vessels.branches import Forest, build_tree
+from liver_seg_ros.reconstruction.vessels.centerlines import VoxelGraph
+from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 

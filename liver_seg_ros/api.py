@@ -83,8 +83,8 @@ def segment(ct: Volume, segmenter: Segmenter | None = None, progress: Progress =
 
 
 def measure(labels: LabelVolume) -> tuple[StructureMeasurement, ...]:
-    """Volumes, diameters and distances of structures and lesions; see `reconstruction.measurements.measure`."""
-    from liver_seg_ros.reconstruction.measurements import measure as measure_labels
+    """Volumes, diameters and distances of structures and lesions; see `reconstruction.measuring.structures.measure`."""
+    from liver_seg_ros.reconstruction.measuring.structures import measure as measure_labels
 
     return tuple(measure_labels(labels))
 

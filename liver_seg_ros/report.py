@@ -22,7 +22,7 @@ from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 if TYPE_CHECKING:
-    from liver_seg_ros.reconstruction.measurements import StructureMeasurement
+    from liver_seg_ros.reconstruction.measuring.structures import StructureMeasurement
 
 #: Raised when a key of `report.json` changes its meaning or goes away.
 FORMAT = 1
@@ -41,7 +41,7 @@ class PartReport:
 
 @dataclass(frozen=True)
 class StructureReport:
-    """One structure, as `reconstruction.measurements.StructureMeasurement` describes it.
+    """One structure, as `reconstruction.measuring.structures.StructureMeasurement` describes it.
 
     Attributes:
         volume_ml: of the liver that of the organ, tumors and vessels inside it included.

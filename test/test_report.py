@@ -15,7 +15,7 @@ import pytest
 from liver_seg_ros.geometry import IDENTITY, Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-from liver_seg_ros.reconstruction.measurements import PartMeasurement, StructureMeasurement
+from liver_seg_ros.reconstruction.measuring.structures import PartMeasurement, StructureMeasurement
 from liver_seg_ros.report import (
     FORMAT,
     ModelReport,

@@ -18,7 +18,7 @@ from liver_seg_ros.geometry import MM_PER_M, Geometry
 from liver_seg_ros.labels import STRUCTURES, structure_by_name
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-from liver_seg_ros.reconstruction.measurements import PartMeasurement, StructureMeasurement
+from liver_seg_ros.reconstruction.measuring.structures import PartMeasurement, StructureMeasurement
 from liver_seg_ros.rendering.overlay import render_overlay
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import ModelReport, Report, build_report, write_report

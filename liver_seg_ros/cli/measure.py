@@ -71,7 +71,7 @@ def command(
     from liver_seg_ros.extras import need
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
-    from liver_seg_ros.reconstruction.measurements import measure
+    from liver_seg_ros.reconstruction.measuring.structures import measure
 
     if output is None and (png or html):
         raise InputError("pictures need a folder: give one with -o")

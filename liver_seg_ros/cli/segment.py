@@ -87,7 +87,7 @@ def command(
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plausibility.judgment import plausibility_warnings
     from liver_seg_ros.progress import Stages
-    from liver_seg_ros.reconstruction.measurements import measure
+    from liver_seg_ros.reconstruction.measuring.structures import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
 
     if whose is not None and truth is None:

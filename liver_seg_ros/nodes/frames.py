@@ -9,10 +9,10 @@ from rclpy.publisher import Publisher
 from tf2_msgs.msg import TFMessage
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
-from liver_seg_ros.nodes.volume_messages import FRAME_ID
 
 
 class StaticFrame:

@@ -14,7 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from liver_seg_ros.atomic import abandon_unfinished
-from liver_seg_ros.nodes.memory import keep_freed_memory
+from liver_seg_ros.nodes.malloc import keep_freed_memory
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.signals import on_stop_signal
 

@@ -14,20 +14,20 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_labels
 from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import STRUCTURES, TUMOR
-from liver_seg_ros.nodes.assembler import Assembled
-from liver_seg_ros.nodes.cloud_messages import clearance_to_message, cloud_to_message
 from liver_seg_ros.nodes.frames import StaticFrame
-from liver_seg_ros.nodes.mesh_messages import meshes_to_array, meshes_to_markers
+from liver_seg_ros.nodes.messages.assembler import Assembled
+from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
+from liver_seg_ros.nodes.messages.meshes import meshes_to_array, meshes_to_markers
+from liver_seg_ros.nodes.messages.vessels import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.parameters import real, whole
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
-from liver_seg_ros.nodes.vessel_messages import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.plausibility.judgment import plausibility_warnings
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
-from liver_seg_ros.reconstruction.clearance_cloud import clearance_cloud
+from liver_seg_ros.reconstruction.meshes.clearance_cloud import clearance_cloud
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
 from liver_seg_ros.volume import LabelVolume
 

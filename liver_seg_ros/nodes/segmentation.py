@@ -13,7 +13,7 @@ from liver_seg_ros.errors import InputError, memory_message
 from liver_seg_ros.files.checks import check_ct
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
-from liver_seg_ros.nodes.assembler import Assembled
+from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.reporting import Reporting
@@ -22,7 +22,7 @@ from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
 from liver_seg_ros.plausibility.judgment import plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
-from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume, Volume
 
 _LOADING_INTERVAL_S = 2.0

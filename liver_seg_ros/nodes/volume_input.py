@@ -11,11 +11,11 @@ from rclpy.timer import Timer
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.nodes.assembler import Assembled, Assembler
+from liver_seg_ros.nodes.messages.assembler import Assembled, Assembler
+from liver_seg_ros.nodes.messages.volumes import message_to_slab
 from liver_seg_ros.nodes.parameters import real, whole
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
-from liver_seg_ros.nodes.volume_messages import message_to_slab
 
 _CHECK_PERIOD_S = 0.5
 

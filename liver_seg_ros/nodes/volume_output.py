@@ -5,10 +5,10 @@ from __future__ import annotations
 from rclpy.publisher import Publisher
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.parameters import whole
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
-from liver_seg_ros.nodes.volume_messages import volume_to_slabs
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
 

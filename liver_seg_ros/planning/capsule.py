@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, directions
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, directions
 from liver_seg_ros.short_repr import short_repr
 
 

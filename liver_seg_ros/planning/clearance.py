@@ -20,7 +20,7 @@ from scipy.ndimage import map_coordinates
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.segment_search import smallest_along
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, checked_points
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, checked_points
 from liver_seg_ros.short_repr import short_repr
 
 #: The clearance of a segment is at most this much larger than the exact one.

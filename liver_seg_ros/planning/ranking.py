@@ -22,7 +22,7 @@ from liver_seg_ros.planning.clearance import TOLERANCE_MM
 from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
-from liver_seg_ros.reconstruction.surface_queries import checked_points
+from liver_seg_ros.reconstruction.meshes.surface_queries import checked_points
 from liver_seg_ros.short_repr import short_repr
 
 #: Entries of two trajectories that are returned lie at least this far apart: nearer ones are one choice, not two.

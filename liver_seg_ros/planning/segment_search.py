@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, directions
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, directions
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.intp]

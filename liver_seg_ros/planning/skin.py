@@ -13,10 +13,10 @@ from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.planning.body import THIN_MM, Body, find_body
 from liver_seg_ros.planning.field_of_view import BODY_HU, cut_places
-from liver_seg_ros.reconstruction.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.masks import PAD, StructureMask
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries, checked_points, directions
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, checked_points, directions
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import Volume
 

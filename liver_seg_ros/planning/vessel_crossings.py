@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.reconstruction.surface_queries import directions
+from liver_seg_ros.reconstruction.meshes.surface_queries import directions
 from liver_seg_ros.vessel_tree import VesselTree
 
 Array = NDArray[np.float64]

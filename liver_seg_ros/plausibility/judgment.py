@@ -40,7 +40,7 @@ def plausibility_warnings(
 
     Args:
         labels: the result.
-        measurements: of its structures, by `reconstruction.measurements`.
+        measurements: of its structures, by `reconstruction.measuring`.
         ct: what it is a segmentation of, on the same grid; without it nothing is said of brightness.
         run: of the networks that made the labels; None for labels from elsewhere, of which nothing is said of models.
 

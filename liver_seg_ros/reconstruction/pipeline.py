@@ -20,16 +20,21 @@ from liver_seg_ros.progress import (
     part_of,
     raise_if_cancelled,
 )
-from liver_seg_ros.reconstruction.cloud import sample_surfaces
-from liver_seg_ros.reconstruction.collision import CollisionMesh, collision_mesh
-from liver_seg_ros.reconstruction.decimation import decimate
-from liver_seg_ros.reconstruction.interpolation import interpolated
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
-from liver_seg_ros.reconstruction.measurements import StructureMeasurement, measure_mask, measured_structures, with_gaps
-from liver_seg_ros.reconstruction.quality import MeshQuality, mesh_quality
-from liver_seg_ros.reconstruction.self_intersections import without_self_intersections
-from liver_seg_ros.reconstruction.surfaces import Surface, extract_surface, surface_to_mesh
-from liver_seg_ros.reconstruction.vessels import vessel_tree
+from liver_seg_ros.reconstruction.measuring.structures import (
+    StructureMeasurement,
+    measure_mask,
+    measured_structures,
+    with_gaps,
+)
+from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
+from liver_seg_ros.reconstruction.meshes.collision import CollisionMesh, collision_mesh
+from liver_seg_ros.reconstruction.meshes.decimation import decimate
+from liver_seg_ros.reconstruction.meshes.interpolation import interpolated
+from liver_seg_ros.reconstruction.meshes.quality import MeshQuality, mesh_quality
+from liver_seg_ros.reconstruction.meshes.self_intersections import without_self_intersections
+from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 

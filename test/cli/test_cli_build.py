@@ -12,7 +12,7 @@ import pytest
 
 from liver_seg_ros.cli import main
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.runtimes.tensorrt_library import LIBRARIES, is_rtx, load_tensorrt
+from liver_seg_ros.inference.runtimes.tensorrt.library import LIBRARIES, is_rtx, load_tensorrt
 
 try:
     if not is_rtx(load_tensorrt()):
@@ -86,7 +86,7 @@ def test_without_tensorrt_it_says_what_to_install(
 INTERRUPTED = """
 import os, signal, sys
 from liver_seg_ros.cli import main
-from liver_seg_ros.inference.runtimes.tensorrt_progress import Phases
+from liver_seg_ros.inference.runtimes.tensorrt.progress import Phases
 step, steps = Phases.step, []
 def interrupting(self, name, number):
     steps.append(name)

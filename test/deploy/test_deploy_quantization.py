@@ -224,7 +224,7 @@ def test_the_shipped_variants_agree_with_the_plain_weights(model: str, name: str
 @pytest.mark.parametrize("name", ["fp16", "int8_qdq"])
 def test_tensorrt_builds_the_shipped_variants(model: str, name: str) -> None:
     pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT-RTX is not installed (extra [deploy])")
-    from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
+    from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine
 
     shapes = ShapeRange((1, 1, 8, 8, 8), (1, 1, 128, 128, 128), (1, 1, 128, 128, 128))
     bundle = load_bundle(MODELS / model)
@@ -237,7 +237,7 @@ def test_tensorrt_builds_the_student_in_int8(tools: None, tmp_path: Path) -> Non
     pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT-RTX is not installed (extra [deploy])")
     from liver_seg_ros.deploy.graph import DeployedNetwork
     from liver_seg_ros.deploy.onnx_export import export_onnx
-    from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
+    from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine
     from liver_seg_ros.networks import create_network
 
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.vessel_tree import read_vessel_tree, write_vessel_tree
 from liver_seg_ros.labels import HEPATIC_VEIN, LIVER_VESSELS, PORTAL_VEIN, VESSEL
-from liver_seg_ros.reconstruction.branches import Forest, build_tree
+from liver_seg_ros.reconstruction.vessels.branches import Forest, build_tree
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 
 

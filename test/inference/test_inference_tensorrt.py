@@ -18,12 +18,12 @@ from liver_seg_ros.inference.model_folders import find_models_dir
 from liver_seg_ros.inference.runtimes import tensorrt
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.runtimes.contract import Port
-from liver_seg_ros.inference.runtimes.gpu import no_gpu
 from liver_seg_ros.inference.runtimes.registry import create_runtime
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu
 
 pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed (extra [tensorrt])")
 
-from liver_seg_ros.inference.runtimes.tensorrt_execution import BufferPlan, plan_buffers
+from liver_seg_ros.inference.runtimes.tensorrt.execution import BufferPlan, plan_buffers
 
 REASON = tensorrt.unavailable()
 needs_gpu = pytest.mark.skipif(REASON is not None, reason=f"TensorRT cannot run here: {REASON}")

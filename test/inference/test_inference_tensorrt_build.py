@@ -12,9 +12,9 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy]
 from onnx import TensorProto, helper  # noqa: E402  after the skip
 
 from liver_seg_ros.errors import CancelledError, InputError  # noqa: E402
-from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine  # noqa: E402
-from liver_seg_ros.inference.runtimes.tensorrt_library import LIBRARIES, EngineError, load_tensorrt  # noqa: E402
-from liver_seg_ros.inference.runtimes.tensorrt_progress import Phases  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.library import LIBRARIES, EngineError, load_tensorrt  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.progress import Phases  # noqa: E402
 
 try:
     load_tensorrt()

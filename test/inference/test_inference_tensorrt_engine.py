@@ -16,9 +16,8 @@ from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import add_variant, write_bundle
 from liver_seg_ros.inference.model_folders import find_models_dir
 from liver_seg_ros.inference.runtimes.base import LoadOptions
-from liver_seg_ros.inference.runtimes.gpu import Gpu
-from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange
-from liver_seg_ros.inference.runtimes.tensorrt_engine import (
+from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange
+from liver_seg_ros.inference.runtimes.tensorrt.engine import (
     ANY_RTX,
     EngineKey,
     engine_key,
@@ -26,7 +25,8 @@ from liver_seg_ros.inference.runtimes.tensorrt_engine import (
     profile_of,
     read_engine,
 )
-from liver_seg_ros.inference.runtimes.tensorrt_library import is_rtx, load_tensorrt, version_of
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import Gpu
+from liver_seg_ros.inference.runtimes.tensorrt.library import is_rtx, load_tensorrt, version_of
 
 try:
     trt = load_tensorrt()

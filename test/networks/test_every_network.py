@@ -20,8 +20,8 @@ from torch.nn.functional import interpolate  # noqa: E402
 
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
-from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine  # noqa: E402
-from liver_seg_ros.inference.runtimes.tensorrt_library import load_tensorrt  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.library import load_tensorrt  # noqa: E402
 from liver_seg_ros.networks import NETWORKS, create_network  # noqa: E402
 from liver_seg_ros.phantom import Phantom  # noqa: E402
 from liver_seg_ros.training.losses import dice_and_cross_entropy  # noqa: E402

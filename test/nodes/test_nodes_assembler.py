@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.nodes.assembler import Assembler
-from liver_seg_ros.nodes.slab import Slab
+from liver_seg_ros.nodes.messages.assembler import Assembler
+from liver_seg_ros.nodes.messages.slab import Slab
 
 GEOMETRY = Geometry(size=(5, 4, 7), spacing_mm=(0.7, 0.7, 2.0))
 HU = np.arange(7 * 4 * 5, dtype=np.int16).reshape(7, 4, 5)

@@ -9,7 +9,7 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.nodes.slab import decode_voxels
+from liver_seg_ros.nodes.messages.slab import decode_voxels
 
 GEOMETRY = Geometry(size=(3, 2, 4))
 HU = np.arange(4 * 2 * 3, dtype="<i2").reshape(4, 2, 3) - 5

@@ -13,9 +13,9 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.clearance import TOLERANCE_MM, distance_field, distance_fields
-from liver_seg_ros.reconstruction import surface_queries
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes import surface_queries
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.volume import LabelVolume
 
 SINGLE = 3e-3  # float32 at the coordinates of a CT; a point a micrometre from the surface may be told to its other side

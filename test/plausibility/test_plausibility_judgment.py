@@ -19,7 +19,7 @@ from liver_seg_ros.plausibility import findings
 from liver_seg_ros.plausibility.evidence import PADDING_HU, Run, gather
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.plausibility.rules import DOUBT, NOTE, RULES
-from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume, Volume
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

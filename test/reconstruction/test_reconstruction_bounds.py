@@ -17,11 +17,12 @@ from scipy.spatial.distance import cdist, pdist
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
-from liver_seg_ros.reconstruction import diameters, lesion_gaps, masks, measurements, parts
+from liver_seg_ros.reconstruction import masks, parts
 from liver_seg_ros.reconstruction.components import affordable, connected_components
-from liver_seg_ros.reconstruction.diameters import farthest_mm
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
-from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.reconstruction.measuring import diameters, lesion_gaps, structures
+from liver_seg_ros.reconstruction.measuring.diameters import farthest_mm
+from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.reconstruction.parts import cell_edge, connected_parts, lesions, surface_points
 from liver_seg_ros.volume import LabelVolume
 
@@ -182,7 +183,7 @@ def test_what_is_measured_of_noise_is_right_and_the_rest_is_said(seed: int) -> N
     labels = noise(seed)
     numbers, order = numbered_lesions(labels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurements, "MOST_LESIONS", 5)
+        patch.setattr(structures, "MOST_LESIONS", 5)
         tumor = measure(labels)[1]
     assert tumor.count == len(order)
     assert len(tumor.parts) == min(5, len(order))
@@ -216,7 +217,7 @@ def test_random_labels_never_make_measuring_explode(seed: int) -> None:
         return counted
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measurements, "MOST_LESIONS", 5)
+        patch.setattr(structures, "MOST_LESIONS", 5)
         patch.setattr(parts, "MOST_FACES", 300)
         cut = counting(parts.Parts.__getitem__, parts_cut, lambda part: np.prod(np.array(part.array.shape) - 2))
         patch.setattr(parts.Parts, "__getitem__", cut)
@@ -226,7 +227,7 @@ def test_random_labels_never_make_measuring_explode(seed: int) -> None:
     searches = 3 * 2 + 2
     padded = np.prod(np.array(labels.array.shape) + 2)
     assert len(parts_cut) <= searches * 5
-    assert sum(parts_cut) <= searches * (measurements._MOST_BOXES + 1) * padded
+    assert sum(parts_cut) <= searches * (structures._MOST_BOXES + 1) * padded
     assert max(points, default=0) <= 300
 
 
@@ -246,7 +247,7 @@ def test_how_many_parts_are_affordable() -> None:
     assert affordable(sizes, 200, 10_000) == 4
     assert affordable(sizes, 3, 10_000) == 3
     assert affordable(sizes, 200, 1100) == 2 and affordable(sizes, 200, 1099) == 1 and affordable(sizes, 200, 999) == 0
-    assert measurements.MOST_LESIONS == 200
+    assert structures.MOST_LESIONS == 200
 
 
 def test_boxes_of_components_are_in_file_order() -> None:

@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import VESSEL
-from liver_seg_ros.reconstruction.bridging import bridged
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.surfaces import extract_surface
-from liver_seg_ros.reconstruction.triangles import is_watertight, parts_of_vertices
+from liver_seg_ros.reconstruction.meshes.bridging import bridged
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface
+from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, parts_of_vertices
 from liver_seg_ros.volume import LabelVolume
 
 

@@ -8,10 +8,10 @@ from scipy.spatial import cKDTree
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR
-from liver_seg_ros.reconstruction.cloud import sample_surfaces
-from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
+from liver_seg_ros.reconstruction.meshes.decimation import decimate
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.phantom.generator import generate_phantom
 from liver_seg_ros.phantom.options import PhantomOptions
-from liver_seg_ros.reconstruction.collision import collision_mesh
-from liver_seg_ros.reconstruction.decimation import decimate
-from liver_seg_ros.reconstruction.interpolation import interpolated
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.quality import mesh_quality
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes.collision import collision_mesh
+from liver_seg_ros.reconstruction.meshes.decimation import decimate
+from liver_seg_ros.reconstruction.meshes.interpolation import interpolated
+from liver_seg_ros.reconstruction.meshes.quality import mesh_quality
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.volume import LabelVolume
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, VESSEL
-from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.surfaces import Surface, extract_surface
-from liver_seg_ros.reconstruction.triangles import is_watertight, parts_of_vertices, signed_volumes
+from liver_seg_ros.reconstruction.meshes.decimation import decimate
+from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface
+from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, parts_of_vertices, signed_volumes
 from liver_seg_ros.volume import LabelVolume
 
 

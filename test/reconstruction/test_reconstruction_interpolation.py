@@ -11,10 +11,10 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom.generator import generate_phantom
 from liver_seg_ros.phantom.options import PhantomOptions
-from liver_seg_ros.reconstruction.interpolation import interpolate_slices, interpolated, thin_slices
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes.interpolation import interpolate_slices, interpolated, thin_slices
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.volume import LabelVolume
 
 PIXEL_MM = (1.0, 1.0)

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, PORTAL_VEIN, TUMOR, VESSEL
-from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume
 
 

@@ -7,9 +7,9 @@ import open3d
 import pytest
 
 from liver_seg_ros.files.meshes import write_cloud
+from liver_seg_ros.files.open3d_clouds import from_open3d, to_open3d
 from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR
 from liver_seg_ros.mesh import PointCloud
-from liver_seg_ros.reconstruction.open3d_clouds import from_open3d, to_open3d
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
+from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, signed_volumes
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
-from liver_seg_ros.reconstruction.triangles import is_watertight, signed_volumes
 from liver_seg_ros.volume import LabelVolume
 
 

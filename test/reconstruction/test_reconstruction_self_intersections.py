@@ -8,9 +8,9 @@ import pytest
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.self_intersections import self_intersections, without_self_intersections
-from liver_seg_ros.reconstruction.surfaces import Surface, extract_surface
-from liver_seg_ros.reconstruction.triangles import is_watertight, signed_volumes
+from liver_seg_ros.reconstruction.meshes.self_intersections import self_intersections, without_self_intersections
+from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface
+from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, signed_volumes
 from liver_seg_ros.volume import LabelVolume
 
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]], np.int32)

@@ -7,8 +7,8 @@ import trimesh
 
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh, PointCloud
-from liver_seg_ros.reconstruction.clearance_cloud import clearance_cloud
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
+from liver_seg_ros.reconstruction.meshes.clearance_cloud import clearance_cloud
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 
 SINGLE = 3e-3  # float32 at the coordinates of the box, with room
 

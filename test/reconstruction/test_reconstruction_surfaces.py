@@ -12,8 +12,8 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.masks import structure_mask
-from liver_seg_ros.reconstruction.surfaces import extract_surface, surface_to_mesh
-from liver_seg_ros.reconstruction.triangles import area_vectors, is_watertight, parts_of_vertices, signed_volumes
+from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes.triangles import area_vectors, is_watertight, parts_of_vertices, signed_volumes
 from liver_seg_ros.volume import LabelVolume
 
 GRID = Geometry((64, 64, 64))

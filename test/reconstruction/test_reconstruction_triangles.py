@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from liver_seg_ros.reconstruction.triangles import (
+from liver_seg_ros.reconstruction.meshes.triangles import (
     defect_vertices,
     fans,
     is_watertight,

@@ -12,8 +12,8 @@ from liver_seg_ros.evaluation.trees import score_tree
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import HEPATIC_VEIN, PORTAL_VEIN, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
-from liver_seg_ros.reconstruction.centerlines import nearest_ball
-from liver_seg_ros.reconstruction.vessels import vessel_tree
+from liver_seg_ros.reconstruction.vessels.centerlines import nearest_ball
+from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 

@@ -36,8 +36,8 @@ from rclpy.node import Node  # noqa: E402
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage  # noqa: E402
 from liver_seg_ros.nodes import qos  # noqa: E402
-from liver_seg_ros.nodes.assembler import Assembled, Assembler  # noqa: E402
-from liver_seg_ros.nodes.volume_messages import message_to_slab  # noqa: E402
+from liver_seg_ros.nodes.messages.assembler import Assembled, Assembler  # noqa: E402
+from liver_seg_ros.nodes.messages.volumes import message_to_slab  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 HU_WINDOW = (-200.0, 300.0)

@@ -17,11 +17,11 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh, PointCloud
-from liver_seg_ros.nodes.assembler import Assembler
-from liver_seg_ros.nodes.cloud_messages import clearance_to_message, cloud_to_message
-from liver_seg_ros.nodes.mesh_messages import mesh_to_shape, meshes_to_markers
-from liver_seg_ros.nodes.volume_messages import message_to_slab, volume_to_slabs
-from liver_seg_ros.reconstruction.clearance_cloud import ClearanceCloud
+from liver_seg_ros.nodes.messages.assembler import Assembler
+from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
+from liver_seg_ros.nodes.messages.meshes import mesh_to_shape, meshes_to_markers
+from liver_seg_ros.nodes.messages.volumes import message_to_slab, volume_to_slabs
+from liver_seg_ros.reconstruction.meshes.clearance_cloud import ClearanceCloud
 from liver_seg_ros.volume import LabelVolume, Volume
 
 TETRAHEDRON = Mesh(

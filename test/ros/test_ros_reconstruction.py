@@ -10,7 +10,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from liver_seg_interfaces.msg import StructureMeshArray, VesselTree
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.nodes.volume_messages import volume_to_slabs
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.volume import LabelVolume
 
 

@@ -20,8 +20,8 @@ from rclpy.parameter import Parameter
 from liver_seg_interfaces.msg import Progress, SegmentationReport
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.segmenter import load_default_segmenter
-from liver_seg_ros.nodes.volume_messages import volume_to_slabs
-from liver_seg_ros.reconstruction.measurements import measure
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume, Volume
 
 

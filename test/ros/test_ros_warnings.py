@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 
 from liver_seg_interfaces.msg import PlausibilityWarning, SegmentationReport
 from liver_seg_ros.geometry import Box
-from liver_seg_ros.nodes.volume_messages import volume_to_slabs
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.volume import Volume
 
 

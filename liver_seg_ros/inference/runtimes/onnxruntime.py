@@ -14,7 +14,7 @@ from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.contract import Port, check_contract
 from liver_seg_ros.inference.runtimes.cpu import cpu_device, int8_instructions, usable_cores
-from liver_seg_ros.inference.runtimes.memory import says_out_of_memory, too_little_memory
+from liver_seg_ros.inference.runtimes.out_of_memory import says_out_of_memory, too_little_memory
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -21,12 +21,12 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.progress import Done, approaching, not_told
-from liver_seg_ros.reconstruction.decimation import decimate
 from liver_seg_ros.reconstruction.masks import StructureMask
-from liver_seg_ros.reconstruction.self_intersections import edge_crossings, without_self_intersections
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
-from liver_seg_ros.reconstruction.surfaces import Surface, isosurface, surface_to_mesh
-from liver_seg_ros.reconstruction.triangles import area_vectors, vertex_normals
+from liver_seg_ros.reconstruction.meshes.decimation import decimate
+from liver_seg_ros.reconstruction.meshes.self_intersections import edge_crossings, without_self_intersections
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
+from liver_seg_ros.reconstruction.meshes.surfaces import Surface, isosurface, surface_to_mesh
+from liver_seg_ros.reconstruction.meshes.triangles import area_vectors, vertex_normals
 from liver_seg_ros.short_repr import short_repr
 
 _log = logging.getLogger(__name__)

@@ -26,11 +26,15 @@ from liver_seg_ros.labels import LIVER, TUMOR, Structure, structure_by_name
 from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.components import affordable
-from liver_seg_ros.reconstruction.diameters import axial_diameter, diameter_uncertainty_mm, largest_diameter_mm
-from liver_seg_ros.reconstruction.lesion_gaps import lesion_gaps
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
+from liver_seg_ros.reconstruction.measuring.diameters import (
+    axial_diameter,
+    diameter_uncertainty_mm,
+    largest_diameter_mm,
+)
+from liver_seg_ros.reconstruction.measuring.lesion_gaps import lesion_gaps
+from liver_seg_ros.reconstruction.meshes.triangles import is_watertight
 from liver_seg_ros.reconstruction.parts import Parts, connected_parts
-from liver_seg_ros.reconstruction.triangles import is_watertight
 from liver_seg_ros.volume import LabelVolume
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.reconstruction.triangles import Triangles, Vertices, neighbor_means
+from liver_seg_ros.reconstruction.meshes.triangles import Triangles, Vertices, neighbor_means
 
 #: Rays at once: open3d holds Python's lock meanwhile, and a node's other threads wait.
 RAYS_AT_ONCE = 20_000

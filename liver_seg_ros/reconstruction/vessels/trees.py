@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.reconstruction.centerlines import Paths
-from liver_seg_ros.reconstruction.joints import AS_WIDE, End, Network
+from liver_seg_ros.reconstruction.vessels.centerlines import Paths
+from liver_seg_ros.reconstruction.vessels.joints import AS_WIDE, End, Network
 
 #: Vessels against which more speaks belong to another tree, if the widest is this wide against the widest of all that
 #: they are connected with, and if they are so many.

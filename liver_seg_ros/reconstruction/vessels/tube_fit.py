@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csc_array, eye_array, kron
 from scipy.sparse.linalg import splu
 
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.reconstruction.centerlines import Paths, nearest_ball
+from liver_seg_ros.reconstruction.vessels.centerlines import Paths, nearest_ball
 
 #: The second round knows which wall belongs to which vessel better than the first; a third changes nothing.
 ROUNDS = 2

@@ -10,8 +10,8 @@ from sensor_msgs.msg import PointCloud2, PointField
 from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
 from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.mesh import PointCloud
-from liver_seg_ros.nodes.mesh_messages import header
-from liver_seg_ros.reconstruction.clearance_cloud import ClearanceCloud
+from liver_seg_ros.nodes.messages.meshes import header
+from liver_seg_ros.reconstruction.meshes.clearance_cloud import ClearanceCloud
 
 #: Names as in PCL: PointXYZ, Normal, the packed color that RViz shows, and the label of PointXYZL.
 _FLOATS = ("x", "y", "z", "normal_x", "normal_y", "normal_z", "rgb")

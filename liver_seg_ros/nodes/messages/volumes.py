@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
-from liver_seg_ros.nodes.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab, decode_voxels
+from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab, decode_voxels
 from liver_seg_ros.volume import LabelVolume, Volume
 
 #: The frame of every message: the axes of DICOM's LPS, in metres.

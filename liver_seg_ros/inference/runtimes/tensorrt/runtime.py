@@ -11,12 +11,12 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.contract import check_contract
-from liver_seg_ros.inference.runtimes.gpu import no_gpu
-from liver_seg_ros.inference.runtimes.tensorrt_engine import ANY_RTX, Engine, prepare_engine, profile_of
-from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, is_rtx, load_tensorrt
+from liver_seg_ros.inference.runtimes.tensorrt.engine import ANY_RTX, Engine, prepare_engine, profile_of
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu
+from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, is_rtx, load_tensorrt
 
 if TYPE_CHECKING:
-    from liver_seg_ros.inference.runtimes.tensorrt_execution import TensorRt
+    from liver_seg_ros.inference.runtimes.tensorrt.execution import TensorRt
 
 
 def unavailable() -> str | None:
@@ -43,7 +43,7 @@ def engine_ahead(bundle: ModelBundle, variant: str | None = None, options: LoadO
         return prepare_engine(trt, bundle, variant, ANY_RTX, options)
     if (reason := no_gpu()) is not None:
         raise InputError(f"TensorRT builds for the GPU at hand: {reason}")
-    from liver_seg_ros.inference.runtimes.cuda import Device
+    from liver_seg_ros.inference.runtimes.tensorrt.cuda import Device
 
     device = Device()
     try:
@@ -63,8 +63,8 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
     if (reason := unavailable()) is not None:
         raise InputError(f"TensorRT cannot be used: {reason}")
     # Not at the top: without a driver's Python bindings it cannot be imported.
-    from liver_seg_ros.inference.runtimes.cuda import CudaError, Device
-    from liver_seg_ros.inference.runtimes.tensorrt_execution import LoadedEngine, TensorRt
+    from liver_seg_ros.inference.runtimes.tensorrt.cuda import CudaError, Device
+    from liver_seg_ros.inference.runtimes.tensorrt.execution import LoadedEngine, TensorRt
 
     trt = load_tensorrt()
     weights = bundle.weights_of(variant)

@@ -31,9 +31,9 @@ from vtkmodules.vtkFiltersCore import vtkFlyingEdges3D, vtkWindowedSincPolyDataF
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import COLON, HEART, KIDNEY, LIVER, LIVER_VESSELS, LUNG, SPLEEN, STOMACH
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.reconstruction.bridging import bridged
 from liver_seg_ros.reconstruction.masks import StructureMask
-from liver_seg_ros.reconstruction.triangles import (
+from liver_seg_ros.reconstruction.meshes.bridging import bridged
+from liver_seg_ros.reconstruction.meshes.triangles import (
     neighbor_means,
     parts_of_vertices,
     restore_volume,

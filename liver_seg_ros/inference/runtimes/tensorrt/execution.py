@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.runtimes import cuda
 from liver_seg_ros.inference.runtimes.contract import Port
-from liver_seg_ros.inference.runtimes.memory import says_out_of_memory, too_little_gpu_memory
-from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, is_rtx, quiet_logger
+from liver_seg_ros.inference.runtimes.out_of_memory import says_out_of_memory, too_little_gpu_memory
+from liver_seg_ros.inference.runtimes.tensorrt import cuda
+from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, is_rtx, quiet_logger
 
 _SETS = 2  # one is computed on while the other is copied
 

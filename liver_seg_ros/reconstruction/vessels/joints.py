@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.reconstruction.centerlines import Paths
+from liver_seg_ros.reconstruction.vessels.centerlines import Paths
 
 #: A vessel this much wider than the one before it counts as no wider: radii are not exact.
 AS_WIDE = 1.15

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.reconstruction.self_intersections import self_intersections
-from liver_seg_ros.reconstruction.triangles import defect_vertices, fans, parts_of_vertices, signed_volumes
+from liver_seg_ros.reconstruction.meshes.self_intersections import self_intersections
+from liver_seg_ros.reconstruction.meshes.triangles import defect_vertices, fans, parts_of_vertices, signed_volumes
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.nodes.slab import ENCODING_FLOAT, ENCODING_HU, ENCODING_LABELS, Slab
+from liver_seg_ros.nodes.messages.slab import ENCODING_FLOAT, ENCODING_HU, ENCODING_LABELS, Slab
 from liver_seg_ros.short_repr import short_repr
 
 #: Encodings that a volume of this type is made from. CT from elsewhere often comes as float32.

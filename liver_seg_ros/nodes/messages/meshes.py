@@ -19,9 +19,9 @@ from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
 from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.nodes.volume_messages import FRAME_ID
-from liver_seg_ros.reconstruction.measurements import StructureMeasurement
-from liver_seg_ros.reconstruction.quality import MeshQuality
+from liver_seg_ros.nodes.messages.volumes import FRAME_ID
+from liver_seg_ros.reconstruction.measuring.structures import StructureMeasurement
+from liver_seg_ros.reconstruction.meshes.quality import MeshQuality
 
 
 def header(stamp: Time) -> Header:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from liver_seg_ros.mesh import Mesh, PointCloud
-from liver_seg_ros.reconstruction.triangles import area_vectors
+from liver_seg_ros.reconstruction.meshes.triangles import area_vectors
 
 #: Random points per disk of one spacing's diameter; out of them an even subset is chosen, with gaps below 1.5 spacings.
 CANDIDATES_PER_DISK = 8.0

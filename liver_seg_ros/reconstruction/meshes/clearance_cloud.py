@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh, PointCloud
-from liver_seg_ros.reconstruction.surface_queries import SurfaceQueries
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 from liver_seg_ros.short_repr import short_repr
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from cuda.bindings import driver
 from numpy.typing import NDArray
 
-from liver_seg_ros.inference.runtimes.gpu import Gpu
-from liver_seg_ros.inference.runtimes.memory import too_little_gpu_memory
+from liver_seg_ros.inference.runtimes.out_of_memory import too_little_gpu_memory
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import Gpu
 
 Handle = Any  # of a stream, an event or a graph; opaque
 

@@ -14,7 +14,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from liver_seg_interfaces.msg import VesselBranch as BranchMessage
 from liver_seg_interfaces.msg import VesselTree as TreeMessage
 from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
-from liver_seg_ros.nodes.mesh_messages import header
+from liver_seg_ros.nodes.messages.meshes import header
 from liver_seg_ros.vessel_tree import VesselTree
 
 LINE_WIDTH_M = 0.001

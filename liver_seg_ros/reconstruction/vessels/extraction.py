@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from liver_seg_ros.labels import LIVER_VESSELS
-from liver_seg_ros.reconstruction.branches import Forest, build_tree
-from liver_seg_ros.reconstruction.centerlines import trace_centerlines
 from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask
-from liver_seg_ros.reconstruction.trees import grow_trees
-from liver_seg_ros.reconstruction.tube_fit import fit_tubes
+from liver_seg_ros.reconstruction.vessels.branches import Forest, build_tree
+from liver_seg_ros.reconstruction.vessels.centerlines import trace_centerlines
+from liver_seg_ros.reconstruction.vessels.trees import grow_trees
+from liver_seg_ros.reconstruction.vessels.tube_fit import fit_tubes
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 

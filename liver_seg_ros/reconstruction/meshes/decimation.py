@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from liver_seg_ros.progress import Done, approaching, not_told, part_of
-from liver_seg_ros.reconstruction.surfaces import Surface
-from liver_seg_ros.reconstruction.triangles import (
+from liver_seg_ros.reconstruction.meshes.surfaces import Surface
+from liver_seg_ros.reconstruction.meshes.triangles import (
     area_vectors,
     defect_vertices,
     fans,

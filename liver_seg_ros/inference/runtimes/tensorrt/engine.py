@@ -20,9 +20,9 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.runtimes.cache_folder import cache_folder
-from liver_seg_ros.inference.runtimes.gpu import Gpu
-from liver_seg_ros.inference.runtimes.tensorrt_build import ShapeRange, build_engine
-from liver_seg_ros.inference.runtimes.tensorrt_library import EngineError, is_rtx, version_of
+from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import Gpu
+from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, is_rtx, version_of
 from liver_seg_ros.short_repr import short_repr
 
 #: Engines of TensorRT-RTX are finished on the GPU that runs them; it builds for these unless told otherwise.

@@ -1,0 +1,1 @@
+"""ROS messages to and from this package's types."""

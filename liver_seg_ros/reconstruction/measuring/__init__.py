@@ -1,0 +1,1 @@
+"""Volumes, diameters and gaps of structures, from labels."""

@@ -1,0 +1,1 @@
+"""Triangle meshes and point clouds of structures: made, reduced, grown into collision meshes, checked and asked."""

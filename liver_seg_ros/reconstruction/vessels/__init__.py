@@ -1,0 +1,1 @@
+"""Vessel trees: centerlines, radii and branches, from labels."""
