@@ -11,14 +11,16 @@ import os
 import shutil
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 PACKAGE = "liver_seg_ros"
+RVIZ = "rviz2"
+#: What `ros2 launch` can be given for an empty name: it refuses `name:=`.
+NONE = "none"
 SHARED_MEMORY_BYTES = 2_000_000_000
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
@@ -40,7 +42,9 @@ def generate_launch_description() -> LaunchDescription:
             "precision", default_value="auto", description="fp32, fp16 or int8; 'auto': the runtime's best"
         ),
         DeclareLaunchArgument(
-            "parent_frame", default_value="map", description="frame that ct_lps hangs below; empty: published elsewhere"
+            "parent_frame",
+            default_value="map",
+            description=f"frame that ct_lps hangs below; {NONE}: something else publishes it",
         ),
         DeclareLaunchArgument(
             "composed",
@@ -53,18 +57,15 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
     ]
-    rviz = Node(
-        package="rviz2",
-        executable="rviz2",
-        arguments=["-d", str(share / "rviz" / "liver_seg.rviz")],
-        condition=IfCondition(LaunchConfiguration("rviz")),
-    )
     nodes = OpaqueFunction(function=_nodes, args=[share])
-    return LaunchDescription([*arguments, *_large_shared_memory(share), nodes, rviz])
+    return LaunchDescription([*arguments, *_large_shared_memory(share), nodes])
 
 
 def _nodes(context: LaunchContext, share: Path) -> list[Node]:
-    """Decided when the arguments' values are known, because a CT's path also decides which nodes there are."""
+    """Decided when the arguments' values are known, because a CT's path also decides which nodes there are.
+
+    RViz comes first: where launch cannot start a thing it ends, and leaves running what it started before.
+    """
     value = {name: context.perform_substitution(LaunchConfiguration(name)) for name in context.launch_configurations}
     path = value["path"]
     parameters = {
@@ -74,7 +75,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
             "runtime": value["runtime"],
             "precision": value["precision"],
         },
-        "reconstruction": {"parent_frame": value["parent_frame"]},
+        "reconstruction": {"parent_frame": "" if value["parent_frame"] == NONE else value["parent_frame"]},
     }
 
     def node(executable: str, names: list[str], arguments: list[str]) -> Node:
@@ -90,9 +91,20 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
             output="screen",
         )
 
+    rviz = [_rviz(share)] if value["rviz"] == "true" else []
     if value["composed"] == "true":
-        return [node("liver_seg", list(parameters), [path] if path else [])]
-    return [node(name, [name], []) for name in parameters if path or name != "ct_source"]
+        return [*rviz, node("liver_seg", list(parameters), [path] if path else [])]
+    return [*rviz, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]
+
+
+def _rviz(share: Path) -> Node:
+    try:
+        get_package_prefix(RVIZ)
+    except PackageNotFoundError:
+        raise RuntimeError(
+            f"rviz:=true, but there is no package {RVIZ}: install it (ros-<distribution>-{RVIZ}) or leave rviz out"
+        ) from None
+    return Node(package=RVIZ, executable=RVIZ, arguments=["-d", str(share / "rviz" / "liver_seg.rviz")])
 
 
 def _large_shared_memory(share: Path) -> list[SetEnvironmentVariable]:

@@ -6,7 +6,7 @@ It evaluates a launch file; it starts nothing. Where the real ones are installed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -24,14 +24,6 @@ class LaunchContext:
 @dataclass(frozen=True)
 class LaunchConfiguration:
     name: str
-
-
-@dataclass(frozen=True)
-class IfCondition:
-    predicate: LaunchConfiguration
-
-    def evaluate(self, context: LaunchContext) -> bool:
-        return {"true": True, "false": False}[context.perform_substitution(self.predicate)]
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,6 @@ class Node:
     parameters: Sequence[str | Mapping[str, Any]] = ()
     arguments: Sequence[str] = ()
     output: str = "log"
-    condition: IfCondition | None = field(default=None)
 
 
 def modules() -> dict[str, ModuleType]:
@@ -83,7 +74,6 @@ def modules() -> dict[str, ModuleType]:
     contents: dict[str, tuple[type, ...]] = {
         "launch": (LaunchContext, LaunchDescription),
         "launch.actions": (DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable),
-        "launch.conditions": (IfCondition,),
         "launch.substitutions": (LaunchConfiguration,),
         "launch_ros": (),
         "launch_ros.actions": (Node,),

@@ -8,6 +8,8 @@ stand-in ends with a warning.
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import os
 import runpy
 import sys
 import warnings
@@ -22,6 +24,7 @@ import pytest
 
 ament = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2, from wheels at least: make setup")
 
+RVIZ_IS_THERE = "rviz2" in ament.get_packages_with_prefixes()
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = REPOSITORY / "launch" / "liver_seg.launch.py"
 
@@ -110,7 +113,7 @@ def _started_by_launch(context: Any, node: Any) -> Started:
     parameters = evaluate_parameters(context, node._Node__parameters)  # it has no other way to tell
     return Started(
         executable=Path(words[0]).name,
-        arguments=words[1 : words.index("--ros-args")],
+        arguments=list(itertools.takewhile(lambda word: word != "--ros-args", words[1:])),
         files=[entry.name for entry in parameters if isinstance(entry, Path)],
         values={name: value for entry in parameters if isinstance(entry, dict) for name, value in entry.items()},
     )
@@ -185,6 +188,36 @@ def test_each_node_gets_its_file_and_the_arguments_values(evaluate: Evaluate) ->
     assert together.values == of_source | of_segmentation | of_reconstruction
     assert sorted(together.files) == ["ct_source.yaml", "reconstruction.yaml", "segmentation.yaml"]
     assert all((REPOSITORY / "config" / name).is_file() for name in together.files)
+
+
+def test_no_parent_frame_can_be_said(evaluate: Evaluate) -> None:
+    """`ros2 launch` takes no `parent_frame:=`."""
+    [together] = evaluate(parent_frame="none").started
+    assert together.values["parent_frame"] == ""
+
+
+@pytest.mark.parametrize("composed", ["true", "false"])
+def test_rviz_is_started_before_the_nodes(
+    evaluate: Evaluate, composed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where launch fails to start one it ends and leaves running those before it."""
+    marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / "rviz2"
+    program = tmp_path / "lib" / "rviz2" / "rviz2"
+    for file in (marker, program):
+        file.parent.mkdir(parents=True)
+        file.touch(mode=0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}:{os.environ['AMENT_PREFIX_PATH']}")
+    started = evaluate(composed=composed, rviz="true").started
+    assert started[0].executable == "rviz2"
+    option, layout = started[0].arguments
+    assert option == "-d" and layout.endswith("rviz/liver_seg.rviz") and Path(layout).is_file()
+    assert started[1:] == evaluate(composed=composed).started
+
+
+@pytest.mark.skipif(RVIZ_IS_THERE, reason="rviz2 is installed")
+def test_rviz_that_is_not_there_is_refused_in_a_line_that_says_what_to_do(evaluate: Evaluate) -> None:
+    with pytest.raises(RuntimeError, match=r"^rviz:=true, but there is no package rviz2: install it .* or leave rviz"):
+        evaluate(rviz="true")
 
 
 def test_an_argument_that_is_no_choice_is_refused(evaluate: Evaluate) -> None:
