@@ -139,7 +139,7 @@ def plan(
 
     from_skin = entry_mm is None and entries_mm is None
     if from_skin and ct is None and resection_plane is None:
-        raise InputError("where does the needle begin? Give ct for the skin, or entry_mm or entries_mm")
+        raise InputError("where does the needle begin? Give ct for the skin, or entry_mm or entries_mm.")
     question = Question(
         lesion=lesion - 1,
         limits=limits or Limits(),

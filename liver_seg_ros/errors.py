@@ -1,7 +1,8 @@
 """The exceptions that cross rooms on purpose.
 
-Everything a user can cause (a broken file, a wrong option, a volume that is no CT) is an `InputError` whose message is
-one line: what is wrong, where, and what to do. The command line turns it into exit code 2, a node into a diagnostic.
+Whatever a public function or constructor refuses of what it is given (a broken file, a wrong option, an array of
+another shape) is an `InputError` whose message is one line: what is wrong, where, and what to do. One sentence has no
+period at its end, several have one each. The command line turns it into exit code 2, a node into a diagnostic.
 A `WriteError` is the disk's fault, and one line too. Anything else that escapes is a bug.
 """
 

@@ -11,12 +11,14 @@ has the same axes in metres, so that the two differ by a factor of 1000 and noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from liver_seg_ros.errors import InputError
 
 MM_PER_M = 1000.0
 MM3_PER_ML = 1000.0
@@ -31,15 +33,17 @@ IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 class Box:
     """A box of voxels, half-open like a slice: `start` inside, `stop` outside, both `(i, j, k)`.
 
-    Raises `ValueError` where `stop` is not beyond `start` on every axis.
+    Raises `InputError` where `stop` is not beyond `start` on every axis, or they are not three.
     """
 
     start: tuple[int, int, int]
     stop: tuple[int, int, int]
 
     def __post_init__(self) -> None:
+        if len(self.start) != 3 or len(self.stop) != 3:
+            raise InputError(f"box from {self.start} to {self.stop}: give three voxel indices for each")
         if any(b <= a for a, b in zip(self.start, self.stop, strict=True)):
-            raise ValueError(f"box from {self.start} to {self.stop} is empty")
+            raise InputError(f"box from {self.start} to {self.stop} is empty")
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -55,6 +59,8 @@ class Box:
 
     def padded(self, margin: tuple[int, int, int], size: tuple[int, int, int]) -> Box:
         """This box grown by `margin` voxels on both sides of each axis, cut off at a grid of `size`."""
+        if len(margin) != 3 or len(size) != 3:
+            raise InputError(f"a margin of {margin} voxels on a grid of {size}: give three numbers for each")
         start = tuple(max(0, a - m) for a, m in zip(self.start, margin, strict=True))
         stop = tuple(min(n, b + m) for b, m, n in zip(self.stop, margin, size, strict=True))
         return Box(start, stop)  # type: ignore[arg-type]
@@ -82,7 +88,7 @@ class Geometry:
         direction: 3x3 orthonormal matrix; column `a` is the LPS direction in which index `a` grows.
 
     Raises:
-        ValueError: size or spacing not positive, a number that is not finite, or a direction that is not orthonormal.
+        InputError: size or spacing not positive, a number that is not finite, or a direction that is not orthonormal.
     """
 
     size: tuple[int, int, int]
@@ -91,20 +97,22 @@ class Geometry:
     direction: Matrix = IDENTITY
 
     def __post_init__(self) -> None:
+        if len(self.size) != 3 or not np.isfinite(self.size).all() or min(self.size) < 1:
+            raise InputError(f"size {self.size} must be three positive numbers of voxels")
         object.__setattr__(self, "size", tuple(int(n) for n in self.size))
         object.__setattr__(self, "spacing_mm", tuple(float(s) for s in self.spacing_mm))
         object.__setattr__(self, "origin_mm", tuple(float(o) for o in self.origin_mm))
-        matrix = np.asarray(self.direction, dtype=float).reshape(3, 3)
-        object.__setattr__(self, "direction", tuple(tuple(float(v) for v in row) for row in matrix))
-        if len(self.size) != 3 or min(self.size) < 1:
-            raise ValueError(f"size {self.size} must be three positive numbers of voxels")
-        if len(self.spacing_mm) != 3 or not all(np.isfinite(self.spacing_mm)) or min(self.spacing_mm) <= 0:
-            raise ValueError(f"spacing {self.spacing_mm} must be three positive lengths in mm")
+        _check_spacing(self.spacing_mm)
         if len(self.origin_mm) != 3 or not all(np.isfinite(self.origin_mm)):
-            raise ValueError(f"origin {self.origin_mm} must be three finite coordinates in mm")
+            raise InputError(f"origin {self.origin_mm} must be three finite coordinates in mm")
+        flat = np.ravel(np.asarray(self.direction, dtype=float))
+        if flat.size != 9:
+            raise InputError(f"direction of {flat.size} numbers must be a 3x3 matrix")
+        matrix = flat.reshape(3, 3)
+        object.__setattr__(self, "direction", tuple(tuple(float(v) for v in row) for row in matrix))
         if not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
             rows = "; ".join(" ".join(f"{v:.4g}" for v in row) for row in matrix)
-            raise ValueError(f"direction ({rows}) is not orthonormal: axes not at right angles, or not of length 1")
+            raise InputError(f"direction ({rows}) is not orthonormal: axes not at right angles, or not of length 1")
 
     def __repr__(self) -> str:
         return f"Geometry({self.in_words}, first at {_listed(self.origin_mm, ', ')} mm)"
@@ -185,10 +193,10 @@ class Geometry:
     def crop(self, box: Box) -> Geometry:
         """The geometry of the voxels in `box`, each at the place where it was.
 
-        Raises `ValueError` where the box reaches beyond the grid.
+        Raises `InputError` where the box reaches beyond the grid.
         """
         if min(box.start) < 0 or any(b > n for b, n in zip(box.stop, self.size, strict=True)):
-            raise ValueError(f"box from {box.start} to {box.stop} reaches beyond a grid of {self.size}")
+            raise InputError(f"box from {box.start} to {box.stop} reaches beyond a grid of {self.size}")
         origin = self.index_to_lps(box.start)
         return replace(self, size=box.size, origin_mm=tuple(origin))
 
@@ -225,6 +233,7 @@ class Geometry:
 
         The size is rounded to the nearest, so that the far border moves by at most half a new voxel.
         """
+        _check_spacing(spacing_mm)
         size = [max(1, round(n * s / t)) for n, s, t in zip(self.size, self.spacing_mm, spacing_mm, strict=True)]
         first = [(t / s - 1) / 2 for s, t in zip(self.spacing_mm, spacing_mm, strict=True)]
         return Geometry(tuple(size), spacing_mm, tuple(self.index_to_lps(first)), self.direction)  # type: ignore[arg-type]
@@ -251,6 +260,19 @@ def to_vector(point: ArrayLike) -> Vector:
     """A point or direction `(3,)` as plain floats, as frozen dataclasses and JSON hold it."""
     x, y, z = np.asarray(point, dtype=float).tolist()
     return x, y, z
+
+
+def finite_vector(point: ArrayLike, what: str) -> Vector:
+    """`to_vector` of what a caller gives. Raises `InputError`, naming `what`, unless it is three finite numbers."""
+    array = np.asarray(point, dtype=float)
+    if array.shape != (3,) or not np.isfinite(array).all():
+        raise InputError(f"{what} is {array.tolist()}; they must be finite numbers, three of them")
+    return to_vector(array)
+
+
+def _check_spacing(spacing_mm: Sequence[float]) -> None:
+    if len(spacing_mm) != 3 or not all(np.isfinite(spacing_mm)) or min(spacing_mm) <= 0:
+        raise InputError(f"spacing {tuple(spacing_mm)} must be three positive lengths in mm")
 
 
 def _listed(numbers: Iterable[float], between: str = " x ") -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from liver_seg_ros.errors import InputError
+
 BACKGROUND = 0
 
 
@@ -76,16 +78,16 @@ STRUCTURES: tuple[Structure, ...] = (
 
 
 def structure_by_name(name: str) -> Structure:
-    """The row called `name`. Raises `ValueError` listing the names there are."""
+    """The row called `name`. Raises `InputError` listing the names there are."""
     for structure in STRUCTURES:
         if structure.name == name:
             return structure
-    raise ValueError(f"unknown structure '{name}'; the table has: {', '.join(s.name for s in STRUCTURES)}")
+    raise InputError(f"unknown structure '{name}'; the table has: {', '.join(s.name for s in STRUCTURES)}")
 
 
 def structure_by_value(value: int) -> Structure:
-    """The row of voxel value `value`. Raises `ValueError` listing the values there are."""
+    """The row of voxel value `value`. Raises `InputError` listing the values there are."""
     for structure in STRUCTURES:
         if structure.value == value:
             return structure
-    raise ValueError(f"unknown label value {value}; the table has: {', '.join(str(s.value) for s in STRUCTURES)}")
+    raise InputError(f"unknown label value {value}; the table has: {', '.join(str(s.value) for s in STRUCTURES)}")

@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import SEGMENTED, STRUCTURES, Structure
 
@@ -34,7 +35,7 @@ class Volume:
         uid: what the series is called on the wire and in reports.
 
     Raises:
-        ValueError: wrong type or shape, or a left-handed geometry (see `make_right_handed`).
+        InputError: wrong type or shape, or a left-handed geometry (see `make_right_handed`).
     """
 
     array: NDArray[np.int16]
@@ -63,7 +64,7 @@ class LabelVolume:
         uid: that of the CT it belongs to.
 
     Raises:
-        ValueError: wrong type or shape, or a left-handed geometry.
+        InputError: wrong type or shape, or a left-handed geometry.
     """
 
     array: NDArray[np.uint8]
@@ -112,11 +113,11 @@ def make_right_handed(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArr
 
 def _check(array: NDArray[np.generic], geometry: Geometry, dtype: np.dtype[np.generic], what: str) -> None:
     if array.dtype != dtype:
-        raise ValueError(f"a {what} holds {dtype}, not {array.dtype}")
+        raise InputError(f"a {what} holds {dtype}, not {array.dtype}")
     if array.shape != geometry.shape:
-        raise ValueError(f"{what} of shape {array.shape} on a grid of shape {geometry.shape}")
+        raise InputError(f"{what} of shape {array.shape} on a grid of shape {geometry.shape}")
     if not geometry.is_right_handed:
-        raise ValueError(f"{what} on a left-handed grid; call make_right_handed first")
+        raise InputError(f"{what} on a left-handed grid; call make_right_handed first")
 
 
 def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:

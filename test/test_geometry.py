@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liver_seg_ros import geometry as geometry_module
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, lps_to_ros, ros_to_lps, to_vector
 
 AXES_ORDERS = list(permutations(range(3)))
@@ -249,12 +250,13 @@ def test_a_vector_of_any_kind_becomes_plain_floats() -> None:
 
 
 def test_triples_of_another_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(InputError, match="three voxel indices"):
         Box((1, 1), (2, 2, 2))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(InputError, match=r"margin of \(1, 1\)"):
         Box((1, 1, 1), (2, 2, 2)).padded((1, 1), (9, 9, 9))
-    with pytest.raises(ValueError, match="zip"):
-        Geometry((9, 9, 9)).resampled((1.0, 1.0))
+    for spacing in ((1.0, 1.0), (1.0, 1.0, 0.0)):
+        with pytest.raises(InputError, match="three positive lengths"):
+            Geometry((9, 9, 9)).resampled(spacing)
 
 
 @given(st.data())

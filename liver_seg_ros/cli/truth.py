@@ -75,7 +75,7 @@ def as_truth(found: FoundLabels, where: str) -> Truth:
         spoken.append(VESSEL)
     if not spoken:
         names = ", ".join(structure.name for structure in SEGMENTED)
-        raise InputError(f"{where}: says nothing about {names}: there is nothing to score with it.")
+        raise InputError(f"{where}: says nothing about {names}: there is nothing to score with it")
     array = found.labels.array
     truth = np.zeros_like(array)
     is_vessel = np.isin(array, [structure.value for structure in (VESSEL, PORTAL_VEIN, HEPATIC_VEIN)])

@@ -108,7 +108,7 @@ def add_variants(
     if refused:
         raise InputError(
             f"{'; '.join(refused)}: more than the {allowed_loss:g} allowed, so not added. Keep more layers as they are "
-            "(--keep), calibrate on other CTs (--calibration), allow more (--allowed-loss) or add it anyway (--force)"
+            "(--keep), calibrate on other CTs (--calibration), allow more (--allowed-loss) or add it anyway (--force)."
         )
     return bundle
 

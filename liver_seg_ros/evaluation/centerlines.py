@@ -24,7 +24,7 @@ def cl_dice(answer: NDArray[Any], truth: NDArray[Any]) -> float:
         truth: mask of the same shape.
 
     Raises:
-        ValueError: other shapes, or values that are not 0 and 1.
+        InputError: other shapes, or values that are not 0 and 1.
     """
     a, t = checked_masks(answer, truth)
     if not a.any() and not t.any():

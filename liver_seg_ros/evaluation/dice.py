@@ -30,7 +30,7 @@ def dice(labels: LabelVolume, truth: LabelVolume, structures: Iterable[Structure
     if not labels.geometry.is_same_grid(truth.geometry):
         raise InputError(
             f"labels and truth are not on one grid: {difference(labels.geometry, truth.geometry)}. "
-            "Dice needs both on the grid of one CT"
+            "Dice needs both on the grid of one CT."
         )
     joint = _joint_histogram(labels.array, truth.array)
     scores = {}

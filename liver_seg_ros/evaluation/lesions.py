@@ -10,6 +10,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.mask_pairs import Mask, checked_masks
 
 
@@ -72,11 +73,11 @@ def lesion_detection(
         merge: False compares lesions one by one; needs `iou` of at least 0.5, which makes a match unique.
 
     Raises:
-        ValueError: other shapes, values that are not 0 and 1, or an `iou` out of range.
+        InputError: other shapes, values that are not 0 and 1, or an `iou` out of range.
     """
     lowest = 0.0 if merge else 0.5
     if not lowest <= iou < 1:
-        raise ValueError(f"iou {iou} must be from {lowest} to below 1")
+        raise InputError(f"iou {iou} must be from {lowest} to below 1")
     shared, size_a, size_t = _shared_voxels(*checked_masks(answer, truth))
     if not shared.any():
         return LesionDetection(len(size_t), len(size_a), 0, 0)

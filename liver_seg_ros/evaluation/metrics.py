@@ -47,7 +47,7 @@ class DiceCounter:
         self._joint = np.zeros((len(labels), len(labels)), np.int64)  # voxels per (answer, truth)
 
     def add(self, answer: NDArray[np.integer], truth: NDArray[np.integer]) -> None:
-        """Count one case; two arrays of the same shape. Raises `ValueError` for a value that is not in `labels`."""
+        """Count one case; two arrays of the same shape. Raises `InputError` for a value that is not in `labels`."""
         count = len(self._labels)
         check_labels(answer, count)
         check_labels(truth, count)
@@ -90,7 +90,7 @@ def evaluate(
             the voxels of its label alone, as papers 3 and 4 do.
 
     Raises:
-        ValueError: other shapes, a value that is not in `labels`, or a spacing that does not fit.
+        InputError: other shapes, a value that is not in `labels`, or a spacing that does not fit.
     """
     check_labels(answer, max(labels) + 1)
     check_labels(truth, max(labels) + 1)

@@ -105,7 +105,7 @@ def overlap(answer: NDArray[Any], truth: NDArray[Any]) -> Overlap:
     """Count the voxels of two masks of one shape, 2D or 3D.
 
     Raises:
-        ValueError: other shapes, or values that are not 0 and 1.
+        InputError: other shapes, or values that are not 0 and 1.
     """
     a, t = checked_masks(answer, truth)
     both, in_answer, in_truth = (int(np.count_nonzero(mask)) for mask in (a & t, a, t))

@@ -14,6 +14,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.mask_pairs import Mask
 
 _OFFSETS = np.array([o for o in itertools.product((-1, 0, 1), repeat=3) if any(o)])  # (26, 3)
@@ -29,7 +30,7 @@ _BITS = 1 << np.arange(26)
 def centerline(mask: Mask) -> Mask:
     """The skeleton of a bool array of two or three dimensions, of the same shape."""
     if mask.ndim not in (2, 3):
-        raise ValueError(f"a mask of {mask.ndim} dimensions has no centerline: give 2 or 3")
+        raise InputError(f"a mask of {mask.ndim} dimensions has no centerline: give 2 or 3")
     volume = np.pad(mask.reshape((1,) * (3 - mask.ndim) + mask.shape), 1)
     flat = volume.reshape(-1)
     k, j, i = np.nonzero(volume)

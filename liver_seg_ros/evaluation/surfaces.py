@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.mask_pairs import Mask, checked_masks
 from liver_seg_ros.short_repr import short_repr
 
@@ -61,7 +62,7 @@ class SurfaceDistances:
         (|{a: d(a, T) <= tolerance}| + |{t: d(t, A) <= tolerance}|) / (|A| + |T|)
         """
         if tolerance_mm < 0:
-            raise ValueError(f"a tolerance of {tolerance_mm} mm is negative")
+            raise InputError(f"a tolerance of {tolerance_mm} mm is negative")
         near = np.count_nonzero(self.to_truth <= tolerance_mm) + np.count_nonzero(self.to_answer <= tolerance_mm)
         count = self.to_truth.size + self.to_answer.size
         return float(near / count) if count else nan
@@ -80,11 +81,11 @@ def surface_distances(answer: NDArray[Any], truth: NDArray[Any], spacing_mm: Seq
         spacing_mm: voxel spacing in file order, `(i, j, k)` or `(i, j)`.
 
     Raises:
-        ValueError: other shapes, values that are not 0 and 1, or a spacing that does not fit.
+        InputError: other shapes, values that are not 0 and 1, or a spacing that does not fit.
     """
     a, t = checked_masks(answer, truth)
     if len(spacing_mm) != a.ndim or min(spacing_mm) <= 0:
-        raise ValueError(f"spacing_mm must be {a.ndim} positive lengths, not {tuple(spacing_mm)}")
+        raise InputError(f"spacing_mm must be {a.ndim} positive lengths, not {tuple(spacing_mm)}")
     a, t = _cropped(a, t)
     return SurfaceDistances(*_between(_surface(a), _surface(t), tuple(spacing_mm)[::-1]))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import VESSEL
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
@@ -61,10 +62,10 @@ class TreeScores:
 def score_tree(tree: VesselTree, truth: tuple[Graph, ...], labels: LabelVolume) -> TreeScores:
     """Compare `tree` with the true trees, of which `labels` shows what lies inside the liver.
 
-    Raises `ValueError` where the tree has no line.
+    Raises `InputError` where the tree has no line.
     """
     if len(tree.edges) == 0:
-        raise ValueError("an empty tree has no score")
+        raise InputError("an empty tree has no score")
     voxel_mm = float(np.mean(labels.geometry.spacing_mm))
     true = [_Lines.of(graph.points_mm, graph.radius_mm, graph.edges) for graph in truth]
     true_tree = np.repeat(np.arange(len(true)), [len(lines.points_mm) for lines in true])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.mask_pairs import Mask, checked_masks
 from liver_seg_ros.evaluation.skeleton import centerline
 
@@ -35,11 +36,11 @@ def dice_by_width(
         `(least, below)` in mm -> Dice, for each class; NaN where the truth has no vessel as wide.
 
     Raises:
-        ValueError: other shapes, values that are not 0 and 1, or a spacing that does not fit.
+        InputError: other shapes, values that are not 0 and 1, or a spacing that does not fit.
     """
     a, t = checked_masks(answer, truth)
     if len(spacing_mm) != a.ndim or min(spacing_mm) <= 0:
-        raise ValueError(f"spacing_mm must be {a.ndim} positive lengths, not {tuple(spacing_mm)}")
+        raise InputError(f"spacing_mm must be {a.ndim} positive lengths, not {tuple(spacing_mm)}")
     edges = (0.0, *bounds_mm, inf)
     classes = list(pairwise(edges))
     if not t.any():

@@ -40,14 +40,14 @@ def choose_acquisition(slices: Sequence[Slice], name: str | None, where: str, fi
     of_file = [part for part in found if any(slice_.path == file for slice_ in part)]
     if name is not None:
         if name not in names:
-            raise InputError(f"{where}: has no acquisition {name}; there is {_listed(found, names, differing)}.")
+            raise InputError(f"{where}: has no acquisition {name}; there is {_listed(found, names, differing)}")
         chosen = found[names.index(name)]
     elif len(found) == 1 or len(of_file) == 1:
         chosen = (of_file or found)[0]
     else:
         raise InputError(
             f"{where}: the series holds {len(found)} acquisitions that differ in {', '.join(differing)}; choose one "
-            f"with --acquisition (a node: parameter 'acquisition'): {_listed(found, names, differing)}."
+            f"with --acquisition (a node: parameter 'acquisition'): {_listed(found, names, differing)}"
         )
     kept, different = _without_copies(chosen)
     if different:

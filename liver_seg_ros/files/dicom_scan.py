@@ -108,12 +108,12 @@ def choose_series(found: Found, series_uid: str | None, where: str) -> list[Data
     if series_uid is None:
         raise InputError(
             f"{where}: holds {len(series)} CT series; choose one by its UID with --series (a node: parameter "
-            f"'series_uid'): {_listed(series)}."
+            f"'series_uid'): {_listed(series)}"
         )
     of_uid = [header for header in headers if str(header.get("SeriesInstanceUID", "")) == series_uid]
     if of_uid:
-        raise InputError(f"{where}: series {series_uid} is {_kinds(of_uid)}, no CT; there is {_listed(series)}.")
-    raise InputError(f"{where}: has no series {series_uid}; there is {_listed(series)}.")
+        raise InputError(f"{where}: series {series_uid} is {_kinds(of_uid)}, no CT; there is {_listed(series)}")
+    raise InputError(f"{where}: has no series {series_uid}; there is {_listed(series)}")
 
 
 def _judge_unreadable(found: Found, series_uid: str, where: str) -> None:

@@ -79,7 +79,7 @@ def _read(path: Path) -> Dataset:
         dataset = dcmread(stream, force=True)
     dataset.file_meta.TransferSyntaxUID = transfer_syntax(dataset)
     if dataset.get("SOPClassUID") != SegmentationStorage:
-        raise InputError(f"{path}: is {dataset.get('Modality', 'unknown')}, no DICOM Segmentation object.")
+        raise InputError(f"{path}: is {dataset.get('Modality', 'unknown')}, no DICOM Segmentation object")
     return dataset
 
 
@@ -90,7 +90,7 @@ def _find(dataset: Dataset, path: Path, geometry: Geometry, scheme: LabelScheme 
     structures = {s.number: v.structure for s, v in zip(segments, verdicts, strict=True) if v.structure is not None}
     if not structures:
         names = ", ".join(structure.name for structure in STRUCTURES)
-        raise InputError(f"{path}: has none of the structures {names}; segment {others}.")
+        raise InputError(f"{path}: has none of the structures {names}; segment {others}")
     if others and scheme is None:
         _log.warning("%s: segments are left out: %s", path, others)
     canvas = Canvas(geometry.shape)

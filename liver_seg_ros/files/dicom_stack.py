@@ -69,7 +69,7 @@ def stack_slices(slices: Sequence[Slice], where: str) -> tuple[Geometry, tuple[f
             to_vector(positions[0]),
             first.axes,  # type: ignore[arg-type]
         )
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{where}: its geometry is unusable: {error}. Export the series again.") from error
     return geometry, (float(drift[0]), float(drift[1]))
 

@@ -49,7 +49,7 @@ def read_itk(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geo
             with quiet_on_failure():
                 reader.ReadImageInformation()
         except RuntimeError as error:
-            raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
+            raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format") from error
         _check_shape(path, reader, layers)
         if not is_metaimage:
             fields, voxel_bytes = read_nrrd_fields(path), _voxel_bytes(reader)
@@ -59,12 +59,12 @@ def read_itk(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geo
             with quiet_on_failure():
                 image = reader.Execute()
         except RuntimeError as error:
-            raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format.") from error
+            raise InputError(f"{path}: cannot be read; it is cut off, damaged or of another format") from error
     while image.GetDimension() > 3:
         image = image[..., 0]
     try:
         geometry = Geometry(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{path}: its geometry is unusable: {error}. Resample or export it again.") from error
     metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     return scaled(SimpleITK.GetArrayFromImage(image), slope, offset), geometry, metadata
@@ -73,7 +73,7 @@ def read_itk(path: Path, layers: bool = False) -> tuple[NDArray[np.generic], Geo
 def _check_shape(path: Path, reader: SimpleITK.ImageFileReader, layers: bool) -> None:
     kind = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
     if (reader.GetNumberOfComponents() != 1 and not layers) or "complex" in kind:
-        raise InputError(f"{path}: holds {kind} voxels; this needs one number per voxel.")
+        raise InputError(f"{path}: holds {kind} voxels; this needs one number per voxel")
     size = reader.GetSize()
     if len(size) < 3 or any(n > 1 for n in size[3:]):
         raise InputError(f"{path}: has {len(size)} dimensions {size}; this needs one 3-D volume. Extract one first.")

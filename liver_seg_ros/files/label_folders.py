@@ -55,7 +55,7 @@ def find_in_folder(folder: Path, scheme: LabelScheme | None = None) -> FoundLabe
     taken_for = {name: _structure(name, chosen, folder) for name, _ in masks}
     wanted = [(path, structure) for name, path in masks if (structure := taken_for[name]) is not None]
     if not wanted:
-        raise InputError(f"{folder}: none of its masks is in the label table: {', '.join(taken_for)}.")
+        raise InputError(f"{folder}: none of its masks is in the label table: {', '.join(taken_for)}")
     strange = [name for name in taken_for if taken_for[name] is None and not chosen.knows(name)]
     if strange:
         _log.warning("%s: left out, since no structure is known by these names: %s", folder, ", ".join(strange))
@@ -126,5 +126,5 @@ def _read_mask(path: Path) -> tuple[NDArray[np.bool_], Geometry]:
     stored = to_whole_numbers(array, str(path))
     values = values_in(stored)
     if len(values) > 1:
-        raise InputError(f"{path}: holds the values {values[0]}, {values[1]}, ...; a mask of one structure has one.")
+        raise InputError(f"{path}: holds the values {values[0]}, {values[1]}, ...; a mask of one structure has one")
     return stored > 0, geometry

@@ -37,7 +37,7 @@ def find_scheme(choice: str) -> LabelScheme:
     if scheme is not None:
         return scheme
     if not choice.lower().endswith(SUFFIXES):
-        raise InputError(f"labels of '{choice}' are not known; there are {CHOICES}.")
+        raise InputError(f"labels of '{choice}' are not known; there are {CHOICES}")
     return read_scheme(Path(choice))
 
 

@@ -56,7 +56,7 @@ def _by_file_name(found: FoundLabels, path: Path, scheme: LabelScheme | None) ->
         return found
     structure = TOTALSEGMENTATOR.structure(name) if scheme else structure_named(name)
     if structure is None and TOTALSEGMENTATOR.knows(name):
-        raise InputError(f"{path}: is a mask of '{name}' by its name, which the label table does not have.")
+        raise InputError(f"{path}: is a mask of '{name}' by its name, which the label table does not have")
     if structure is None or found.taken_for["1"] == structure:
         return found
     if scheme is None:

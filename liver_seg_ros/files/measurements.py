@@ -35,8 +35,7 @@ def write_measurements(
     LPS.
 
     Raises:
-        InputError: another suffix, or the file cannot be written.
-        ValueError: a number that JSON has not (NaN or infinity).
+        InputError: another suffix, the file cannot be written, or a number that JSON has not (NaN or infinity).
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -56,7 +55,11 @@ def _write_json(
         "structures": [measurement.to_dict() for measurement in measurements],
         "warnings": [asdict(warning) for warning in warnings],
     }
-    path.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    try:
+        text = json.dumps(plain, indent=2, allow_nan=False)
+    except ValueError as error:
+        raise InputError(f"a measurement is NaN or infinite, which JSON has not: {error}") from error
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_csv(path: Path, measurements: Iterable[StructureMeasurement]) -> None:

@@ -85,7 +85,7 @@ def _load(path: Path) -> nibabel.Nifti1Image:
 
 def _check_shape(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
     if dtype.fields is not None or np.issubdtype(dtype, np.complexfloating):
-        raise InputError(f"{path}: holds color or complex voxels ({dtype}); this needs one number per voxel.")
+        raise InputError(f"{path}: holds color or complex voxels ({dtype}); this needs one number per voxel")
     if len(shape) != 3:
         raise InputError(f"{path}: has {len(shape)} dimensions {shape}; this needs one 3-D volume. Extract one first.")
 
@@ -136,7 +136,7 @@ def _ras_to_lps_mm(path: Path, header: nibabel.Nifti1Header) -> NDArray[np.float
 
 
 def _grid(shape: tuple[int, ...], matrix: NDArray[np.float64]) -> Geometry:
-    """Raises `ValueError` where the columns of `matrix` are not at right angles or its numbers not finite."""
+    """Raises `InputError` where the columns of `matrix` are not at right angles or its numbers not finite."""
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return Geometry(shape, tuple(spacing), tuple(matrix[:3, 3]), matrix[:3, :3] / spacing)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import STRUCTURES, Structure
 from liver_seg_ros.mesh import PointCloud
 
@@ -43,24 +44,24 @@ def from_open3d(
             are taken from the attribute `label`, or else from colors that are the label table's.
 
     Raises:
-        ValueError: coordinates or normals that are not finite, no normals, no labels and no colors, or values and
+        InputError: coordinates or normals that are not finite, no normals, no labels and no colors, or values and
             colors that the label table does not have.
     """
     points, normals, colors, labels = _attributes(cloud)
     if not np.isfinite(points).all():
-        raise ValueError("the cloud has points that are not finite; remove_non_finite_points() takes them out")
+        raise InputError("the cloud has points that are not finite; remove_non_finite_points() takes them out")
     if len(normals) != len(points):
-        raise ValueError("the cloud has no normals; estimate_normals() and orient them outward")
+        raise InputError("the cloud has no normals; estimate_normals() and orient them outward")
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     if not (np.isfinite(length) & (length > 1e-6)).all():
-        raise ValueError("the cloud has normals of no direction; estimate_normals() gives them anew")
+        raise InputError("the cloud has normals of no direction; estimate_normals() gives them anew")
     if structure is not None:
         labels = np.full(len(points), structure.value, np.uint8)
     elif labels is None:
         labels = _labels_of_colors(colors, len(points))
     unknown = set(np.unique(labels).tolist()) - {row.value for row in STRUCTURES}
     if unknown:
-        raise ValueError(f"the cloud has the labels {sorted(unknown)}, which the label table has not")
+        raise InputError(f"the cloud has the labels {sorted(unknown)}, which the label table has not")
     return PointCloud(points.astype(np.float32), (normals / length).astype(np.float32), labels.astype(np.uint8))
 
 
@@ -90,12 +91,12 @@ def _attributes(
 
 def _labels_of_colors(colors: NDArray[Any], count: int) -> NDArray[np.uint8]:
     if len(colors) != count:
-        raise ValueError("the cloud says neither by labels nor by colors what its points belong to; name the structure")
+        raise InputError("the cloud says neither by labels nor by colors what its points belong to; name the structure")
     rows, place = np.unique(np.rint(colors[:, :3] * 255).astype(int), axis=0, return_inverse=True)
     value_of = {row.color_rgb: row.value for row in STRUCTURES}
     unknown = [row for row in map(tuple, rows.tolist()) if row not in value_of]
     if unknown:
-        raise ValueError(f"the cloud has the color {unknown[0]}, which the label table has not; name the structure")
+        raise InputError(f"the cloud has the color {unknown[0]}, which the label table has not; name the structure")
     return np.array([value_of[row] for row in map(tuple, rows.tolist())], np.uint8)[place.reshape(-1)]
 
 

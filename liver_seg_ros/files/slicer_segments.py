@@ -60,7 +60,7 @@ def found_by_segments(
     for layer, meaning in zip(layers, values, strict=True):
         stored = to_whole_numbers(layer, where)
         if unknown := [value for value in values_in(stored) if value not in meaning]:
-            raise InputError(f"{where}: label values {listed(unknown)} are not in the table of its segments.")
+            raise InputError(f"{where}: label values {listed(unknown)} are not in the table of its segments")
         labels = relabelled(stored, meaning)
         for structure in {structure for structure in meaning.values() if structure is not None}:
             canvas.paint(structure, labels == structure.value)

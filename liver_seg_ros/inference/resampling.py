@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry, Vector
 
 #: Gives slice k of a source as an array `(J, I)`, or `(C, J, I)` for several classes, of any real type.
@@ -36,7 +37,7 @@ def resample_to(array: NDArray[np.generic], source: Geometry, target: Geometry) 
     """`array` `(K, J, I)` on `source`, interpolated on `target`, whose axes must point the same way.
 
     Raises:
-        ValueError: the grids' directions differ.
+        InputError: the grids' directions differ.
     """
     result = np.empty(target.shape, np.float32)
     for k, plane in enumerate(resampled_slices(lambda k: array[k], source, target)):
@@ -48,7 +49,7 @@ def resample_labels_to(labels: NDArray[np.uint8], source: Geometry, target: Geom
     """`labels` `(K, J, I)` on `source` brought to `target`: in each new voxel the label with the largest share.
 
     Raises:
-        ValueError: the grids' directions differ.
+        InputError: the grids' directions differ.
     """
     values = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=1)).astype(np.uint8)
     result = np.empty(target.shape, np.uint8)
@@ -72,7 +73,7 @@ def largest_share(
         The slices `(J, I)` uint8 of `target`.
 
     Raises:
-        ValueError: the grids' directions differ.
+        InputError: the grids' directions differ.
     """
     for planes in resampled_slices(in_order(class_slices), source, target):
         largest, winners = planes[0], np.zeros(planes.shape[1:], np.uint8)
@@ -95,10 +96,10 @@ def resampled_slices(slice_of: SliceOf, source: Geometry, target: Geometry) -> I
         `(J, I)` float32, or `(C, J, I)` where `slice_of` gives such.
 
     Raises:
-        ValueError: the grids' directions differ.
+        InputError: the grids' directions differ.
     """
     if not np.allclose(source.direction_matrix, target.direction_matrix, atol=1e-6):
-        raise ValueError("grids that differ in direction cannot be resampled into one another axis by axis")
+        raise InputError("grids that differ in direction cannot be resampled into one another axis by axis")
     along_i, along_j, along_k = (_axis_weights(source, target, axis) for axis in range(3))
     planes: dict[int, NDArray[np.float32]] = {}
     for k in range(target.size[2]):

@@ -34,6 +34,7 @@ from monai.networks.nets.unet import UNet as ResidualUNet
 from monai.networks.nets.vnet import VNet
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 
@@ -51,7 +52,7 @@ class Baseline(nn.Module):
         return self._size_multiple
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where an edge is no multiple of `size_multiple`."""
+        """Raises `InputError` where an edge is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple, self.dimensions)
         logits: Tensor = self.network(image)
         return logits
@@ -85,7 +86,7 @@ class UNet(nn.Module):
         return int(2 ** len(self.down))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where an edge is no multiple of `size_multiple`."""
+        """Raises `InputError` where an edge is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple, self.dimensions)
         maps = [self.stem(image)]  # (B, widths[0], H, W), in 3D (B, widths[0], D, H, W)
         for down in self.down:
@@ -107,7 +108,7 @@ def residual_unet(
     """U-Net of residual units, each of so many convolutions (Kerfoot et al. 2019, doi:10.1007/978-3-030-12029-0_40)."""
     _check_widths(widths)
     if convolutions < 1:
-        raise ValueError(f"convolutions must be at least 1, not {convolutions}")
+        raise InputError(f"convolutions must be at least 1, not {convolutions}")
     network = ResidualUNet(
         dimensions,
         channels_in,
@@ -134,7 +135,7 @@ def attention_unet(
 def vnet(channels_in: int = 1, classes: int = 4) -> Baseline:
     """V-Net: residual stages of 5x5x5 convolutions, widths 16 to 256."""
     if channels_in not in (1, 2, 4, 8, 16):
-        raise ValueError(f"channels_in must divide 16, not {channels_in}")  # the input is repeated to the first width
+        raise InputError(f"channels_in must divide 16, not {channels_in}")  # the input is repeated to the first width
     return Baseline(VNet(3, channels_in, classes, act=("elu", {"inplace": True})), 3, channels_in, 16)
 
 
@@ -156,7 +157,7 @@ class UNetPlusPlus(nn.Module):
     def __init__(self, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256, 512)) -> None:
         super().__init__()
         if len(widths) != 5 or min(widths) < 2 or any(n % 2 for n in widths):
-            raise ValueError(f"widths {tuple(widths)} must be five even numbers of channels, finest first")
+            raise InputError(f"widths {tuple(widths)} must be five even numbers of channels, finest first")
         self.channels_in = channels_in
         self.network = BasicUNetPlusPlus(
             2,
@@ -174,7 +175,7 @@ class UNetPlusPlus(nn.Module):
         return 16
 
     def forward(self, image: Tensor) -> Tensor:
-        """`(B, channels_in, H, W)` to logits `(B, classes, H, W)`; raises `ValueError` where a size does not fit."""
+        """`(B, channels_in, H, W)` to logits `(B, classes, H, W)`; raises `InputError` where a size does not fit."""
         return self.outputs(image).logits
 
     def outputs(self, image: Tensor) -> UNetPlusPlusOutputs:
@@ -186,4 +187,4 @@ class UNetPlusPlus(nn.Module):
 
 def _check_widths(widths: Sequence[int]) -> None:
     if len(widths) < 2 or min(widths) < 1:
-        raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
+        raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")

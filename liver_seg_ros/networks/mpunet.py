@@ -38,6 +38,7 @@ from monai.networks.utils import pixelunshuffle
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, log_softmax
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.mpunet_decoder import ConvBlock, DecoderLevel, PublishedDecoderLevel
 from liver_seg_ros.networks.sizes import check_fixed_image, check_image, check_size
 
@@ -91,7 +92,7 @@ class MPUNet(nn.Module):
         position_embedding: size (D, H, W) of the image for which (2)'s embedding is learned; none if not given.
 
     Raises:
-        ValueError: a decoder that there is not, other than five widths, widths that cannot be divided, a number out of
+        InputError: a decoder that there is not, other than five widths, widths that cannot be divided, a number out of
             its range, or (in `forward`) a size that does not fit.
     """
 
@@ -198,10 +199,10 @@ def _enlarge(scale: Tensor, factor: int) -> Tensor:
 
 def _check_options(channels_in: int, classes: int, widths: Sequence[int], decoder: str, dropout: float) -> None:
     if min(channels_in, classes) < 1:
-        raise ValueError(f"channels_in, classes must be positive: {channels_in, classes}")
+        raise InputError(f"channels_in, classes must be positive: {channels_in, classes}")
     if len(widths) != 5 or min(widths) < 2 or widths[-1] % 8 or any(width % 2 for width in widths):
-        raise ValueError(f"widths {tuple(widths)} must be five even numbers of channels, the last a multiple of 8")
+        raise InputError(f"widths {tuple(widths)} must be five even numbers of channels, the last a multiple of 8")
     if decoder not in get_args(Decoder):
-        raise ValueError(f"decoder '{decoder}' is none of {', '.join(get_args(Decoder))}")
+        raise InputError(f"decoder '{decoder}' is none of {', '.join(get_args(Decoder))}")
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout {dropout} must be at least 0 and less than 1")
+        raise InputError(f"dropout {dropout} must be at least 0 and less than 1")

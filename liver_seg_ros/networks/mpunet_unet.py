@@ -14,6 +14,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool3d, relu
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.mpunet import ScaleOutputs
 from liver_seg_ros.networks.sizes import check_image
 
@@ -27,15 +28,15 @@ class MPUNetUNet(nn.Module):
         widths: channels per level, the finest first; each halves the grid, the first too.
 
     Raises:
-        ValueError: fewer than two levels, a number below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two levels, a number below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(self, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256)) -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
+            raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         if min(channels_in, classes) < 1:
-            raise ValueError(f"channels_in, classes must be positive: {channels_in, classes}")
+            raise InputError(f"channels_in, classes must be positive: {channels_in, classes}")
         self.channels_in = channels_in
         self.encoder = nn.ModuleList(_convolution(a, b) for a, b in pairwise((channels_in, *widths)))
         self.decoder = nn.ModuleList(_convolution(b, a) for a, b in reversed(list(pairwise((classes, *widths)))))
@@ -47,7 +48,7 @@ class MPUNetUNet(nn.Module):
         return int(2 ** len(self.encoder))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where D, H or W is no multiple of `size_multiple`."""
         return self.outputs(image).logits
 
     def outputs(self, image: Tensor) -> ScaleOutputs:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, scaled_dot_product_attention
 
+from liver_seg_ros.errors import InputError
+
 
 class StandardizedConv2d(nn.Conv2d):
     """Convolution whose weights are brought to mean 0 and variance 1 per output channel; no bias."""
@@ -74,7 +76,7 @@ class ResNetV2(nn.Module):
     def __init__(self, channels_in: int, width: int = 64, units: Sequence[int] = (3, 4, 9)) -> None:
         super().__init__()
         if width < 4 or width % 4 or len(units) != 3 or min(units) < 1:
-            raise ValueError(f"resnet_width {width} must be a multiple of 4, resnet_units {tuple(units)} three counts")
+            raise InputError(f"resnet_width {width} must be a multiple of 4, resnet_units {tuple(units)} three counts")
         self.channels = (width, 4 * width, 8 * width, 16 * width)
         self.root = nn.Sequential(
             StandardizedConv2d(channels_in, width, 7, stride=2), group_norm(width), nn.ReLU(inplace=True)
@@ -156,7 +158,7 @@ class VisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         if min(layers, heads) < 1 or hidden % heads:
-            raise ValueError(f"layers {layers} and heads {heads} must be positive, hidden {hidden} a multiple of heads")
+            raise InputError(f"layers {layers} and heads {heads} must be positive, hidden {hidden} a multiple of heads")
         self.grid = (size[0] // patch, size[1] // patch)
         self.patch_embedding = nn.Conv2d(channels_in, hidden, kernel_size=patch, stride=patch)
         self.position_embedding = nn.Parameter(torch.empty(1, self.grid[0] * self.grid[1], hidden))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pixel_shuffle, pixel_unshuffle
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.sizes import check_image
 
@@ -51,7 +52,7 @@ class SegNet(nn.Module):
         convolutions: 3x3 convolutions per stage.
 
     Raises:
-        ValueError: lists of different lengths or values below 1, or (in `forward`) a size that does not halve.
+        InputError: lists of different lengths or values below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class SegNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) != len(convolutions) or not widths or min(*widths, *convolutions) < 1:
-            raise ValueError(
+            raise InputError(
                 f"widths {tuple(widths)} and convolutions {tuple(convolutions)} must be as many positive numbers"
             )
         self.channels_in = channels_in
@@ -80,7 +81,7 @@ class SegNet(nn.Module):
         return int(2 ** len(self.encoder))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where H or W is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple, dimensions=2)
         x, places = image, []
         for stage in self.encoder:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from liver_seg_ros.errors import InputError
+
 
 def check_image(image: Tensor, channels: int, multiple: int, dimensions: int = 3, smallest: int | None = None) -> None:
-    """Raise `ValueError` naming what fits where `image` does not; does nothing while the network is exported.
+    """Raise `InputError` naming what fits where `image` does not; does nothing while the network is exported.
 
     Args:
         image: should be `(B, channels, *size)`.
@@ -30,19 +32,19 @@ def check_fixed_image(image: Tensor, channels: int, size: Sequence[int]) -> None
         return
     _check_axes(image, channels, len(size))
     if tuple(image.shape[2:]) != tuple(size):
-        raise ValueError(
+        raise InputError(
             f"size {tuple(image.shape[2:])} does not fit: this network was built for {tuple(size)}; "
             "resample or crop the image, or build the network with another image_size"
         )
 
 
 def check_size(size: Sequence[int], multiple: int, smallest: int | None = None) -> None:
-    """Raise `ValueError` naming the nearest size that fits where an edge of `size` is no multiple of `multiple`."""
+    """Raise `InputError` naming the nearest size that fits where an edge of `size` is no multiple of `multiple`."""
     least = multiple if smallest is None else smallest
     if any(n < least or n % multiple for n in size):
         fitting = tuple(max(least, -(-n // multiple) * multiple) for n in size)
         at_least = "" if least == multiple else f" and at least {least}"
-        raise ValueError(
+        raise InputError(
             f"size {tuple(size)} does not fit: each edge must be a multiple of {multiple}{at_least}, e.g. {fitting}"
         )
 
@@ -50,6 +52,6 @@ def check_size(size: Sequence[int], multiple: int, smallest: int | None = None) 
 def _check_axes(image: Tensor, channels: int, dimensions: int) -> None:
     axes = "(B, C, D, H, W)" if dimensions == 3 else "(B, C, H, W)"
     if image.ndim != dimensions + 2:
-        raise ValueError(f"an image of shape {tuple(image.shape)} does not fit: give {axes}")
+        raise InputError(f"an image of shape {tuple(image.shape)} does not fit: give {axes}")
     if image.shape[1] != channels:
-        raise ValueError(f"an image of {image.shape[1]} channels does not fit: this network was built for {channels}")
+        raise InputError(f"an image of {image.shape[1]} channels does not fit: this network was built for {channels}")

@@ -27,6 +27,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 
@@ -68,7 +69,7 @@ class Student(nn.Module):
         convolutions: 3x3x3 convolutions per level of the encoder, the strided one included.
 
     Raises:
-        ValueError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class Student(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) < 2 or min(*widths, convolutions) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers, and so convolutions")
+            raise InputError(f"widths {tuple(widths)} must be two or more positive numbers, and so convolutions")
         self.channels_in = channels_in
         levels = pairwise((channels_in, *widths))
         self.encoder = nn.ModuleList(
@@ -95,7 +96,7 @@ class Student(nn.Module):
         return int(2 ** len(self.encoder))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where D, H or W is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple)
         x, maps = image, []
         for level in self.encoder:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 #: 3x3x3 convolutions per stage of VGG19.
@@ -91,7 +92,7 @@ class ThreeDYNet(nn.Module):
         batch_norm: normalize the decoder's convolutions, as in the authors' code.
 
     Raises:
-        ValueError: fewer than two stages, a width or count below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two stages, a width or count below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -106,12 +107,12 @@ class ThreeDYNet(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) < 2 or len(widths) != len(convolutions) or min(*widths, *convolutions) < 1:
-            raise ValueError(
+            raise InputError(
                 f"widths {tuple(widths)} and convolutions {tuple(convolutions)} must be as many positive numbers, "
                 "two or more"
             )
         if min(channels_in, classes, 1 if center is None else center) < 1:
-            raise ValueError(f"channels_in, classes, center must be positive: {channels_in, classes, center}")
+            raise InputError(f"channels_in, classes, center must be positive: {channels_in, classes, center}")
         self.channels_in = channels_in
         self.sum_encoders = sum_encoders
         self.encoders = nn.ModuleList(Encoder(channels_in, widths, convolutions) for _ in range(2))
@@ -133,7 +134,7 @@ class ThreeDYNet(nn.Module):
         return int(2 ** len(self.decoder))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where D, H or W is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple)
         first, second = (encoder(image) for encoder in self.encoders)  # as published: 16 channels at (D, H, W), 32 at
         x = self._fuse(first[-1], second[-1])  # 1/2, 64 at 1/4, 128 at 1/8; here (B, 256, D/16, H/16, W/16), EE 128

@@ -31,6 +31,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.resnet_transformer import ResNetV2, VisionTransformer
 from liver_seg_ros.networks.sizes import check_fixed_image
 from liver_seg_ros.networks.transfusionnet_decoder import Decoder, FusionModule
@@ -69,7 +70,7 @@ class TransFusionNet(nn.Module):
         transformer_dropout: of tokens and perceptrons, while training.
 
     Raises:
-        ValueError: an option outside of these, both branches absent, the edge module without one of them, or (in
+        InputError: an option outside of these, both branches absent, the edge module without one of them, or (in
             `forward`) an image or an edge map of another size.
     """
 
@@ -133,13 +134,13 @@ class TransFusionNet(nn.Module):
         edge_maps, edge_logits = None, None
         if self.edge_extraction is not None:
             if edges is None:
-                raise ValueError("no edge map: this network was built with the edge module, give the Canny map too")
+                raise InputError("no edge map: this network was built with the edge module, give the Canny map too")
             check_fixed_image(edges, 1, self.image_size)
             stream = self.edge_extraction(semantic, local)  # (B, 4, H, W)
             edge_logits = self.edge_extraction.head(stream)  # (B, 1, H, W)
             edge_maps = torch.cat([stream, edges], dim=1)
         elif edges is not None:
-            raise ValueError("an edge map does not fit: this network was built without the edge module")
+            raise InputError("an edge map does not fit: this network was built without the edge module")
         last = torch.cat([maps[DEEPEST] for maps in (semantic, local) if maps], dim=1)  # (B, 1024, H/128, W/128)
         fused = self.fusion(last, edge_maps)  # (B, 1024, H/128, W/128)
         return TransFusionOutputs(self.head(self.decoder(fused, semantic, local)), edge_logits)
@@ -155,15 +156,15 @@ def _check_options(
     edge_module: bool,
 ) -> None:
     if min(channels_in, classes) < 1:
-        raise ValueError(f"channels_in, classes must be positive: {channels_in, classes}")
+        raise InputError(f"channels_in, classes must be positive: {channels_in, classes}")
     if len(widths) != DEEPEST + 1 or min(widths) < 4:
-        raise ValueError(f"widths {tuple(widths)} must be {DEEPEST + 1} numbers of 4 or more channels, finest first")
+        raise InputError(f"widths {tuple(widths)} must be {DEEPEST + 1} numbers of 4 or more channels, finest first")
     if len(image_size) != 2 or min(image_size) < 1 or any(n % 2**DEEPEST for n in image_size):
-        raise ValueError(f"image_size {tuple(image_size)} must be two multiples of {2**DEEPEST}, e.g. (512, 512)")
+        raise InputError(f"image_size {tuple(image_size)} must be two multiples of {2**DEEPEST}, e.g. (512, 512)")
     for name, branch in (("transformer", transformer), ("cnn", cnn)):
         if branch not in get_args(Branch):
-            raise ValueError(f"{name} '{branch}' must be one of: {', '.join(get_args(Branch))}")
+            raise InputError(f"{name} '{branch}' must be one of: {', '.join(get_args(Branch))}")
     if transformer == cnn == "absent":
-        raise ValueError("transformer and cnn are both absent: nothing is left to decode")
+        raise InputError("transformer and cnn are both absent: nothing is left to decode")
     if edge_module and "absent" in (transformer, cnn):
-        raise ValueError("the edge module reads both branches: neither transformer nor cnn may be absent")
+        raise InputError("the edge module reads both branches: neither transformer nor cnn may be absent")

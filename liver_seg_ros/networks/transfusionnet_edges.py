@@ -19,6 +19,7 @@ import torch
 from monai.networks.blocks.squeeze_and_excitation import ChannelSELayer
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.transfusionnet_encoders import ResidualBlock
 
@@ -80,7 +81,7 @@ class EdgeExtraction(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) != len(GATES) or min(widths) < 2:
-            raise ValueError(f"edge_widths {tuple(widths)} must be {len(GATES)} numbers of 2 or more channels")
+            raise InputError(f"edge_widths {tuple(widths)} must be {len(GATES)} numbers of 2 or more channels")
         self.semantic_block = SEBlock(semantic[0], dropout)
         self.local_block = SEBlock(local[0], dropout)
         self.join = nn.Conv2d(semantic[0] + local[0], widths[0], kernel_size=1)

@@ -21,6 +21,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d, UpBlock2d
 from liver_seg_ros.networks.resnet_transformer import ResNetV2, VisionTransformer
 from liver_seg_ros.networks.sizes import check_fixed_image
@@ -45,7 +46,7 @@ class TransUNet(nn.Module):
         dropout: of tokens and perceptrons, while training.
 
     Raises:
-        ValueError: an option outside of these, or (in `forward`) an image of another size.
+        InputError: an option outside of these, or (in `forward`) an image of another size.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class TransUNet(nn.Module):
     ) -> None:
         super().__init__()
         if min(channels_in, classes) < 1:
-            raise ValueError(f"channels_in, classes must be positive: {channels_in, classes}")
+            raise InputError(f"channels_in, classes must be positive: {channels_in, classes}")
         if len(widths) != 5 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be five positive numbers of channels, coarsest first")
+            raise InputError(f"widths {tuple(widths)} must be five positive numbers of channels, coarsest first")
         if len(image_size) != 2 or min(image_size) < 1 or any(n % MULTIPLE for n in image_size):
-            raise ValueError(f"image_size {tuple(image_size)} must be two multiples of {MULTIPLE}, e.g. (320, 320)")
+            raise InputError(f"image_size {tuple(image_size)} must be two multiples of {MULTIPLE}, e.g. (320, 320)")
         self.channels_in = channels_in
         self.image_size = (image_size[0], image_size[1])
         self.resnet = ResNetV2(channels_in, resnet_width, resnet_units)
@@ -86,7 +87,7 @@ class TransUNet(nn.Module):
         return MULTIPLE
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where the image is not `(B, channels_in, *image_size)`."""
+        """Raises `InputError` where the image is not `(B, channels_in, *image_size)`."""
         check_fixed_image(image, self.channels_in, self.image_size)
         *maps, coarse = self.resnet(image)  # (B, 64, H/2), (B, 256, H/4), (B, 512, H/8); (B, 1024, H/16, W/16)
         x = self.bridge(self.transformer(coarse))  # (B, 768, H/16, W/16), (B, 512, H/16, W/16)

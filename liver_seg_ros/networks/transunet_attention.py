@@ -31,6 +31,7 @@ import torch
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d, UpBlock2d
 from liver_seg_ros.networks.resnet_transformer import VisionTransformer
 from liver_seg_ros.networks.sizes import check_fixed_image
@@ -112,7 +113,7 @@ class TransUNetAttention(nn.Module):
         dropout: of tokens and perceptrons, while training.
 
     Raises:
-        ValueError: an option outside of these, or (in `forward`) an image of another size.
+        InputError: an option outside of these, or (in `forward`) an image of another size.
     """
 
     def __init__(
@@ -131,16 +132,16 @@ class TransUNetAttention(nn.Module):
     ) -> None:
         super().__init__()
         if min(channels_in, classes) < 1:
-            raise ValueError(f"channels_in, classes must be positive: {channels_in, classes}")
+            raise InputError(f"channels_in, classes must be positive: {channels_in, classes}")
         if len(resnet_widths) != 4 or len(resnet_units) != 4 or min(*resnet_widths, *resnet_units) < 1:
-            raise ValueError(
+            raise InputError(
                 f"resnet_widths {tuple(resnet_widths)} and resnet_units {tuple(resnet_units)} must be four positive "
                 "numbers each"
             )
         if len(widths) != 6 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be six positive numbers of channels, coarsest first")
+            raise InputError(f"widths {tuple(widths)} must be six positive numbers of channels, coarsest first")
         if len(image_size) != 2 or min(image_size) < 1 or any(n % MULTIPLE for n in image_size):
-            raise ValueError(f"image_size {tuple(image_size)} must be two multiples of {MULTIPLE}, e.g. (352, 352)")
+            raise InputError(f"image_size {tuple(image_size)} must be two multiples of {MULTIPLE}, e.g. (352, 352)")
         self.channels_in = channels_in
         self.image_size = (image_size[0], image_size[1])
         self.resnet = ResNetEncoder(channels_in, resnet_widths, resnet_units)
@@ -162,7 +163,7 @@ class TransUNetAttention(nn.Module):
         return MULTIPLE
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where the image is not `(B, channels_in, *image_size)`."""
+        """Raises `InputError` where the image is not `(B, channels_in, *image_size)`."""
         check_fixed_image(image, self.channels_in, self.image_size)
         *maps, coarse = self.resnet(image)
         x = self.bridge(self.transformer(coarse))  # (B, 768, H/32, W/32), (B, 512, H/32, W/32)

@@ -27,6 +27,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 Attention = Literal["none", "sca", "cca", "csca"]
@@ -108,7 +109,7 @@ class UCANet(nn.Module):
         scaled: whether the sums in the softmaxes are divided by the square root of their length.
 
     Raises:
-        ValueError: an attention that there is not, fewer than two levels, a number below 1, or (in `forward`) a size
+        InputError: an attention that there is not, fewer than two levels, a number below 1, or (in `forward`) a size
             that does not halve.
     """
 
@@ -123,11 +124,11 @@ class UCANet(nn.Module):
     ) -> None:
         super().__init__()
         if attention not in get_args(Attention):
-            raise ValueError(f"attention '{attention}' is none of {', '.join(get_args(Attention))}")
+            raise InputError(f"attention '{attention}' is none of {', '.join(get_args(Attention))}")
         if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
+            raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         if min(channels_in, classes) < 1:
-            raise ValueError(f"channels_in, classes must be positive: {channels_in, classes}")
+            raise InputError(f"channels_in, classes must be positive: {channels_in, classes}")
         self.channels_in = channels_in
         self.encoder = nn.ModuleList(_level(a, b) for a, b in pairwise((channels_in, *widths)))
         self.down = nn.MaxPool3d(kernel_size=2)
@@ -147,7 +148,7 @@ class UCANet(nn.Module):
         return int(2 ** len(self.up))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where D, H or W is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple)
         maps = [self.encoder[0](image)]  # (B, 32, D, H, W)
         for level in self.encoder[1:]:

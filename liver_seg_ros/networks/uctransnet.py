@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.sizes import check_fixed_image, check_size
 
@@ -168,7 +169,7 @@ class UCTransNet(nn.Module):
         layers, heads, expansion, dropout: of the transformer.
 
     Raises:
-        ValueError: an image_size that is not cut evenly, or (in `forward`) an image of another size.
+        InputError: an image_size that is not cut evenly, or (in `forward`) an image of another size.
     """
 
     def __init__(
@@ -185,7 +186,7 @@ class UCTransNet(nn.Module):
     ) -> None:
         super().__init__()
         if patch % 2 ** (LEVELS - 1) or patch < 1:
-            raise ValueError(f"patch {patch} must be a multiple of {2 ** (LEVELS - 1)}, to be halved at each level")
+            raise InputError(f"patch {patch} must be a multiple of {2 ** (LEVELS - 1)}, to be halved at each level")
         self.channels_in, self.image_size = channels_in, (int(image_size[0]), int(image_size[1]))
         self.size_multiple = max(patch, 2**LEVELS)
         check_size(self.image_size, self.size_multiple)
@@ -201,7 +202,7 @@ class UCTransNet(nn.Module):
         self.head = nn.Conv2d(width, classes, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where the image is not of `image_size`."""
+        """Raises `InputError` where the image is not of `image_size`."""
         check_fixed_image(image, self.channels_in, self.image_size)
         maps = [self.stem(image)]  # (B, width, H, W)
         for down in self.down:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 
@@ -53,7 +54,7 @@ class UNet3D(nn.Module):
         convolutions: 3x3x3 convolutions per encoder level (the decoder has one).
 
     Raises:
-        ValueError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -61,9 +62,9 @@ class UNet3D(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
+            raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         if min(channels_in, classes, convolutions) < 1:
-            raise ValueError(
+            raise InputError(
                 f"channels_in, classes, convolutions must be positive: {channels_in, classes, convolutions}"
             )
         self.channels_in = channels_in
@@ -78,7 +79,7 @@ class UNet3D(nn.Module):
         return int(2 ** len(self.down))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where D, H or W is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple)
         maps = [self.stem(image)]  # (B, widths[0], D, H, W)
         for down in self.down:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.sizes import check_image
 
@@ -67,7 +68,7 @@ class UNet3Plus(nn.Module):
         width: channels per scale in a decoder node; `widths[0]` if not given, as in the paper.
 
     Raises:
-        ValueError: fewer than two levels or a width below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two levels or a width below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class UNet3Plus(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
+            raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         self.channels_in = channels_in
         width, levels = width or widths[0], len(widths)
         self.encoder = nn.ModuleList(
@@ -100,7 +101,7 @@ class UNet3Plus(nn.Module):
         return int(2 ** len(self.decoder))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where H or W is no multiple of `size_multiple`."""
         logits: Tensor = self.heads[0](self._maps(image)[0])
         return logits
 

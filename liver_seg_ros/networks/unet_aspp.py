@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 
@@ -80,7 +81,7 @@ class UNetASPP(nn.Module):
         rate: dilation of the atrous convolution.
 
     Raises:
-        ValueError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -92,9 +93,9 @@ class UNetASPP(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) < 2 or min(widths) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
+            raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         if min(channels_in, classes, rate) < 1:
-            raise ValueError(f"channels_in, classes, rate must be positive: {channels_in, classes, rate}")
+            raise InputError(f"channels_in, classes, rate must be positive: {channels_in, classes, rate}")
         self.channels_in = channels_in
         self.levels = len(widths)
         self.nodes = nn.ModuleDict()
@@ -113,7 +114,7 @@ class UNetASPP(nn.Module):
         return int(2 ** (self.levels - 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where H or W is no multiple of `size_multiple`."""
         check_image(image, self.channels_in, self.size_multiple, dimensions=2)
         x: list[list[Tensor]] = [[] for _ in range(self.levels)]  # x[i][j]: (B, widths[i], H/2^i, W/2^i)
         for j in range(self.levels):

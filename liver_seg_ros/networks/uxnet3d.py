@@ -22,6 +22,7 @@ import torch
 from monai.networks.blocks.unetr_block import UnetrBasicBlock, UnetrUpBlock
 from torch import Tensor, nn
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
 
 LEVELS = 4
@@ -64,7 +65,7 @@ class UXNet3D(nn.Module):
         kernel: edge of the depthwise convolutions, odd.
 
     Raises:
-        ValueError: other than four widths, an even kernel, or (in `forward`) a size that does not halve.
+        InputError: other than four widths, an even kernel, or (in `forward`) a size that does not halve.
     """
 
     def __init__(
@@ -78,9 +79,9 @@ class UXNet3D(nn.Module):
     ) -> None:
         super().__init__()
         if len(widths) != LEVELS or min(*widths, hidden, blocks) < 1:
-            raise ValueError(f"widths {tuple(widths)} must be four positive numbers, and so hidden and blocks")
+            raise InputError(f"widths {tuple(widths)} must be four positive numbers, and so hidden and blocks")
         if kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, not {kernel}")
+            raise InputError(f"kernel must be odd, not {kernel}")
         self.channels_in = channels_in
         stem = nn.Sequential(
             nn.Conv3d(channels_in, widths[0], kernel_size=7, stride=2, padding=3), ChannelNorm(widths[0], eps=1e-6)
@@ -110,7 +111,7 @@ class UXNet3D(nn.Module):
         return 2**LEVELS
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where D, H or W is no multiple of `size_multiple`."""
+        """Raises `InputError` where D, H or W is no multiple of `size_multiple`."""
         # Instance normalization needs more than one voxel at the coarsest level.
         check_image(image, self.channels_in, self.size_multiple, smallest=2 * self.size_multiple)
         x, maps = image, [image]

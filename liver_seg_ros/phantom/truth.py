@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL, Structure
 from liver_seg_ros.phantom.fields import Field
@@ -24,10 +25,10 @@ def exact_distance(phantom: Phantom, structure: Structure, geometry: Geometry) -
         geometry: any axis-aligned grid in the phantom's LPS frame, for example a finer one than its CT.
 
     Raises:
-        ValueError: another structure, or a grid that is not axis-aligned.
+        InputError: another structure, or a grid that is not axis-aligned.
     """
     if not np.allclose(geometry.direction_matrix, np.eye(3)):
-        raise ValueError("a phantom's exact distances need an axis-aligned grid")
+        raise InputError("a phantom's exact distances need an axis-aligned grid")
     axes = zip(geometry.origin_mm, geometry.spacing_mm, geometry.size, strict=True)
     x, y, z = (np.asarray(o + s * np.arange(n), dtype=np.float64) for o, s, n in axes)
     grid = Grid(x, y, z, per_slice=1)
@@ -38,6 +39,6 @@ def exact_distance(phantom: Phantom, structure: Structure, geometry: Geometry) -
     if structure == TUMOR:
         return np.maximum(tumor, liver)
     if structure != VESSEL:
-        raise ValueError(f"a phantom has no {structure.name}; it has liver, tumor and vessel")
+        raise InputError(f"a phantom has no {structure.name}; it has liver, tumor and vessel")
     vessel = np.minimum(vessel_distance(grid, phantom.portal), vessel_distance(grid, phantom.hepatic))
     return np.maximum.reduce([vessel, liver, -tumor])

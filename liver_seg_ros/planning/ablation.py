@@ -150,7 +150,7 @@ def check_ablation(
         InputError: a negative margin or radius, or a lesion that is not there.
     """
     if not (margin_mm >= 0 and heat_sink_radius_mm >= 0):
-        raise InputError(f"a margin of {margin_mm} mm and vessels of {heat_sink_radius_mm} mm: give no negative ones.")
+        raise InputError(f"a margin of {margin_mm} mm and vessels of {heat_sink_radius_mm} mm: give no negative ones")
     window = _around(labels, zone, REACH_MM)
     healthy_ml = of_liver_ml = 0.0
     others: list[StructureNearZone] = []
@@ -176,7 +176,7 @@ def check_ablation(
 def _coverage(labels: LabelVolume, zone: AblationZone, margin_mm: float, number: int | None) -> TumorCoverage | None:
     found = lesions(labels)
     if number is not None and not 0 <= number < len(found):
-        raise InputError(f"lesion {number} is not there: {len(found)} lesions are numbered from 0, largest first.")
+        raise InputError(f"lesion {number} is not there: {len(found)} lesions are numbered from 0, largest first")
     if not found:
         return None
     if number is None:

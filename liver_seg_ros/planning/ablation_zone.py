@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import MM3_PER_ML, Vector, to_vector
+from liver_seg_ros.geometry import MM3_PER_ML, Vector, finite_vector, to_vector
 
 #: Halvings of the interval in which the nearest point of an ellipse is sought: to the last digit.
 HALVINGS = 60
@@ -25,7 +25,7 @@ class AblationZone:
         along_mm, across_mm: its semi-axes along the needle and at right angles to it.
 
     Raises:
-        InputError: a number that is not finite, a radius that is not positive, or an axis without a direction.
+        InputError: not three finite numbers, a radius that is not positive, or an axis without a direction.
     """
 
     center_mm: Vector
@@ -34,13 +34,14 @@ class AblationZone:
     across_mm: float
 
     def __post_init__(self) -> None:
-        length = float(np.linalg.norm(self.axis))
-        if not np.isfinite([*self.center_mm, *self.axis, self.along_mm, self.across_mm]).all() or length < 1e-6:
-            raise InputError(f"ablation at {self.center_mm} along {self.axis}: give finite numbers and a direction.")
-        if min(self.along_mm, self.across_mm) <= 0:
-            raise InputError(f"ablation of radii {self.along_mm} and {self.across_mm} mm: give positive radii.")
-        object.__setattr__(self, "center_mm", to_vector(np.asarray(self.center_mm)))
-        object.__setattr__(self, "axis", to_vector(np.asarray(self.axis) / length))
+        axis = np.array(finite_vector(self.axis, "an ablation's axis"))
+        length = float(np.linalg.norm(axis))
+        if length < 1e-6:
+            raise InputError(f"an ablation's axis is {axis.tolist()}; give a direction, not zero")
+        if not all(0 < radius < np.inf for radius in (self.along_mm, self.across_mm)):
+            raise InputError(f"ablation of radii {self.along_mm} and {self.across_mm} mm; give positive radii")
+        object.__setattr__(self, "center_mm", finite_vector(self.center_mm, "an ablation's center_mm"))
+        object.__setattr__(self, "axis", to_vector(axis / length))
 
     @staticmethod
     def on_trajectory(
@@ -51,10 +52,11 @@ class AblationZone:
         Raises:
             InputError: entry and target at the same place, or as above.
         """
-        entry, target = np.asarray(entry_mm, np.float64), np.asarray(target_mm, np.float64)
+        entry = np.array(finite_vector(entry_mm, "a needle's entry_mm"))
+        target = np.array(finite_vector(target_mm, "a needle's target_mm"))
         length = float(np.linalg.norm(target - entry))
         if not length > 1e-6:
-            raise InputError(f"entry {entry.tolist()} and target {target.tolist()} are not two places.")
+            raise InputError(f"entry {entry.tolist()} and target {target.tolist()} are not two places")
         axis = (target - entry) / length
         return AblationZone(to_vector(target + offset_mm * axis), to_vector(axis), along_mm, across_mm)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import map_coordinates
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.segment_search import smallest_along
@@ -81,7 +82,7 @@ class DistanceField:
         """`(N,)` exact signed distances in mm of `(N, 3)` LPS points, negative inside.
 
         Raises:
-            ValueError: points of another shape or not finite.
+            InputError: points of another shape or not finite.
         """
         return self.surface.signed_distance(checked_points(points_mm, "points"))
 
@@ -95,11 +96,11 @@ class DistanceField:
             radius_mm: of the needle.
 
         Raises:
-            ValueError: points of another shape, of different number or not finite, or a negative radius.
+            InputError: points of another shape, of different number or not finite, or a negative radius.
         """
         starts, stops = checked_segments(starts_mm, stops_mm)
         if not radius_mm >= 0:
-            raise ValueError(f"a needle's radius of {radius_mm} mm is negative")
+            raise InputError(f"a needle's radius of {radius_mm} mm is negative")
         distances, places = np.empty(len(starts)), np.empty((len(starts), 3))
         for first in range(0, len(starts), CHUNK):
             part = slice(first, first + CHUNK)
@@ -127,7 +128,7 @@ def distance_field(mesh: Mesh) -> DistanceField:
     """The field of a closed mesh, such as the meshes of a `Reconstruction`.
 
     Raises:
-        ValueError: the mesh has no triangles.
+        InputError: the mesh has no triangles.
     """
     surface = SurfaceQueries(mesh)
     low = mesh.vertices_mm.min(axis=0).astype(np.float64)
@@ -146,8 +147,8 @@ def distance_fields(meshes: Iterable[Mesh]) -> dict[Structure, DistanceField]:
 
 
 def checked_segments(starts_mm: ArrayLike, stops_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both as `(N, 3)` float64. Raises `ValueError` as `checked_points`, and where their numbers differ."""
+    """Both as `(N, 3)` float64. Raises `InputError` as `checked_points`, and where their numbers differ."""
     starts, stops = checked_points(starts_mm, "starts"), checked_points(stops_mm, "stops")
     if len(starts) != len(stops):
-        raise ValueError(f"{len(starts)} starts and {len(stops)} stops of segments; give as many of both")
+        raise InputError(f"{len(starts)} starts and {len(stops)} stops of segments; give as many of both")
     return starts, stops

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from liver_seg_ros.geometry import Vector
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Vector, finite_vector
 from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.short_repr import short_repr
 
@@ -24,7 +25,7 @@ class Trajectory:
         radius_mm: of the needle.
 
     Raises:
-        ValueError: a coordinate that is not finite, or a negative radius.
+        InputError: not three finite coordinates, or a negative radius.
     """
 
     entry_mm: Vector
@@ -33,12 +34,9 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         for name in ("entry_mm", "target_mm"):
-            x, y, z = (float(v) for v in getattr(self, name))
-            if not np.isfinite([x, y, z]).all():
-                raise ValueError(f"{name} is {(x, y, z)}; coordinates must be finite, in mm")
-            object.__setattr__(self, name, (x, y, z))
+            object.__setattr__(self, name, finite_vector(getattr(self, name), f"a needle's {name}"))
         if not 0 <= self.radius_mm < np.inf:
-            raise ValueError(f"a needle's radius of {self.radius_mm} mm; give a length of zero or more")
+            raise InputError(f"a needle's radius of {self.radius_mm} mm; give a length of zero or more")
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,10 @@ class TrajectoryEvaluation:
         """The clearance to `structure`; infinite where it is not labelled: there is nothing to come near to.
 
         Raises:
-            ValueError: for the liver, to which a needle keeps no clearance.
+            InputError: for the liver, to which a needle keeps no clearance.
         """
         if structure == LIVER:
-            raise ValueError("a needle keeps no clearance to the liver; ask for its length in the liver")
+            raise InputError("a needle keeps no clearance to the liver; ask for its length in the liver")
         return next((c.clearance_mm for c in self.clearances if c.structure == structure), float("inf"))
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector, to_vector
 from liver_seg_ros.labels import HEPATIC_ARTERY, PORTAL_VEIN, VESSEL, Structure
 from liver_seg_ros.planning.nearest_vessel import Vessels, nearest_vessel
@@ -87,10 +88,10 @@ def feeding_vessels(labels: LabelVolume, tree: VesselTree, within_mm: float = 10
         within_mm: how near a branch must come to be listed whatever its share.
 
     Raises:
-        ValueError: the distance is negative.
+        InputError: the distance is negative.
     """
     if not within_mm >= 0:
-        raise ValueError(f"a distance of {within_mm} mm to the vessels is negative")
+        raise InputError(f"a distance of {within_mm} mm to the vessels is negative")
     branches = np.array([branch.number for branch in tree.branches if branch.structure in FEEDING], np.int64)
     feeding = []
     for number, lesion in enumerate(lesions(labels)):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import (
     AORTA,
     BONE,
@@ -48,7 +49,7 @@ class Limits:
             these structures count for the clearance that trajectories are ranked by.
 
     Raises:
-        ValueError: a radius or angle out of range, or a length that is not positive.
+        InputError: a radius or angle out of range, or a length that is not positive.
     """
 
     needle_radius_mm: float = NEEDLE_RADIUS_MM
@@ -60,11 +61,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not 0 <= self.needle_radius_mm < float("inf"):
-            raise ValueError(f"a needle's radius of {self.needle_radius_mm} mm; give a length of zero or more")
+            raise InputError(f"a needle's radius of {self.needle_radius_mm} mm; give a length of zero or more")
         if not self.max_length_mm > 0:
-            raise ValueError(f"a longest needle of {self.max_length_mm} mm; give a positive length")
+            raise InputError(f"a longest needle of {self.max_length_mm} mm; give a positive length")
         if not 0 < self.max_entry_angle_deg <= 180:
-            raise ValueError(f"a largest angle of {self.max_entry_angle_deg} degrees; give more than 0, at most 180")
+            raise InputError(f"a largest angle of {self.max_entry_angle_deg} degrees; give more than 0, at most 180")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; structures by name."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 
@@ -85,11 +86,11 @@ def nearest_vessel(points_mm: ArrayLike, tree: VesselTree, branches: ArrayLike |
         branches: numbers of the branches to look at; all where None.
 
     Raises:
-        ValueError: points of another shape, or not finite.
+        InputError: points of another shape, or not finite.
     """
     points = np.asarray(points_mm, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all():
-        raise ValueError(f"points of shape {points.shape} must be (N, 3) and finite")
+        raise InputError(f"points of shape {points.shape} must be (N, 3) and finite")
     found = NearestVessel(np.full(len(points), np.inf), np.full(len(points), -1, np.int64))
     vessels = Vessels.of(tree, branches)
     if len(points) and len(vessels.node):

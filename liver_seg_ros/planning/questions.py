@@ -153,17 +153,14 @@ def limits_for(needle_radius_mm: float, max_length_mm: float, min_clearance_mm: 
     if not np.isfinite(min_clearance_mm):
         raise InputError(f"a least clearance of {min_clearance_mm} mm: give a number")
     clearances = {structure: max(mm, min_clearance_mm) for structure, mm in LEAST_CLEARANCE_MM.items()}
-    try:
-        return Limits(needle_radius_mm, max_length_mm, least_clearance_mm=clearances)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    return Limits(needle_radius_mm, max_length_mm, least_clearance_mm=clearances)
 
 
 def check_question(question: Question, anatomy_has_skin: bool) -> None:
     """Raise `InputError` where there is nowhere to begin; asked before the work, not after it."""
     anywhere = question.entry_mm is not None or question.entries_mm is not None or anatomy_has_skin
     if not anywhere and question.resection_plane is None:
-        raise InputError("where does the needle begin? Give --ct for the skin, or --entry or --entries")
+        raise InputError("where does the needle begin? Give --ct for the skin, or --entry or --entries.")
 
 
 def answer(anatomy: Anatomy, question: Question) -> Answers:

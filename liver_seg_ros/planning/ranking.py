@@ -121,7 +121,7 @@ def rank_trajectories(
 
     Raises:
         InputError: no entries are given and the anatomy has no skin.
-        ValueError: coordinates that are not finite, or of another shape.
+        InputError: coordinates that are not finite, or of another shape.
     """
     target = checked_points(np.reshape(target_mm, (1, -1)), "target")[0]
     limits = limits or Limits()

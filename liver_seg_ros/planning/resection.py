@@ -134,7 +134,7 @@ def resect_territories(territories: LiverTerritories, tree: VesselTree, removed:
     rows = territories.territories
     wrong = [number for number in removed if not 0 <= number < len(rows)]
     if wrong:
-        raise InputError(f"territory {wrong[0]} is not there: {len(rows)} territories are numbered from 0.")
+        raise InputError(f"territory {wrong[0]} is not there: {len(rows)} territories are numbered from 0")
     taken = [rows[number] for number in sorted(set(removed))]
     taken_tumor_ml = sum(row.tumor_ml for row in taken)
     vessels = Vessels.of(tree)

@@ -62,7 +62,7 @@ class Skin:
         It meets the skin at no more than `max_angle_deg` from the normal and does not leave the body in between.
 
         Raises:
-            ValueError: a target that is not three finite coordinates.
+            InputError: a target that is not three finite coordinates.
         """
         target = checked_points(np.reshape(target_mm, (1, -1)), "target")[0]
         entries = self.points.points_mm.astype(np.float64)
@@ -89,7 +89,7 @@ def find_skin(ct: Volume, point_spacing_mm: float = POINT_SPACING_MM, body: Body
 
     Raises:
         InputError: no body of at least a liter.
-        ValueError: a spacing that is not positive.
+        InputError: a spacing that is not positive.
     """
     body = find_body(ct) if body is None else body
     mask = StructureMask(SKIN, np.pad(body.inside, PAD), body.geometry.padded((PAD, PAD, PAD)))

@@ -93,13 +93,13 @@ def refine_by_surface(
     """
     points = np.asarray(points_mm, np.float64)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < FEWEST_POINTS:
-        raise InputError(f"surface points of shape {points.shape}: give {FEWEST_POINTS} or more, (N, 3) in mm.")
+        raise InputError(f"surface points of shape {points.shape}: give {FEWEST_POINTS} or more, (N, 3) in mm")
     if not np.isfinite(points).all():
         raise InputError(f"{int((~np.isfinite(points)).any(axis=1).sum())} surface points are not finite. Remove them.")
     if not len(surface.triangles):
         raise InputError(f"the surface of the {surface.structure.name} has no triangles. Register to another one.")
     if not 0 < reach_mm <= capture_mm < np.inf:
-        raise InputError(f"the reach of {reach_mm} mm must be positive and at most the capture of {capture_mm} mm.")
+        raise InputError(f"the reach of {reach_mm} mm must be positive and at most the capture of {capture_mm} mm")
     # Both libraries below work with single precision or better about the origin, and scanner coordinates are large.
     center = surface.vertices_mm.mean(axis=0, dtype=np.float64)
     placed = initial.apply(points) - center

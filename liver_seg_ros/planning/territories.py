@@ -98,7 +98,7 @@ def portal_territories(labels: LabelVolume, tree: VesselTree, stems: Sequence[in
     """
     unknown = set(stems) - set(range(len(tree.branches)))
     if unknown:
-        raise InputError(f"branch {min(unknown)} is not there: the tree has {len(tree.branches)}, numbered from 0.")
+        raise InputError(f"branch {min(unknown)} is not there: the tree has {len(tree.branches)}, numbered from 0")
     organ = structure_mask(labels, LIVER)
     if organ is None:
         return LiverTerritories(np.empty((0, 0, 0), np.int16), labels.geometry, (), 0.0, 0.0)
@@ -150,7 +150,7 @@ def stems_of_generation(tree: VesselTree, generation: int, trees: Sequence[int] 
         InputError: a negative generation.
     """
     if generation < 0:
-        raise InputError(f"generation {generation} of branches: give 0 for the trunk or more.")
+        raise InputError(f"generation {generation} of branches: give 0 for the trunk or more")
     chosen = portal_trees(tree) if trees is None else trees
     forks_on = {branch.parent for branch in tree.branches}
     return tuple(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.planning.anatomy import Anatomy
@@ -126,11 +127,11 @@ def evaluate_trajectories(
         least_vessel_radius_mm: thinner vessels do not count as crossed.
 
     Raises:
-        ValueError: points of another shape, of different number or not finite, or a negative radius.
+        InputError: points of another shape, of different number or not finite, or a negative radius.
     """
     entries, targets = checked_segments(entries_mm, targets_mm)
     if not 0 <= radius_mm < np.inf:
-        raise ValueError(f"a needle's radius of {radius_mm} mm; give a length of zero or more")
+        raise InputError(f"a needle's radius of {radius_mm} mm; give a length of zero or more")
     fields = {structure: field for structure, field in anatomy.fields.items() if structure != LIVER}
     liver = anatomy.fields.get(LIVER)
     with ThreadPoolExecutor(2) as pool:  # numpy works in one while open3d works in the other

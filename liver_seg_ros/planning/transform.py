@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import finite_vector
 from liver_seg_ros.short_repr import short_repr
 
 
@@ -19,7 +21,7 @@ class RigidTransform:
         matrix: `(4, 4)` float64, homogeneous, mm; made read-only.
 
     Raises:
-        ValueError: another shape, a number that is not finite, or not a rotation (mirrored, scaled, sheared).
+        InputError: another shape, a number that is not finite, or not a rotation (mirrored, scaled, sheared).
     """
 
     matrix: NDArray[np.float64]
@@ -29,19 +31,22 @@ class RigidTransform:
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
-            raise ValueError(f"a rigid transform is a finite 4x4 matrix, not one of shape {matrix.shape}")
+            raise InputError(f"a rigid transform is a finite 4x4 matrix, not one of shape {matrix.shape}")
         turn = matrix[:3, :3]
         is_rotation = np.allclose(turn.T @ turn, np.eye(3), atol=1e-6) and np.linalg.det(turn) > 0
         if not is_rotation or not np.allclose(matrix[3], [0, 0, 0, 1]):
-            raise ValueError(f"the matrix {matrix.tolist()} is not rigid: it must turn and shift, nothing else")
+            raise InputError(f"the matrix {matrix.tolist()} is not rigid: it must turn and shift, nothing else")
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
 
     @staticmethod
     def of(rotation: ArrayLike, translation_mm: ArrayLike) -> RigidTransform:
-        """From a 3x3 rotation and a shift."""
+        """From a 3x3 rotation and a shift. Raises `InputError` where they are none."""
+        turn = np.asarray(rotation, np.float64)
+        if turn.shape != (3, 3):
+            raise InputError(f"a rotation is a 3x3 matrix, not one of shape {turn.shape}")
         matrix = np.eye(4)
-        matrix[:3, :3], matrix[:3, 3] = rotation, translation_mm
+        matrix[:3, :3], matrix[:3, 3] = turn, finite_vector(translation_mm, "a translation in mm")
         return RigidTransform(matrix)
 
     def apply(self, points_mm: ArrayLike) -> NDArray[np.float64]:

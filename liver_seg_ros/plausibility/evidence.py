@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import BILE_DUCT, LIVER, LIVER_VESSELS, TUMOR, Structure
 from liver_seg_ros.measurement import PartMeasurement, StructureMeasurement
@@ -90,10 +91,10 @@ def gather(
     """What can be seen of `labels` and `ct`, which lie on one grid.
 
     Raises:
-        ValueError: the CT has another number of voxels.
+        InputError: the CT has another number of voxels.
     """
     if ct is not None and ct.array.shape != labels.array.shape:
-        raise ValueError(f"a CT of shape {ct.array.shape} is not that of labels of shape {labels.array.shape}")
+        raise InputError(f"a CT of shape {ct.array.shape} is not that of labels of shape {labels.array.shape}")
     liver_hu = vessel_hu = None
     box = Box.around(labels.array)
     if ct is not None and box is not None:

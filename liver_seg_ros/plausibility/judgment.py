@@ -45,7 +45,7 @@ def plausibility_warnings(
         run: of the networks that made the labels; None for labels from elsewhere, of which nothing is said of models.
 
     Raises:
-        ValueError: the CT has another number of voxels.
+        InputError: the CT has another number of voxels.
     """
     evidence = gather(labels, measurements, ct, run)
     found = [(rule, finding) for rule in RULES if (finding := rule.find(evidence)) is not None]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER, Structure, structure_by_name
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import (
@@ -60,7 +61,7 @@ class ReconstructionOptions:
         interpolate: whether thick slices are interpolated before surfaces are made of them (`interpolation`).
 
     Raises:
-        ValueError: fewer than 100 triangles, a spacing that is not positive, or a negative margin.
+        InputError: fewer than 100 triangles, a spacing that is not positive, or a negative margin.
     """
 
     triangle_budget: int = 30_000
@@ -72,11 +73,11 @@ class ReconstructionOptions:
     def __post_init__(self) -> None:
         for budget in (self.triangle_budget, self.collision_triangle_budget):
             if budget < 100:
-                raise ValueError(f"{budget} triangles are too few for a structure; give 100 or more")
+                raise InputError(f"{budget} triangles are too few for a structure; give 100 or more")
         if not 0 <= self.collision_margin_mm < np.inf:
-            raise ValueError(f"a collision margin of {self.collision_margin_mm} mm; give 0 (no meshes) or more")
+            raise InputError(f"a collision margin of {self.collision_margin_mm} mm; give 0 (no meshes) or more")
         if not self.point_spacing_mm > 0:
-            raise ValueError(f"a spacing of {self.point_spacing_mm} mm between points is not positive")
+            raise InputError(f"a spacing of {self.point_spacing_mm} mm between points is not positive")
 
 
 @dataclass(frozen=True, eq=False)

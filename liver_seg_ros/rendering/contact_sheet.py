@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.rendering.overlay import BACKGROUND, GAP_PX, INK, TEXT_PX, draw_edge_letters
 from liver_seg_ros.rendering.picture import font, save_png
 from liver_seg_ros.rendering.slices import View, draw_slice, point_of_interest
@@ -34,14 +35,12 @@ def contact_sheet(
         titles: one per volume.
 
     Raises:
-        ValueError: not as many titles as volumes, or none of either.
-        InputError: the file cannot be written.
+        InputError: not as many titles as volumes, none of either, or the file cannot be written.
     """
-    tiles = [
-        _tile(volume, labels, title, view) for (volume, labels), title in zip(volumes_and_labels, titles, strict=True)
-    ]
-    if not tiles:
-        raise ValueError("a contact sheet needs at least one volume")
+    pairs = iter(volumes_and_labels)
+    tiles = [_tile(volume, labels, title, view) for title, (volume, labels) in zip(titles, pairs, strict=False)]
+    if not tiles or len(tiles) < len(titles) or next(pairs, None) is not None:
+        raise InputError(f"a contact sheet needs at least one volume, and a title for each, not {len(titles)}")
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     width, height = TILE_PX[0], TILE_PX[1] + 2 * TEXT_PX

@@ -69,7 +69,7 @@ def write_html_report(path: str | Path, report: HtmlReport, done: Done = not_tol
     """Write the page, completely or not at all; `done` is told how far that is.
 
     Raises:
-        ValueError: no mesh has a triangle.
+        InputError: no mesh has a triangle.
         InputError: the file cannot be written.
     """
     from plotly.offline import get_plotlyjs

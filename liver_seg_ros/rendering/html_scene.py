@@ -9,6 +9,7 @@ import fast_simplification
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.rendering.paths import CHOSEN_RGB, OTHER_RGB, DrawnPath
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
@@ -37,13 +38,13 @@ def scene_figure(meshes: Sequence[Mesh], paths: Iterable[DrawnPath] = (), tree: 
     number in `meta["path"]`. The centerlines are there but not shown at first.
 
     Raises:
-        ValueError: no mesh has a triangle.
+        InputError: no mesh has a triangle.
     """
     from plotly import graph_objects as go  # takes a second to load
 
     shown = [mesh for mesh in meshes if len(mesh.triangles)]
     if not shown:
-        raise ValueError("a scene needs at least one mesh with triangles")
+        raise InputError("a scene needs at least one mesh with triangles")
     traces: list[Any] = [go.Mesh3d(**_surface(mesh)) for mesh in sorted(shown, key=lambda m: -m.structure.opacity)]
     for number, path in enumerate(paths):
         traces.append(go.Scatter3d(**_path(number, path)))

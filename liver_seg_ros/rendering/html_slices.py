@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import affine_transform
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.progress import Done, not_told
@@ -94,11 +95,11 @@ def slice_stacks(
         done: is told how many of the pictures there are, and after each view that its outlines are there too.
 
     Raises:
-        ValueError: no mesh has a triangle.
+        InputError: no mesh has a triangle.
     """
     vertices = [mesh.vertices_mm for mesh in meshes if len(mesh.triangles)]
     if not vertices:
-        raise ValueError("slices need at least one mesh with triangles")
+        raise InputError("slices need at least one mesh with triangles")
     structures = Extent(np.min([v.min(axis=0) for v in vertices], axis=0), np.max([v.max(axis=0) for v in vertices], 0))
     frame, pixel_mm = _frame(structures, ct, paths)
     gray = None if ct is None else _sample_frame(ct, frame, pixel_mm)

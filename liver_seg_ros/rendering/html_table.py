@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from html import escape
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 
 #: What stands in a cell of which nothing is known.
@@ -25,7 +26,7 @@ class ReportTable:
         are_paths: whether row `r` is the report's path `r`, which choosing it highlights.
 
     Raises:
-        ValueError: a row of another length than `columns`, or places but not one per row.
+        InputError: a row of another length than `columns`, or places but not one per row.
     """
 
     title: str
@@ -38,9 +39,9 @@ class ReportTable:
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"table '{self.title}': a row has not the {len(self.columns)} cells of its head")
+            raise InputError(f"table '{self.title}': a row has not the {len(self.columns)} cells of its head")
         if self.places_mm and len(self.places_mm) != len(self.rows):
-            raise ValueError(f"table '{self.title}': {len(self.places_mm)} places for {len(self.rows)} rows")
+            raise InputError(f"table '{self.title}': {len(self.places_mm)} places for {len(self.rows)} rows")
 
     def without_unknown_columns(self) -> ReportTable:
         """The table without the columns, the first aside, in which nothing is known of any row."""

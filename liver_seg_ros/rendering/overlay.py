@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 from PIL import Image, ImageDraw
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.grids import difference
 from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
@@ -32,12 +33,12 @@ def render_overlay(volume: Volume, labels: LabelVolume, path: str | Path, paths:
     patient's right on the picture's left). Without a labelled voxel they go through the center of the volume.
 
     Raises:
-        ValueError: `volume` and `labels` are not on the same grid.
+        InputError: `volume` and `labels` are not on the same grid.
         InputError: the file cannot be written.
     """
     if not volume.geometry.is_same_grid(labels.geometry):
         apart = difference(labels.geometry, volume.geometry)
-        raise ValueError(f"an overlay needs labels on the grid of their CT, not: {apart}")
+        raise InputError(f"an overlay needs labels on the grid of their CT, not: {apart}")
     views: tuple[View, ...] = get_args(View)
     extent = Extent.of(volume.geometry)
     pixel_mm = sum(extent.size_mm(view)[0] for view in views) / (WIDTH_PX - (len(views) + 1) * GAP_PX)

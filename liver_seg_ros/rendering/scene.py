@@ -14,6 +14,7 @@ import pyvista as pv
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.rendering.paths import CHOSEN_RGB, OTHER_RGB, DrawnPath
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
@@ -45,12 +46,12 @@ def render_scene(
     Needle `paths` are drawn inside, the first of them in a color of its own.
 
     Raises:
-        ValueError: no meshes, or nothing in them.
+        InputError: no meshes, or nothing in them.
         InputError: the file cannot be written.
     """
     meshes = [mesh for mesh in meshes if len(mesh.triangles)]
     if not meshes:
-        raise ValueError("a scene needs at least one mesh with triangles")
+        raise InputError("a scene needs at least one mesh with triangles")
     picture = Image.fromarray(_render(meshes, size, paths))
     unit = size[1] // 40
     for row, mesh in enumerate(reversed(meshes), start=1):

@@ -16,6 +16,7 @@ from monai.losses.tversky import TverskyLoss
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import VESSEL
 
 
@@ -49,7 +50,7 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, *, class_weights: Seq
     if class_weights is None:
         return cross_entropy(logits.float(), target)
     if len(class_weights) != logits.shape[1] or min(class_weights) < 0:
-        raise ValueError(f"class_weights must be {logits.shape[1]} numbers from 0 upward, not {tuple(class_weights)}")
+        raise InputError(f"class_weights must be {logits.shape[1]} numbers from 0 upward, not {tuple(class_weights)}")
     weights = torch.tensor(tuple(class_weights), dtype=torch.float32, device=logits.device)
     # A batch of nothing but classes of weight 0 has no loss; torch's mean would be 0/0.
     total = weights[target].sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -116,10 +117,10 @@ def soft_cl_dice(logits: Tensor, target: Tensor, *, vessel: int = VESSEL.value, 
         iterations: erosions; at least the radius of the thickest vessel, in voxels.
 
     Raises:
-        ValueError: there is no such class.
+        InputError: there is no such class.
     """
     if not 0 < vessel < logits.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"vessel {vessel} is no structure: the classes behind the background are 1 to {logits.shape[1] - 1}"
         )
     p = probabilities(logits)[:, vessel : vessel + 1]
@@ -141,10 +142,10 @@ def dice_and_cl_dice(
         iterations: see `soft_cl_dice`.
 
     Raises:
-        ValueError: w above 1, or no such class.
+        InputError: w above 1, or no such class.
     """
     if weight > 1:
-        raise ValueError(f"weight {weight} must be from 0 to 1")
+        raise InputError(f"weight {weight} must be from 0 to 1")
     lines = soft_cl_dice(logits, target, vessel=vessel, iterations=iterations)
     return (1 - weight) * soft_dice(logits, target) + weight * lines
 

@@ -113,13 +113,13 @@ class Loss:
             epoch: how often the training has seen its data, for the losses that change with it.
 
         Raises:
-            ValueError: a size or label that does not fit, or an output that the network does not have.
+            InputError: a size or label that does not fit, or an output that the network does not have.
         """
         named = {"logits": prediction} if isinstance(prediction, Tensor) else prediction._asdict()
         named = {key: value for key, value in named.items() if value is not None}
         missing = [name for name in self.outputs if name not in named]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"loss '{self.name}' needs the outputs {', '.join(self.outputs)}; the network gave {', '.join(named)}"
             )
         check_target(named["logits"], target)
@@ -153,18 +153,18 @@ def create_loss(name: str, **options: Any) -> Loss:
 
 
 def check_target(logits: Tensor, target: Tensor) -> None:
-    """Raise `ValueError` where `target` is not `(B, *size)` for logits `(B, C, *size)`, with values 0 to C - 1."""
+    """Raise `InputError` where `target` is not `(B, *size)` for logits `(B, C, *size)`, with values 0 to C - 1."""
     expected = (logits.shape[0], *logits.shape[2:])
     if target.shape != expected:
-        raise ValueError(
+        raise InputError(
             f"a target of shape {tuple(target.shape)} does not fit logits {tuple(logits.shape)}: {expected}"
         )
     if target.dtype != torch.int64:
-        raise ValueError(f"a target holds class indices, int64, not {target.dtype}")
+        raise InputError(f"a target holds class indices, int64, not {target.dtype}")
     low, high = (int(bound) for bound in target.aminmax())
     if low < 0 or high >= logits.shape[1]:
         wrong = low if low < 0 else high
-        raise ValueError(f"label {wrong} is not in the table, whose labels are 0 to {logits.shape[1] - 1}")
+        raise InputError(f"label {wrong} is not in the table, whose labels are 0 to {logits.shape[1] - 1}")
 
 
 def _check_option(loss: str, key: str, value: Any, default: Any) -> None:

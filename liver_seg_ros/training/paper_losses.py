@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, max_pool2d, max_pool3d
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.training.common_losses import (
     class_balanced_cross_entropy,
     log_probabilities,
@@ -75,14 +76,14 @@ def transfusionnet_edge(
         structures: classes whose edges count; all behind the background if not given. The paper's are tumor and vessel.
 
     Raises:
-        ValueError: an edge map of another shape, or a structure that is no class.
+        InputError: an edge map of another shape, or a structure that is no class.
     """
     classes = tuple(range(1, logits.shape[1])) if structures is None else tuple(structures)
     if not classes or min(classes) < 1 or max(classes) >= logits.shape[1]:
-        raise ValueError(f"structures {classes} must be some of the classes 1 to {logits.shape[1] - 1}")
+        raise InputError(f"structures {classes} must be some of the classes 1 to {logits.shape[1] - 1}")
     expected = (logits.shape[0], 1, *logits.shape[2:])
     if edge_logits.shape != expected:
-        raise ValueError(
+        raise InputError(
             f"an edge map of shape {tuple(edge_logits.shape)} does not fit these logits: it must be {expected}"
         )
     edge_logits = edge_logits.float()
@@ -183,11 +184,11 @@ def mpunet(
         balanced: weigh the classes of the cross-entropy by their rarity.
 
     Raises:
-        ValueError: a scale of another shape.
+        InputError: a scale of another shape.
     """
     for scale in scales:
         if scale.shape != logits.shape:
-            raise ValueError(f"a scale of shape {tuple(scale.shape)} does not fit logits {tuple(logits.shape)}")
+            raise InputError(f"a scale of shape {tuple(scale.shape)} does not fit logits {tuple(logits.shape)}")
     entropy = class_balanced_cross_entropy if balanced else _binary_cross_entropies
     total = sum((entropy(scale, target) for scale in scales), start=logits.new_zeros((), dtype=torch.float32))
     return tversky(logits, target, alpha=alpha, beta=beta) + cross_entropy_weight * total

@@ -97,7 +97,7 @@ def test_what_the_refusal_tells(tmp_path: Path, two_phases: Callable, refused: F
     assert refused(tmp_path).partition("acquisitions ")[2] == (
         "that differ in AcquisitionNumber; choose one with --acquisition (a node: parameter 'acquisition'): "
         "1 (4 slices, acquisition number 1, contrast not told, kernel B30f, acquired 10:14:37); "
-        "2 (5 slices, acquisition number 2, contrast Omnipaque, kernel B30f, acquired 10:15:02)."
+        "2 (5 slices, acquisition number 2, contrast Omnipaque, kernel B30f, acquired 10:15:02)"
     )
 
 
@@ -267,7 +267,7 @@ def test_many_acquisitions_are_not_all_listed(tmp_path: Path, make_series: Fixtu
             dataset.AcquisitionNumber = time + 1
             dataset.PixelData = (series.hu[k] + 1000 + time).astype(np.int16).tobytes()
             dataset.save_as(tmp_path / f"{time}_{k}.dcm")
-    line = refused(tmp_path, "14 acquisitions", "and 2 more.")
+    line = refused(tmp_path, "14 acquisitions", "and 2 more")
     assert re.findall(r"(\d+) \(2 slices", line) == [str(number) for number in range(1, 13)]
     assert read_volume(tmp_path, acquisition="14").array.shape[0] == 2
 

@@ -58,7 +58,7 @@ def message_to_slab(message: VolumeMessage) -> Slab:
         geometry = _geometry(message)
         slices = slice(message.first_slice, message.first_slice + message.slice_count)
         voxels = decode_voxels(message.data, message.encoding, message.compression, geometry, slices)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"volume {message.uid}: {error}") from error
     stamp = message.header.stamp
     stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
@@ -76,7 +76,7 @@ def geometry_to_pose(geometry: Geometry) -> Pose:
 
 
 def _geometry(message: VolumeMessage) -> Geometry:
-    """Raises `ValueError` where the message describes no grid."""
+    """Raises `InputError` where the message describes no grid."""
     position, orientation = message.pose.position, message.pose.orientation
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])
     if not abs(np.linalg.norm(quaternion) - 1.0) < 1e-3:  # also true of NaN

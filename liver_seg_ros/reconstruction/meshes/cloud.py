@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.reconstruction.meshes.triangles import area_vectors
 
@@ -22,10 +23,10 @@ def sample_surfaces(meshes: Iterable[Mesh], spacing_mm: float, seed: int = 0) ->
     The same meshes, spacing and seed give the same cloud. Every part of a mesh has a point, however small it is.
 
     Raises:
-        ValueError: the spacing is not positive.
+        InputError: the spacing is not positive.
     """
     if not spacing_mm > 0:
-        raise ValueError(f"a spacing of {spacing_mm} mm between points is not positive")
+        raise InputError(f"a spacing of {spacing_mm} mm between points is not positive")
     random = np.random.default_rng(seed)
     points, normals, labels = [np.empty((0, 3))], [np.empty((0, 3))], [np.empty(0, np.uint8)]
     for mesh in meshes:

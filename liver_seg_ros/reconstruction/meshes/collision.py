@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from scipy.spatial import ConvexHull, cKDTree
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.progress import Done, approaching, not_told
 from liver_seg_ros.reconstruction.masks import StructureMask
@@ -78,10 +79,10 @@ def collision_mesh(
         done: is told how far the work is; nobody knows beforehand how many tries it takes.
 
     Raises:
-        ValueError: the margin is not positive.
+        InputError: the margin is not positive.
     """
     if not margin_mm > 0:
-        raise ValueError(f"a collision margin of {margin_mm} mm is not positive")
+        raise InputError(f"a collision margin of {margin_mm} mm is not positive")
     step = approaching(done, STEP_SHARE)
     inner = _Inner.of(mask, visual, step)
     dilated = _dilated(mask, inner, margin_mm)

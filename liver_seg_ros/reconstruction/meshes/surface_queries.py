@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.short_repr import short_repr
 
@@ -49,14 +50,14 @@ class SurfaceQueries:
     """A mesh, ready to be asked. Calls from several threads are safe.
 
     Raises:
-        ValueError: the mesh has no triangles.
+        InputError: the mesh has no triangles.
     """
 
     def __init__(self, mesh: Mesh) -> None:
         import open3d  # a second to import
 
         if len(mesh.triangles) == 0:
-            raise ValueError(f"the mesh of {mesh.structure.name} has no triangles")
+            raise InputError(f"the mesh of {mesh.structure.name} has no triangles")
         self.mesh = mesh
         self._tensor = open3d.core.Tensor.from_numpy
         self._scene = open3d.t.geometry.RaycastingScene()
@@ -140,12 +141,12 @@ def checked_points(points_mm: ArrayLike, what: str) -> NDArray[np.float64]:
     """`points_mm` as `(N, 3)` float64.
 
     Raises:
-        ValueError: another shape, or a coordinate that is not finite; says which row.
+        InputError: another shape, or a coordinate that is not finite; says which row.
     """
     points = np.asarray(points_mm, np.float64)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise ValueError(f"{what} of shape {points.shape}; give (N, 3) LPS coordinates in mm")
+        raise InputError(f"{what} of shape {points.shape}; give (N, 3) LPS coordinates in mm")
     bad = np.flatnonzero(~np.isfinite(points).all(axis=1))
     if bad.size:
-        raise ValueError(f"{what}: row {bad[0]} is {points[bad[0]].tolist()}; coordinates must be finite, in mm")
+        raise InputError(f"{what}: row {bad[0]} is {points[bad[0]].tolist()}; coordinates must be finite, in mm")
     return points

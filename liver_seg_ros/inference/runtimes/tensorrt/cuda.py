@@ -14,6 +14,7 @@ import numpy as np
 from cuda.bindings import driver
 from numpy.typing import NDArray
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.runtimes.out_of_memory import too_little_gpu_memory
 from liver_seg_ros.inference.runtimes.tensorrt.gpu import Gpu
 
@@ -103,7 +104,7 @@ class Buffer:
         """The CPU's side of it as an array of this shape, which may be smaller than the memory."""
         count = int(np.prod(shape)) * self._dtype.itemsize
         if count > self._size:
-            raise ValueError(f"{shape} {self._dtype} needs {count} bytes and there are {self._size}")
+            raise InputError(f"{shape} {self._dtype} needs {count} bytes and there are {self._size}")
         return self._bytes[:count].view(self._dtype).reshape(shape)
 
     def upload(self, shape: tuple[int, ...], stream: Handle) -> None:

@@ -193,7 +193,7 @@ class TensorRt:
 
     def _take_shape(self, shape: tuple[int, ...]) -> None:
         if len(shape) != len(self._largest) or any(n > most for n, most in zip(shape, self._largest, strict=True)):
-            raise ValueError(f"the engine takes batches of up to {self._largest}, not {shape}")
+            raise InputError(f"the engine takes batches of up to {self._largest}, not {shape}")
         cuda.finish(self._compute)  # the context belongs to the windows on their way until they are computed
         self._shape = ()
         if not self._context.set_input_shape(self._input.name, shape):
