@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.phantom import Phantom
-from liver_seg_ros.phantom.truth import exact_distance
+from liver_seg_ros.phantom.exact_distance import exact_distance
 from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, parts_of_vertices, signed_volumes
 
 #: Grid on which the exact shape is looked at, per voxel of the labels: volumes on `FINER`, distances on one as fine.

@@ -21,7 +21,7 @@ import cc3d
 import numpy as np
 from _machine import machine
 
-from liver_seg_ros.evaluation.centerlines import cl_dice
+from liver_seg_ros.evaluation.cl_dice import cl_dice
 from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.evaluation.vessel_widths import dice_by_width
 from liver_seg_ros.geometry import Box

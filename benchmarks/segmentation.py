@@ -143,7 +143,7 @@ def _run_choices(models: Path | None) -> list[tuple[str, str]]:
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.inference.bundle import load_bundle
     from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
-    from liver_seg_ros.inference.runtimes.registry import PRECISIONS, RUNTIMES, choose
+    from liver_seg_ros.inference.runtimes.choice import PRECISIONS, RUNTIMES, choose
 
     bundles = [load_bundle(folder) for folder in model_folders(find_models_dir(models))]
     found = []

@@ -20,7 +20,7 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from skimage.morphology import skeletonize
 
-from liver_seg_ros.evaluation.trees import TreeScores, score_tree
+from liver_seg_ros.evaluation.tree_scores import TreeScores, score_tree
 from liver_seg_ros.labels import VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask

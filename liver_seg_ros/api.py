@@ -64,7 +64,7 @@ def load_segmenter(models: str | Path | None = None, runtime: str = "auto", prec
 
     Args:
         models: folder of model bundles; those shipped for None.
-        runtime, precision: see `inference.runtimes.registry`.
+        runtime, precision: see `inference.runtimes.choice`.
     """
     from liver_seg_ros.inference.segmenter import load_default_segmenter
 

@@ -69,7 +69,7 @@ def _build(bundle: ModelBundle, precision: str, options: LoadOptions) -> dict[st
     from time import perf_counter
 
     from liver_seg_ros.errors import WriteError
-    from liver_seg_ros.inference.runtimes.registry import weights_for
+    from liver_seg_ros.inference.runtimes.choice import weights_for
     from liver_seg_ros.inference.runtimes.tensorrt import engine_ahead
 
     variant, why = weights_for("tensorrt", bundle, precision)

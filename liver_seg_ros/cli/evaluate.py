@@ -80,7 +80,7 @@ def command(
     from liver_seg_ros.cli.evaluation_tables import cases_table, summary_tables
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.truth import as_truth, find_labels_in
-    from liver_seg_ros.evaluation.cases import Definitions, score_case
+    from liver_seg_ros.evaluation.case_scores import Definitions, score_case
     from liver_seg_ros.files.label_pairs import label_pairs
     from liver_seg_ros.files.scores import scores_to_dict, write_scores_csv, write_scores_json
     from liver_seg_ros.labels import SEGMENTED

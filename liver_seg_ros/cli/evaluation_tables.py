@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite, isnan
 
-from liver_seg_ros.evaluation.cases import ALL, CaseScores, Summary, summarize
+from liver_seg_ros.evaluation.case_scores import ALL, CaseScores, Summary, summarize
 from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 
 #: Metric -> head of its column. What is not here stands in the files only.

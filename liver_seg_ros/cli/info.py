@@ -129,7 +129,7 @@ def describe_inference(models_dir: Path | None, runtime: str, precision: str) ->
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.inference.bundle import load_bundle
     from liver_seg_ros.inference.model_folders import VARIABLE, find_models_dir, model_folders
-    from liver_seg_ros.inference.runtimes.registry import AUTO
+    from liver_seg_ros.inference.runtimes.choice import AUTO
 
     try:
         folders = model_folders(find_models_dir(models_dir))
@@ -146,7 +146,7 @@ def describe_inference(models_dir: Path | None, runtime: str, precision: str) ->
 
 
 def _model(bundle: ModelBundle, runtime: str, precision: str) -> dict[str, Any]:
-    from liver_seg_ros.inference.runtimes.registry import choose
+    from liver_seg_ros.inference.runtimes.choice import choose
 
     spec = bundle.spec
     choice = choose(runtime, bundle, precision)

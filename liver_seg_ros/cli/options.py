@@ -18,14 +18,14 @@ Number = TypeVar("Number", int, float)
 
 def _runtimes() -> list[str]:
     """What a shell offers behind `--runtime`."""
-    from liver_seg_ros.inference.runtimes.registry import AUTO, RUNTIMES
+    from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
 
     return [AUTO, *RUNTIMES]
 
 
 def _precisions() -> list[str]:
     """What a shell offers behind `--precision`."""
-    from liver_seg_ros.inference.runtimes.registry import AUTO, PRECISIONS
+    from liver_seg_ros.inference.runtimes.choice import AUTO, PRECISIONS
 
     return [AUTO, *PRECISIONS]
 

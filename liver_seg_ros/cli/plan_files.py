@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.limits import Limits, least_clearance
+from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 
 COLUMNS = (
     "rank", "entry_x_mm", "entry_y_mm", "entry_z_mm", "target_x_mm", "target_y_mm", "target_z_mm", "radius_mm",

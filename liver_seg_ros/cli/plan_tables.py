@@ -7,12 +7,12 @@ from dataclasses import replace
 from math import floor
 
 from liver_seg_ros.planning.ablation import AblationCheck
-from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.feeding import LesionFeeding
 from liver_seg_ros.planning.limits import Limits, least_clearance
 from liver_seg_ros.planning.questions import Answers
 from liver_seg_ros.planning.ranking import Ranking
 from liver_seg_ros.planning.resection import Resection
+from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
 

@@ -16,7 +16,7 @@ from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.resampling import resample_labels_to
-from liver_seg_ros.inference.runtimes.registry import create_runtime
+from liver_seg_ros.inference.runtimes.choice import create_runtime
 from liver_seg_ros.inference.segmenter import Segmenter
 from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.orientation import to_canonical

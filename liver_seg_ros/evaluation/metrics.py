@@ -11,11 +11,11 @@ from math import isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.evaluation.centerlines import cl_dice
+from liver_seg_ros.evaluation.cl_dice import cl_dice
 from liver_seg_ros.evaluation.lesions import lesion_detection
 from liver_seg_ros.evaluation.mask_pairs import Mask, check_labels
 from liver_seg_ros.evaluation.overlap import overlap
-from liver_seg_ros.evaluation.surfaces import surface_distances
+from liver_seg_ros.evaluation.surface_distances import surface_distances
 from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, TUMOR, VESSEL
 
 #: Label value -> name of what this package segments, background included.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from liver_seg_ros.atomic import written_beside
-from liver_seg_ros.evaluation.cases import CaseScores, summarize
+from liver_seg_ros.evaluation.case_scores import CaseScores, summarize
 
 COLUMNS = ("case", "structure", "metric", "value")
 

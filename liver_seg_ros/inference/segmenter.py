@@ -29,7 +29,7 @@ from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.postprocessing import clean_labels, without
 from liver_seg_ros.inference.resampling import largest_share
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
-from liver_seg_ros.inference.runtimes.registry import AUTO, create_runtime
+from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.plausibility.evidence import Run
@@ -100,8 +100,8 @@ class Segmenter:
             localizer: a bundle of stage "localize".
             segmenters: one bundle of stage "segment", or several that give different structures; `fusion` says how
                 their answers are put together.
-            runtime: a name of the runtime registry, or "auto" for the first available.
-            precision: number format of the weights, see the registry; "auto" for what is best on that runtime.
+            runtime: a name of `RUNTIMES`, or "auto" for the first available.
+            precision: number format of the weights, see `PRECISIONS`; "auto" for what is best on that runtime.
             options: where engines are kept, progress and cancellation of building them.
             skip: steps of postprocessing to leave out, of those in `bundle.POSTPROCESSING_STEPS`.
 

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.phantom.body import Build, build_trunk
 from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
 from liver_seg_ros.phantom.insets import imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
-from liver_seg_ros.phantom.options import PhantomOptions
 from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, Organs, build_organs
-from liver_seg_ros.phantom.rendering import Grid, Scene, Shape, render
+from liver_seg_ros.phantom.painting import Grid, Scene, Shape, render
+from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.phantom.scanner import scanned
 from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase
+from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
 from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu, vary_texture
 from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings

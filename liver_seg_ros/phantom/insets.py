@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom.fields import Field, spline_matrix, superellipsoid
-from liver_seg_ros.phantom.rendering import Grid, Inset, vessel_distance
+from liver_seg_ros.phantom.painting import Grid, Inset, vessel_distance
 from liver_seg_ros.phantom.tumors import Tumor
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 

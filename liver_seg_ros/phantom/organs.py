@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from liver_seg_ros.phantom.body import Build, Trunk
 from liver_seg_ros.phantom.fields import (
     Field,
     Points,
@@ -22,6 +21,7 @@ from liver_seg_ros.phantom.fields import (
     superellipsoid,
     tube,
 )
+from liver_seg_ros.phantom.trunk import Build, Trunk
 
 #: Where the portal vein enters the liver, and where the three hepatic veins leave the cava, in template units.
 HILUM = (-26.0, -8.0, 6.0)

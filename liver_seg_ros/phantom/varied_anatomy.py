@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from liver_seg_ros.phantom.body import Build, Trunk
 from liver_seg_ros.phantom.fields import (
     Field,
     Points,
@@ -18,6 +17,7 @@ from liver_seg_ros.phantom.fields import (
     tube,
 )
 from liver_seg_ros.phantom.organs import Organs
+from liver_seg_ros.phantom.trunk import Build, Trunk
 
 #: Neighbors that the liver is grown around, and how far from them it ends, mm.
 _KEPT_CLEAR = {"cava": 0.5, "aorta": 3.0, "portal_vein": 0.8}

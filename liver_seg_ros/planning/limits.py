@@ -23,7 +23,7 @@ from liver_seg_ros.labels import (
     VENA_CAVA,
     Structure,
 )
-from liver_seg_ros.planning.evaluation import NEEDLE_RADIUS_MM, Clearance, TrajectoryEvaluation
+from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM, Clearance, TrajectoryEvaluation
 from liver_seg_ros.short_repr import short_repr
 
 #: Least clearance in mm to each structure, where it is labelled. Starting values for a clinician to change, not taken

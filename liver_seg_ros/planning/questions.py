@@ -14,13 +14,13 @@ from liver_seg_ros.labels import LIVER_VESSELS
 from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.anatomy import Anatomy
-from liver_seg_ros.planning.evaluation import Trajectory, TrajectoryEvaluation
 from liver_seg_ros.planning.feeding import LesionFeeding, feeding_vessels
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM, Limits
 from liver_seg_ros.planning.ranking import Ranking, rank_trajectories
 from liver_seg_ros.planning.resection import Resection, resect_by_plane
 from liver_seg_ros.planning.target import lesion_target
 from liver_seg_ros.planning.trajectory import evaluate_trajectory
+from liver_seg_ros.planning.trajectory_values import Trajectory, TrajectoryEvaluation
 from liver_seg_ros.reconstruction.parts import lesions
 from liver_seg_ros.short_repr import short_repr
 

@@ -19,9 +19,9 @@ from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.clearance import TOLERANCE_MM
-from liver_seg_ros.planning.evaluation import TrajectoryEvaluation
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
+from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 from liver_seg_ros.reconstruction.meshes.surface_queries import checked_points
 from liver_seg_ros.short_repr import short_repr
 

@@ -15,7 +15,7 @@ from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.capsule import capsule_passage
 from liver_seg_ros.planning.clearance import checked_segments
-from liver_seg_ros.planning.evaluation import (
+from liver_seg_ros.planning.trajectory_values import (
     NEEDLE_RADIUS_MM,
     Clearance,
     Trajectory,

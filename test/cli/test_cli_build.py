@@ -86,7 +86,7 @@ def test_without_tensorrt_it_says_what_to_install(
 INTERRUPTED = """
 import os, signal, sys
 from liver_seg_ros.cli import main
-from liver_seg_ros.inference.runtimes.tensorrt.progress import Phases
+from liver_seg_ros.inference.runtimes.tensorrt.build_progress import Phases
 step, steps = Phases.step, []
 def interrupting(self, name, number):
     steps.append(name)

@@ -12,7 +12,7 @@ import pytest
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import main
 from liver_seg_ros.inference.runtimes import tensorrt
-from liver_seg_ros.inference.runtimes.registry import RUNTIMES
+from liver_seg_ros.inference.runtimes.choice import RUNTIMES
 
 FIRST = "openvino" if tensorrt.unavailable() else "tensorrt"
 

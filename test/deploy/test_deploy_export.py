@@ -20,7 +20,7 @@ from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx  # noqa: E
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
 from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
-from liver_seg_ros.inference.runtimes.registry import create_runtime  # noqa: E402
+from liver_seg_ros.inference.runtimes.choice import create_runtime  # noqa: E402
 from liver_seg_ros.networks.unet3d import UNet3D  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, save_checkpoint  # noqa: E402
 from liver_seg_ros.training.recipe import read_recipe  # noqa: E402

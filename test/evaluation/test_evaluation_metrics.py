@@ -23,7 +23,7 @@ from scipy.ndimage import label
 from liver_seg_ros.evaluation.lesions import LesionDetection, lesion_detection
 from liver_seg_ros.evaluation.metrics import LABELS, DiceCounter, evaluate
 from liver_seg_ros.evaluation.overlap import Overlap, overlap
-from liver_seg_ros.evaluation.surfaces import surface_distances
+from liver_seg_ros.evaluation.surface_distances import surface_distances
 
 SPACING_MM = (0.7, 1.1, 2.5)  # (i, j, k)
 SHAPE = (7, 9, 11)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from liver_seg_ros.evaluation.centerlines import cl_dice
+from liver_seg_ros.evaluation.cl_dice import cl_dice
 from liver_seg_ros.evaluation.skeleton import centerline
 
 

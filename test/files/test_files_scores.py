@@ -7,7 +7,7 @@ import json
 from math import inf, nan
 from pathlib import Path
 
-from liver_seg_ros.evaluation.cases import CaseScores
+from liver_seg_ros.evaluation.case_scores import CaseScores
 from liver_seg_ros.files.scores import write_scores_csv, write_scores_json
 
 CASES = [

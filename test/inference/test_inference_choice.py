@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.bundle_writing import add_variant, write_bundle
-from liver_seg_ros.inference.runtimes import cpu, onnxruntime, openvino, registry, tensorrt
-from liver_seg_ros.inference.runtimes.registry import choose, create_runtime
+from liver_seg_ros.inference.runtimes import choice, cpu, onnxruntime, openvino, tensorrt
+from liver_seg_ros.inference.runtimes.choice import choose, create_runtime
 
 MakeBundle = Callable[..., ModelBundle]
 
@@ -37,7 +37,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         for module in (tensorrt, openvino, onnxruntime):
             reason = None if module in working else f"no {module.__name__.rpartition('.')[2]} on this machine"
             monkeypatch.setattr(module, "unavailable", lambda reason=reason: reason)
-        monkeypatch.setattr(registry, "int8_instructions", lambda: int8)
+        monkeypatch.setattr(choice, "int8_instructions", lambda: int8)
 
     return make
 

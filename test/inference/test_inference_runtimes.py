@@ -20,7 +20,7 @@ from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.inference.model_folders import find_models_dir
 from liver_seg_ros.inference.runtimes.cache_folder import cache_folder
-from liver_seg_ros.inference.runtimes.registry import create_runtime
+from liver_seg_ros.inference.runtimes.choice import create_runtime
 from liver_seg_ros.volume import Volume
 
 MakeBundle = Callable[..., ModelBundle]
@@ -203,7 +203,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from liver_seg_ros.inference.bundle import load_bundle
-from liver_seg_ros.inference.runtimes.registry import create_runtime
+from liver_seg_ros.inference.runtimes.choice import create_runtime
 runtime = create_runtime(sys.argv[1], load_bundle(Path(sys.argv[2])))
 small = np.zeros((1, 1, 16, 16, 16), np.float32)
 large = np.zeros((1, 1, 128, 128, 128), np.float32)

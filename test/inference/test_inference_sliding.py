@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.inference.bundle import InputSpec, ModelBundle
 from liver_seg_ros.inference.runtimes.base import Runtime
-from liver_seg_ros.inference.runtimes.registry import create_runtime
+from liver_seg_ros.inference.runtimes.choice import create_runtime
 from liver_seg_ros.inference.sliding import run_windows, score_slices
 from liver_seg_ros.inference.windows import choose_windows
 

@@ -17,8 +17,8 @@ from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.model_folders import find_models_dir
 from liver_seg_ros.inference.runtimes import tensorrt
 from liver_seg_ros.inference.runtimes.base import LoadOptions
+from liver_seg_ros.inference.runtimes.choice import create_runtime
 from liver_seg_ros.inference.runtimes.contract import Port
-from liver_seg_ros.inference.runtimes.registry import create_runtime
 from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu
 
 pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed (extra [tensorrt])")

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper  # noqa: E402  after the skip
 
 from liver_seg_ros.errors import CancelledError, InputError  # noqa: E402
 from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.build_progress import Phases  # noqa: E402
 from liver_seg_ros.inference.runtimes.tensorrt.library import LIBRARIES, EngineError, load_tensorrt  # noqa: E402
-from liver_seg_ros.inference.runtimes.tensorrt.progress import Phases  # noqa: E402
 
 try:
     load_tensorrt()

@@ -10,10 +10,10 @@ from scipy.ndimage import binary_erosion, gaussian_filter1d
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
+from liver_seg_ros.phantom.exact_distance import exact_distance
 from liver_seg_ros.phantom.insets import imitators
-from liver_seg_ros.phantom.rendering import Grid
+from liver_seg_ros.phantom.painting import Grid
 from liver_seg_ros.phantom.scanner import scanned
-from liver_seg_ros.phantom.truth import exact_distance
 from liver_seg_ros.phantom.tumors import LARGEST_MM, SMALLEST_MM
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 

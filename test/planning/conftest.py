@@ -13,13 +13,13 @@ from scipy.ndimage import affine_transform, map_coordinates
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import VESSEL, Structure
 from liver_seg_ros.phantom import Phantom, generate_phantom
-from liver_seg_ros.phantom.body import Build, build_trunk
 from liver_seg_ros.phantom.fields import Field, smooth_noise
 from liver_seg_ros.phantom.lattice import Lattice
-from liver_seg_ros.phantom.options import PhantomOptions
 from liver_seg_ros.phantom.organs import LIVER_CENTER, build_organs
-from liver_seg_ros.phantom.rendering import Grid, Scene, Shape, render
+from liver_seg_ros.phantom.painting import Grid, Scene, Shape, render
+from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.phantom.tissue import TISSUES, Phase
+from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.progress import no_progress
 from liver_seg_ros.vessel_tree import Branch, VesselTree

@@ -16,8 +16,8 @@ from liver_seg_ros.labels import BONE, LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.anatomy import Anatomy, prepare_anatomy
 from liver_seg_ros.planning.clearance import TOLERANCE_MM, distance_fields
-from liver_seg_ros.planning.evaluation import Clearance
 from liver_seg_ros.planning.trajectory import Trajectory, evaluate_trajectories, evaluate_trajectory
+from liver_seg_ros.planning.trajectory_values import Clearance
 from liver_seg_ros.planning.vessel_crossings import vessel_crossings
 from liver_seg_ros.vessel_tree import EMPTY_TREE, Branch, VesselTree
 from liver_seg_ros.volume import LabelVolume

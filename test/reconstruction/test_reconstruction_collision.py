@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.phantom.generator import generate_phantom
-from liver_seg_ros.phantom.options import PhantomOptions
+from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.reconstruction.masks import structure_mask
 from liver_seg_ros.reconstruction.meshes.collision import collision_mesh
 from liver_seg_ros.reconstruction.meshes.decimation import decimate

@@ -10,7 +10,7 @@ from liver_seg_ros.files.volumes import read_labels
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom.generator import generate_phantom
-from liver_seg_ros.phantom.options import PhantomOptions
+from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
 from liver_seg_ros.reconstruction.meshes.interpolation import interpolate_slices, interpolated, thin_slices
 from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from liver_seg_ros.evaluation.trees import score_tree
+from liver_seg_ros.evaluation.tree_scores import score_tree
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import HEPATIC_VEIN, PORTAL_VEIN, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom

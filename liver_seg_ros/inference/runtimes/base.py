@@ -1,4 +1,4 @@
-"""The one interface that every runtime implements. To add one: a file beside this one and a row in `registry`."""
+"""The one interface that every runtime implements. To add one: a file beside this one and a row in `choice`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Runtime(Protocol):
     words, or None where it can.
 
     Attributes:
-        name: the runtime's name in the registry.
+        name: the runtime's name in `RUNTIMES`.
         device: what it runs on, for people, e.g. "CPU, 8 threads".
         precision: the number format that most of the network computes in: "fp32", "fp16" or "int8".
         largest_window: `(K, J, I)` that a window may have at most; None where only memory bounds it.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.runtimes.tensorrt.build_progress import build_monitor
 from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, is_rtx, load_tensorrt, quiet_logger
-from liver_seg_ros.inference.runtimes.tensorrt.progress import build_monitor
 from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress
 
 

@@ -9,7 +9,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL, Structure
 from liver_seg_ros.phantom.fields import Field
 from liver_seg_ros.phantom.generator import Phantom
-from liver_seg_ros.phantom.rendering import Grid, vessel_distance
+from liver_seg_ros.phantom.painting import Grid, vessel_distance
 
 
 def exact_distance(phantom: Phantom, structure: Structure, geometry: Geometry) -> Field:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.evaluation.cases import (
+from liver_seg_ros.evaluation.case_scores import (
     ALL,
     CaseScores,
     Definitions,

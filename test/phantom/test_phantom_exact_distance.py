@@ -8,7 +8,7 @@ import pytest
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import BONE, LIVER, SEGMENTED, TUMOR, VESSEL, Structure
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
-from liver_seg_ros.phantom.truth import exact_distance
+from liver_seg_ros.phantom.exact_distance import exact_distance
 
 
 @pytest.fixture(scope="module")
