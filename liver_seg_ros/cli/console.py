@@ -14,8 +14,8 @@ from rich.text import Text
 
 from liver_seg_ros.cli.report_tables import report_tables
 from liver_seg_ros.cli.tables import TerminalTable, Words
-from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.report import Report
+from liver_seg_ros.report_table import ReportTable
 
 
 def print_report(report: Report) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite, isnan
 
 from liver_seg_ros.evaluation.case_scores import ALL, CaseScores, Summary, summarize
-from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
+from liver_seg_ros.report_table import UNKNOWN, ReportTable
 
 #: Metric -> head of its column. What is not here stands in the files only.
 HEADS = {

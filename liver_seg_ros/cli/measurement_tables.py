@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from liver_seg_ros.labels import TUMOR
 from liver_seg_ros.measurement import Gap, PartMeasurement, StructureMeasurement
-from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
+from liver_seg_ros.report_table import UNKNOWN, ReportTable
 
 
 def structures_table(measurements: Sequence[StructureMeasurement]) -> ReportTable:

@@ -14,11 +14,11 @@ from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
-from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.overlay import render_overlay
 from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import versions
+from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 
 

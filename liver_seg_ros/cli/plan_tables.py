@@ -13,8 +13,8 @@ from liver_seg_ros.planning.questions import Answers
 from liver_seg_ros.planning.ranking import Ranking
 from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
-from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.report_table import UNKNOWN, ReportTable
 
 #: Vessels of a lesion that a table shows; `plan.json` has all.
 MOST_VESSELS = 12

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from liver_seg_ros.cli.tables import TerminalTable, Words
 from liver_seg_ros.cli.warning_lines import warning_lines
-from liver_seg_ros.rendering.html_table import UNKNOWN, ReportTable
 from liver_seg_ros.report import Report
+from liver_seg_ros.report_table import UNKNOWN, ReportTable
 
 _NOTE = "Liver: the organ, its tumors and enclosed vessels included. Parts of the tumor: lesions."
 

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from liver_seg_ros.rendering.html_table import ReportTable
+from liver_seg_ros.report_table import ReportTable
 
 #: Columns of words wrap, but are not made narrower than this for it.
 LEAST_WORDS = 24

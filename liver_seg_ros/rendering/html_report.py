@@ -24,8 +24,9 @@ from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Done, not_told, part_of
 from liver_seg_ros.rendering.html_scene import CHOSEN_PATH_COLOR, PATH_COLOR, PATHS, TREE, TREE_COLOR, scene_figure
 from liver_seg_ros.rendering.html_slices import slice_stacks
-from liver_seg_ros.rendering.html_table import ReportTable, table_html
+from liver_seg_ros.rendering.html_table import table_html
 from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 from liver_seg_ros.volume import Volume
 

@@ -10,8 +10,8 @@ import pytest
 from liver_seg_ros.cli.console import print_facts, print_json, print_report, print_tables, print_written
 from liver_seg_ros.cli.report_tables import structures_table
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.report import ModelReport, Report, StructureReport, describe_geometry
+from liver_seg_ros.report_table import ReportTable
 
 TABLE = ReportTable("Lesions", ("lesion", "volume ml"), (("1", "3.0"), ("2", "2.0"), ("3", "1.0")))
 

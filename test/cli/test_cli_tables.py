@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from liver_seg_ros.cli.tables import TerminalTable, Words, printable
-from liver_seg_ros.rendering.html_table import ReportTable
+from liver_seg_ros.report_table import ReportTable
 
 LESIONS = ReportTable(
     "Lesions",

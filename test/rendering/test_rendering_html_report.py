@@ -17,8 +17,8 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
-from liver_seg_ros.rendering.html_table import ReportTable
 from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.volume import Volume
 
 #: A name that would break out of the page if it were not escaped.
