@@ -30,8 +30,8 @@ from rich.console import Console
 from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.cli.progress_display import shown_progress
 from liver_seg_ros.cli.report_tables import report_tables
-from liver_seg_ros.cli.truth import known_synthetic
 from liver_seg_ros.errors import InputError, WriteError
+from liver_seg_ros.files.phantom_case import known_synthetic
 from liver_seg_ros.files.volumes import read_labels
 from liver_seg_ros.outputs.folder import ResultFolder
 from liver_seg_ros.progress import Progress

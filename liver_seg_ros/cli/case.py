@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liver_seg_ros.cli.truth import find_labels_in, known_synthetic, read_labels_of
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.label_sources import find_labels_in, read_labels_of
+from liver_seg_ros.files.phantom_case import known_synthetic
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings

@@ -102,9 +102,8 @@ def describe_file(
 
 def describe_labels(path: Path, whose: str | None = None) -> dict[str, Any]:
     """What the labels at `path` are and what each of them is taken for."""
-    from liver_seg_ros.cli.truth import find_labels_in, scheme_of
     from liver_seg_ros.files.dicom_seg import describe_dicom_seg
-    from liver_seg_ros.files.label_sources import is_segmentation_object
+    from liver_seg_ros.files.label_sources import find_labels_in, is_segmentation_object, scheme_of
 
     def facts(source: str, taken_for: Mapping[str, Structure | None]) -> dict[str, Any]:
         named = {name: structure.name if structure else "left out" for name, structure in taken_for.items()}

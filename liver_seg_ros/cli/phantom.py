@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Overwrite, Quiet, Verbose, triple
+from liver_seg_ros.files.phantom_case import CT, LABELS, VESSELS
 
 if TYPE_CHECKING:
     from liver_seg_ros.phantom import Phantom
-
-CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
 
 EXAMPLES = (
     "liver-seg phantom -o case --seed 7",

@@ -50,7 +50,7 @@ def command(
     need("pages", "render")
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
     from liver_seg_ros.cli.progress_display import shown_progress
-    from liver_seg_ros.cli.truth import read_labels_of
+    from liver_seg_ros.files.label_sources import read_labels_of
     from liver_seg_ros.files.volumes import read_volume
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages

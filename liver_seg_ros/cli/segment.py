@@ -79,8 +79,9 @@ def command(
     """
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.progress_display import shown_progress
-    from liver_seg_ros.cli.truth import known_synthetic, read_truth_of, score
+    from liver_seg_ros.cli.truth import read_truth_of, score
     from liver_seg_ros.errors import InputError
+    from liver_seg_ros.files.phantom_case import known_synthetic
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter

@@ -1,23 +1,19 @@
-"""What is known about a CT besides its voxels: its labels at another path, what is true, whether it is a phantom."""
+"""What is true of a CT, in the form in which the networks' labels are: labels of any tool, to be scored by."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.cli.phantom import VESSELS
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.files.found_labels import FoundLabels
-from liver_seg_ros.files.label_scheme_files import find_scheme
-from liver_seg_ros.files.label_schemes import LabelScheme
-from liver_seg_ros.files.label_sources import read_label_source
+from liver_seg_ros.files.label_sources import find_labels_in
 from liver_seg_ros.files.matching import on_grid_of
-from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, LIVER_VESSELS, PORTAL_VEIN, SEGMENTED, TUMOR, VESSEL, Structure
 from liver_seg_ros.reconstruction.masks import PAD, structure_mask
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -34,27 +30,6 @@ class Truth:
 
     labels: LabelVolume
     structures: tuple[Structure, ...]
-
-
-def find_labels_in(path: Path, whose: str | None = None, grid: Geometry | None = None) -> FoundLabels:
-    """The labels at `path`: a file, a folder of masks, or a DICOM SEG, which needs the `grid` of its CT.
-
-    `whose` is the value of `--labels`. Raises `InputError` where they cannot be read or nobody says what they mean.
-    """
-    return read_label_source(path, scheme_of(whose), grid)
-
-
-def scheme_of(whose: str | None) -> LabelScheme | None:
-    """The scheme that `--labels` names. Raises `InputError` where there is none of this name."""
-    return None if whose is None else find_scheme(whose)
-
-
-def read_labels_of(ct: Volume, path: Path, whose: str | None = None) -> LabelVolume:
-    """The labels at `path` on the grid of `ct` in its order of axes; see `find_labels_in`.
-
-    Raises `InputError` where they cannot be read or are labels of another CT.
-    """
-    return on_grid_of(ct, find_labels_in(path, whose, ct.geometry).labels, str(path))
 
 
 def read_truth_of(ct: Volume, path: Path, whose: str | None = None) -> Truth:
@@ -104,14 +79,3 @@ def _organ(labels: LabelVolume) -> NDArray[np.bool_]:
     if box is not None and mask is not None:
         organ[box.slices] |= mask.array[(slice(PAD, -PAD),) * 3]
     return organ
-
-
-def known_synthetic(path: Path) -> bool | None:
-    """True where `liver-seg phantom` wrote the CT or labels at `path`: its description lies beside them. Else None."""
-    try:
-        description = json.loads((path.parent / VESSELS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(description, dict) or path.name not in (description.get("ct"), description.get("labels")):
-        return None
-    return True

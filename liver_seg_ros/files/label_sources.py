@@ -12,11 +12,13 @@ from liver_seg_ros.files.dicom_file import looks_like_dicom
 from liver_seg_ros.files.dicom_seg import find_dicom_seg
 from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.label_folders import find_in_folder, stem
+from liver_seg_ros.files.label_scheme_files import find_scheme
 from liver_seg_ros.files.label_schemes import TOTALSEGMENTATOR, LabelScheme, structure_named
+from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.files.volumes import find_labels
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BACKGROUND
-from liver_seg_ros.volume import LabelVolume
+from liver_seg_ros.volume import LabelVolume, Volume
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +44,27 @@ def read_label_source(path: str | Path, scheme: LabelScheme | None = None, grid:
             raise InputError(f"{path}: is DICOM, whose segments lie on the grid of a CT. Give that CT too, with --ct.")
         return find_dicom_seg(path, grid, scheme)
     return _by_file_name(find_labels(path, scheme), path, scheme)
+
+
+def find_labels_in(path: Path, whose: str | None = None, grid: Geometry | None = None) -> FoundLabels:
+    """The labels at `path`: a file, a folder of masks, or a DICOM SEG, which needs the `grid` of its CT.
+
+    `whose` is the value of `--labels`. Raises `InputError` where they cannot be read or nobody says what they mean.
+    """
+    return read_label_source(path, scheme_of(whose), grid)
+
+
+def scheme_of(whose: str | None) -> LabelScheme | None:
+    """The scheme that `--labels` names. Raises `InputError` where there is none of this name."""
+    return None if whose is None else find_scheme(whose)
+
+
+def read_labels_of(ct: Volume, path: Path, whose: str | None = None) -> LabelVolume:
+    """The labels at `path` on the grid of `ct` in its order of axes; see `find_labels_in`.
+
+    Raises `InputError` where they cannot be read or are labels of another CT.
+    """
+    return on_grid_of(ct, find_labels_in(path, whose, ct.geometry).labels, str(path))
 
 
 def is_segmentation_object(path: Path) -> bool:

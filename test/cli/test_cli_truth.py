@@ -9,10 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from liver_seg_ros.cli.truth import as_truth, find_labels_in, read_labels_of, read_truth_of, scheme_of, score
+from liver_seg_ros.cli.truth import as_truth, read_truth_of, score
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.label_schemes import LITS
+from liver_seg_ros.files.label_sources import find_labels_in, read_labels_of, scheme_of
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import (
     AORTA,
