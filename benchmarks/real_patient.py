@@ -23,12 +23,12 @@ from pathlib import Path
 
 from _machine import machine
 
-from liver_seg_ros.cli.truth import Truth, read_truth_of, score
 from liver_seg_ros.evaluation.lesions import lesion_detection
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.geometry import MM3_PER_ML
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR
+from liver_seg_ros.truth import Truth, read_truth_of, score
 from liver_seg_ros.volume import LabelVolume, Volume
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ircadb01_17" / "original_dicom.tar.gz"

@@ -15,11 +15,11 @@ import pytest
 from pydicom import dcmread
 
 from liver_seg_ros.cli import main
-from liver_seg_ros.cli.truth import as_truth
 from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.label_sources import read_label_source
 from liver_seg_ros.files.volumes import read_labels, read_volume
 from liver_seg_ros.labels import AORTA, BONE, HEPATIC_ARTERY, HEPATIC_VEIN, PORTAL_VEIN, SEGMENTED, VENA_CAVA
+from liver_seg_ros.truth import as_truth
 
 pytestmark = pytest.mark.timeout(600)  # 512x512x119 voxels in a thousand files, on a machine that may be busy
 

@@ -79,7 +79,6 @@ def command(
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.evaluation_tables import cases_table, summary_tables
     from liver_seg_ros.cli.progress_display import shown_progress
-    from liver_seg_ros.cli.truth import as_truth
     from liver_seg_ros.evaluation.case_scores import Definitions, score_case
     from liver_seg_ros.files.label_pairs import label_pairs
     from liver_seg_ros.files.label_sources import find_labels_in
@@ -87,6 +86,7 @@ def command(
     from liver_seg_ros.labels import SEGMENTED
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
+    from liver_seg_ros.truth import as_truth
     from liver_seg_ros.volume import LabelVolume
 
     def judged(path: Path, true: LabelVolume) -> LabelVolume:

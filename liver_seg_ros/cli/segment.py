@@ -79,7 +79,6 @@ def command(
     """
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.progress_display import shown_progress
-    from liver_seg_ros.cli.truth import read_truth_of, score
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.phantom_case import known_synthetic
     from liver_seg_ros.files.volumes import read_volume, write_labels
@@ -90,6 +89,7 @@ def command(
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measuring.structures import measure
     from liver_seg_ros.report import ModelReport, build_report, write_report
+    from liver_seg_ros.truth import read_truth_of, score
 
     if whose is not None and truth is None:
         raise InputError("--labels says whose labels those of --truth are. Give --truth too, or leave it out.")

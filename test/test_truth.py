@@ -9,7 +9,6 @@ import nibabel
 import numpy as np
 import pytest
 
-from liver_seg_ros.cli.truth import as_truth, read_truth_of, score
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.label_schemes import LITS
@@ -27,6 +26,7 @@ from liver_seg_ros.labels import (
     VESSEL,
     Structure,
 )
+from liver_seg_ros.truth import as_truth, read_truth_of, score
 from liver_seg_ros.volume import LabelVolume, Volume
 
 GRID = Geometry((40, 30, 20), (2.0, 2.0, 2.0))
