@@ -127,13 +127,14 @@ def command(
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.picture_names import picture_names
-    from liver_seg_ros.cli.plan_files import read_entries, write_plan, write_trajectories
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
+    from liver_seg_ros.files.plans import read_entries, write_plan, write_trajectories
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.planning.anatomy import prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
+    from liver_seg_ros.planning.trajectory_rows import COLUMNS, trajectory_rows
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import versions
@@ -177,7 +178,7 @@ def command(
         tables, paths = answer_tables(answers), drawn_paths(answers.trajectories)
         with place.filled() as folder:
             write_plan(folder / PLAN, plan)
-            write_trajectories(folder / TRAJECTORIES, answers.trajectories, question.limits)
+            write_trajectories(folder / TRAJECTORIES, COLUMNS, trajectory_rows(answers.trajectories, question.limits))
             if png or html:
                 from liver_seg_ros.cli.pictures import write_html, write_png
                 from liver_seg_ros.cli.plan_drawing import drawn_meshes

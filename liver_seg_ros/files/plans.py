@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,6 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.planning.limits import Limits, least_clearance
-from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
-
-COLUMNS = (
-    "rank", "entry_x_mm", "entry_y_mm", "entry_z_mm", "target_x_mm", "target_y_mm", "target_z_mm", "radius_mm",
-    "length_mm", "length_in_liver_mm", "clearance_mm", "nearest", "vessels_crossed", "largest_crossed_radius_mm",
-    "capsule_crossings", "entry_angle_deg",
-)  # fmt: skip
 
 
 def write_plan(path: Path, plan: Mapping[str, Any]) -> None:
@@ -29,25 +21,12 @@ def write_plan(path: Path, plan: Mapping[str, Any]) -> None:
         beside.write_text(json.dumps(plan, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_trajectories(path: Path, evaluations: Sequence[TrajectoryEvaluation], limits: Limits) -> None:
-    """Write one row per trajectory as CSV, best first, LPS mm; what there is not is left empty."""
+def write_trajectories(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write heads and one row per trajectory as CSV; what is None is left empty."""
     with written_beside(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for rank, evaluation in enumerate(evaluations, start=1):
-            writer.writerow(_row(rank, evaluation, limits))
-
-
-def _row(rank: int, evaluation: TrajectoryEvaluation, limits: Limits) -> list[Any]:
-    least = least_clearance(evaluation, limits)
-    crossed = [crossing.radius_mm for crossing in evaluation.vessel_crossings]
-    needle = evaluation.trajectory
-    values = [
-        rank, *needle.entry_mm, *needle.target_mm, needle.radius_mm, evaluation.length_mm,
-        evaluation.length_in_liver_mm, least and least.clearance_mm, least and least.structure.name, len(crossed),
-        max(crossed, default=None), evaluation.capsule_crossings, evaluation.entry_angle_deg,
-    ]  # fmt: skip
-    return [round(value, 3) if isinstance(value, float) else value for value in values]
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def read_entries(path: Path) -> NDArray[np.float64]:
