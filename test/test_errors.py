@@ -12,14 +12,14 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.phantom.options import PhantomOptions
+from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.planning.ablation_zone import AblationZone
-from liver_seg_ros.planning.evaluation import Trajectory
 from liver_seg_ros.planning.limits import Limits
+from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.planning.transform import RigidTransform
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions
 from liver_seg_ros.rendering.contact_sheet import contact_sheet
-from liver_seg_ros.rendering.html_table import ReportTable
+from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.training.recipe import AugmentationRecipe, DataRecipe, OptimizationRecipe, Recipe
 from liver_seg_ros.volume import LabelVolume, Volume
 
