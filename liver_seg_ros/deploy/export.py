@@ -21,6 +21,7 @@ from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, InputSpe
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
+from liver_seg_ros.training.provenance import intended_use, trained_on
 
 DEFAULT_SETTINGS = Path("config/training/bundles.yaml")
 
@@ -64,19 +65,22 @@ def export_bundle(
             ),
             labels=recipe.labels,
             postprocessing=Postprocessing(settings["min_volume_mm3"], settings["margin_mm"]),
-            trained_on=_trained_on(checkpoint),
+            trained_on=trained_on(
+                checkpoint.images,
+                checkpoint.source,
+                checkpoint.step,
+                recipe.optimization.batch,
+                checkpoint.began_with,
+            ),
             scores={
                 "validation_dice_all_phases": {name: round(score, 3) for name, score in checkpoint.scores.items()},
                 **(scores or {}),
             },
             license="Apache-2.0",
-            intended_use=(
-                "Research and demonstration. Trained on synthetic data only; not a medical device, "
-                "not for clinical use, not validated on patients."
-            ),
+            intended_use=intended_use(checkpoint.images),
             values=_choice(settings, "values", VALUES),
             output=_choice(settings, "output", OUTPUTS),
-            training_data="synthetic",  # a recipe's data are phantoms, see `_trained_on`
+            training_data=checkpoint.images,
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
@@ -113,22 +117,6 @@ def _choice(settings: dict[str, Any], name: str, choices: tuple[str, ...]) -> st
     if value not in choices:
         raise InputError(f"the bundle's setting '{name}' is {value!r}; it must be one of {', '.join(choices)}")
     return str(value)
-
-
-def _trained_on(checkpoint: Checkpoint) -> str:
-    data, seeds = checkpoint.recipe.data, checkpoint.recipe.data.training_seeds
-    phases = ", ".join(f"{phase} {share:.0%}" for phase, share in data.phases.items())
-    tumors = "" if data.tumor_count is None else f"; {data.tumor_count[0]} to {data.tumor_count[1]} tumors each"
-    variations = ""
-    if set(data.variations) != {"plain"}:
-        total = sum(data.variations.values())
-        variations = "; " + ", ".join(f"{share / total:.0%} {kind}" for kind, share in data.variations.items())
-    began = f" Began with the weights of {checkpoint.began_with}." if checkpoint.began_with else ""
-    return (
-        f"Synthetic data only, no patient's image: {checkpoint.cases} phantoms of this package (seeds {seeds[0]} to "
-        f"{seeds[1] - 1}; contrast phases {phases}{tumors}{variations}), {checkpoint.step} steps of "
-        f"{checkpoint.recipe.optimization.batch} patches.{began}"
-    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import nn
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks import create_network
+from liver_seg_ros.training.provenance import UNSAID
 from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
 
 
@@ -24,9 +25,11 @@ class Checkpoint:
     optimizer: the optimizer's state.
     step: steps done.
     seconds: time spent on them.
-    cases: number of phantoms trained on.
+    cases: number of cases trained on.
     scores: Dice per structure on the validation cases, as last measured.
     began_with: the bundle whose weights it began with, and what that was trained on, in words; empty for random ones.
+    images: whose images it has learned from, one of `TRAINING_DATA`, those of the bundle it began with included.
+    source: which images, in words; empty where nobody wrote it down.
     """
 
     recipe: Recipe
@@ -37,6 +40,8 @@ class Checkpoint:
     cases: int
     scores: dict[str, float] = field(default_factory=dict)
     began_with: str = ""
+    images: str = UNSAID
+    source: str = ""
 
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""

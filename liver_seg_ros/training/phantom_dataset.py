@@ -19,6 +19,7 @@ from liver_seg_ros.labels import structure_by_name
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.cases import Case, case_path, read_case
+from liver_seg_ros.training.provenance import SYNTHETIC, phantoms_in_words
 from liver_seg_ros.training.recipe import Recipe
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -66,6 +67,16 @@ class PhantomDataset:
     def cases(self) -> Mapping[int, Case]:
         """Seed -> case, in the order of seeds."""
         return self._cases
+
+    @property
+    def images(self) -> str:
+        """Whose images these are, for the model card: `provenance.SYNTHETIC`."""
+        return SYNTHETIC
+
+    @property
+    def source(self) -> str:
+        """Which images these are, in words, for the model card."""
+        return phantoms_in_words(self._recipe, len(self))
 
     def refresh(self) -> None:
         """Read the cases that have been written since. Raises `InputError` where one is damaged or there is none."""

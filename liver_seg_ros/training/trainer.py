@@ -24,6 +24,7 @@ from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_ch
 from liver_seg_ros.training.initial_weights import load_initial_weights
 from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.phantom_dataset import Batch, PhantomDataset, cut
+from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -69,12 +70,13 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
         self._step, self._seconds = 0, 0.0
         self._scores: dict[str, float] = {}
-        self._began_with = ""
+        self._began_with, self._images = "", training.images
         if self._path.exists():
             self._resume(load_checkpoint(self._path))
         elif recipe.initial is not None:
             initial = load_bundle(Path(recipe.initial))
             load_initial_weights(self._network, initial)
+            self._images = together(training.images, initial.spec.training_data)
             self._began_with = f"{initial.spec.name} {initial.spec.version} ({initial.spec.trained_on.rstrip('.')})"
 
     def run(self) -> Checkpoint:
@@ -133,6 +135,8 @@ class Trainer:
             len(self._training),
             self._scores,
             self._began_with,
+            self._images,
+            self._training.source,
         )
         save_checkpoint(self._path, checkpoint)
         return checkpoint
@@ -169,6 +173,8 @@ class Trainer:
         self._optimizer.load_state_dict(checkpoint.optimizer)
         self._step, self._seconds, self._scores = checkpoint.step, checkpoint.seconds, checkpoint.scores
         self._began_with = checkpoint.began_with
+        if checkpoint.source or checkpoint.began_with:  # else from before it was written down: of the same recipe
+            self._images = checkpoint.images
         _log.info("resumed at step %d", self._step)
 
 

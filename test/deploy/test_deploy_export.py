@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,13 @@ from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
 from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
 from liver_seg_ros.inference.runtimes.choice import create_runtime  # noqa: E402
 from liver_seg_ros.networks.unet3d import UNet3D  # noqa: E402
-from liver_seg_ros.training.checkpoint import Checkpoint, build_network, save_checkpoint  # noqa: E402
+from liver_seg_ros.training.checkpoint import (  # noqa: E402
+    Checkpoint,
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+)
+from liver_seg_ros.training.provenance import phantoms_in_words  # noqa: E402
 from liver_seg_ros.training.recipe import read_recipe  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / "config" / "training"
@@ -45,7 +51,17 @@ def checkpoint() -> Checkpoint:
     network = build_network(recipe).train()
     for _ in range(3):
         network(torch.randn(2, 1, 16, 16, 16) * 2 + 0.5)
-    return Checkpoint(recipe, network.state_dict(), {}, step=3, seconds=1.0, cases=7, scores={"liver": 0.5})
+    return Checkpoint(
+        recipe,
+        network.state_dict(),
+        {},
+        step=3,
+        seconds=1.0,
+        cases=7,
+        scores={"liver": 0.5},
+        images="synthetic",
+        source=phantoms_in_words(recipe, 7),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +106,34 @@ def test_the_card_says_how_phantoms_vary_and_what_the_training_began_with(
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     data = replace(checkpoint.recipe.data, variations={"plain": 1, "varied": 3})
+    recipe = replace(checkpoint.recipe, data=data)
     taught_on = replace(
-        checkpoint, recipe=replace(checkpoint.recipe, data=data), began_with="liver-segmenter 1.0.0 (x)"
+        checkpoint, recipe=recipe, source=phantoms_in_words(recipe, 7), began_with="liver-segmenter 1.0.0 (x)"
     )
     trained_on = export_bundle(taught_on, tmp_path / "tiny", SETTINGS).spec.trained_on
     assert "25% plain, 75% varied" in trained_on
     assert trained_on.endswith("Began with the weights of liver-segmenter 1.0.0 (x).")
+
+
+def test_only_a_checkpoint_that_says_so_is_of_synthetic_data(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    said = {"patients": "Images of patients: 5 CTs of LiTS", "mixed": "Images of patients and synthetic ones: 5 CTs"}
+    for images, words in said.items():
+        learned = replace(checkpoint, images=images, source="5 CTs of LiTS")
+        spec = export_bundle(learned, tmp_path / images, SETTINGS).spec
+        assert spec.training_data == images and spec.trained_on.startswith(words)
+        assert "synthetic data only" not in f"{spec.trained_on} {spec.intended_use}".lower()
+
+
+def test_a_checkpoint_that_says_nothing_is_unknown_on_the_card(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    state = {**vars(checkpoint), "recipe": asdict(checkpoint.recipe)}
+    for name in ("images", "source"):
+        del state[name]
+    torch.save(state, tmp_path / "old.pt")  # as checkpoints were written before they said it
+    spec = export_bundle(load_checkpoint(tmp_path / "old.pt"), tmp_path / "old", SETTINGS).spec
+    assert spec.training_data == "unsaid"
+    assert spec.trained_on.startswith("Unknown: the checkpoint does not say")
+    card = (tmp_path / "old" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "ynthetic" not in card and "phantoms" not in card and "It is not known whose images" in card
 
 
 def test_an_export_that_computes_something_else_is_refused() -> None:
