@@ -22,7 +22,7 @@ class ReportTable:
         text_columns: numbers of the columns that hold words; all others are set as numbers.
         note: a sentence below.
         places_mm: LPS, one per row: choosing the row moves the slices there. Empty where rows are no places.
-        are_paths: whether row `r` is the report's path `r`, which choosing it highlights.
+        are_trajectories: whether row `r` is the report's trajectory `r`, which choosing it highlights.
 
     Raises:
         InputError: a row of another length than `columns`, or places but not one per row.
@@ -34,7 +34,7 @@ class ReportTable:
     text_columns: tuple[int, ...] = (0,)
     note: str = ""
     places_mm: tuple[Vector, ...] = ()
-    are_paths: bool = False
+    are_trajectories: bool = False
 
     def __post_init__(self) -> None:
         if any(len(row) != len(self.columns) for row in self.rows):

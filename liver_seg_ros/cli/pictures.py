@@ -13,20 +13,20 @@ from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Done, not_told
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
 from liver_seg_ros.rendering.overlay import render_overlay
-from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import versions
 from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 
 
-def write_png(folder: Path, case: Case, meshes: Sequence[Mesh], paths: Sequence[DrawnPath] = ()) -> None:
-    """Write the surfaces in 3D and, where there is a CT, the labels over its slices; with needle paths in both."""
-    render_scene(meshes, folder / SCENE, paths=paths)
+def write_png(folder: Path, case: Case, meshes: Sequence[Mesh], trajectories: Sequence[DrawnTrajectory] = ()) -> None:
+    """Write the surfaces in 3D and, where there is a CT, the labels over its slices; with trajectories in both."""
+    render_scene(meshes, folder / SCENE, trajectories=trajectories)
     if case.ct is not None:
-        render_overlay(case.ct, case.labels, folder / OVERLAY, paths=paths)
+        render_overlay(case.ct, case.labels, folder / OVERLAY, trajectories=trajectories)
 
 
 def write_html(
@@ -37,7 +37,7 @@ def write_html(
     measurements: Sequence[StructureMeasurement],
     *,
     tree: VesselTree = EMPTY_TREE,
-    paths: Sequence[DrawnPath] = (),
+    trajectories: Sequence[DrawnTrajectory] = (),
     tables: Sequence[ReportTable] = (),
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
@@ -60,7 +60,7 @@ def write_html(
         meshes=tuple(meshes),
         synthetic=case.synthetic,
         ct=case.ct,
-        paths=tuple(paths),
+        trajectories=tuple(trajectories),
         tree=tree,
         tables=(*tables, *(table for table in measured if table is not None)),
         notes=tuple(notes),

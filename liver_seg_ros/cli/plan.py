@@ -127,7 +127,7 @@ def command(
     from liver_seg_ros.cli.case import read_case
     from liver_seg_ros.cli.console import print_json, print_tables, print_written
     from liver_seg_ros.cli.picture_names import picture_names
-    from liver_seg_ros.cli.plan_tables import answer_tables, drawn_paths
+    from liver_seg_ros.cli.plan_tables import answer_tables, drawn_trajectories
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
     from liver_seg_ros.files.plans import read_entries, write_plan, write_trajectories
@@ -175,7 +175,7 @@ def command(
             "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
             "versions": versions(),
         }
-        tables, paths = answer_tables(answers), drawn_paths(answers.trajectories)
+        tables, trajectories = answer_tables(answers), drawn_trajectories(answers.trajectories)
         with place.filled() as folder:
             write_plan(folder / PLAN, plan)
             write_trajectories(folder / TRAJECTORIES, COLUMNS, trajectory_rows(answers.trajectories, question.limits))
@@ -186,13 +186,13 @@ def command(
                 meshes = (*reconstruction.meshes, *drawn_meshes(answers, reconstruction.meshes))
             if png:
                 with stages.stage("png"):
-                    write_png(folder, case, meshes, paths)
+                    write_png(folder, case, meshes, trajectories)
             if html:
                 notes = [line for line in (answers.message, *answers.notes) if line]
                 with stages.stage("html") as done:
                     write_html(
                         folder, "Liver plan", case, meshes, reconstruction.measurements,
-                        tree=reconstruction.tree, paths=paths, tables=tables, notes=notes,
+                        tree=reconstruction.tree, trajectories=trajectories, tables=tables, notes=notes,
                         warnings=warnings, done=done,
                     )  # fmt: skip
             written = sorted(path.name for path in folder.iterdir())

@@ -13,7 +13,7 @@ from liver_seg_ros.planning.questions import Answers
 from liver_seg_ros.planning.ranking import Ranking
 from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
-from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.report_table import UNKNOWN, ReportTable
 
 #: Vessels of a lesion that a table shows; `plan.json` has all.
@@ -64,7 +64,7 @@ def trajectories_table(
         (0, 4),
         f"{note} Crosses: vessels from 3 mm in diameter, the largest. Angle: to the capsule's normal.".strip(),
         tuple(evaluation.trajectory.target_mm for evaluation in evaluations),
-        are_paths=True,
+        are_trajectories=True,
     )
 
 
@@ -107,10 +107,10 @@ def clearances_table(title: str, evaluation: TrajectoryEvaluation, limits: Limit
     )
 
 
-def drawn_paths(evaluations: Sequence[TrajectoryEvaluation]) -> tuple[DrawnPath, ...]:
+def drawn_trajectories(evaluations: Sequence[TrajectoryEvaluation]) -> tuple[DrawnTrajectory, ...]:
     """What pictures show of the trajectories."""
     return tuple(
-        DrawnPath(f"trajectory {number}", e.trajectory.entry_mm, e.trajectory.target_mm, e.trajectory.radius_mm)
+        DrawnTrajectory(f"trajectory {number}", e.trajectory.entry_mm, e.trajectory.target_mm, e.trajectory.radius_mm)
         for number, e in enumerate(evaluations, start=1)
     )
 

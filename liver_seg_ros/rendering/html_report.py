@@ -22,10 +22,10 @@ from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Done, not_told, part_of
-from liver_seg_ros.rendering.html_scene import CHOSEN_PATH_COLOR, PATH_COLOR, PATHS, TREE, TREE_COLOR, scene_figure
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
+from liver_seg_ros.rendering.html_scene import CHOSEN_COLOR, OTHER_COLOR, TRAJECTORIES, TREE, TREE_COLOR, scene_figure
 from liver_seg_ros.rendering.html_slices import slice_stacks
 from liver_seg_ros.rendering.html_table import table_html
-from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 from liver_seg_ros.volume import Volume
@@ -45,7 +45,7 @@ class HtmlReport:
         meshes: surfaces in 3D and outlines in the slices; at least one with triangles.
         synthetic: whether the input is a phantom, which the page then says in plain sight.
         ct: what the slices show below the outlines; plain gray where None.
-        paths: trajectories, at most some dozens.
+        trajectories: at most some dozens.
         tree: centerlines, shown on request.
         tables: in this order.
         warnings: reasons to doubt what is shown, above everything.
@@ -59,7 +59,7 @@ class HtmlReport:
     meshes: tuple[Mesh, ...]
     synthetic: bool | None = None
     ct: Volume | None = None
-    paths: tuple[DrawnPath, ...] = ()
+    trajectories: tuple[DrawnTrajectory, ...] = ()
     tree: VesselTree = EMPTY_TREE
     tables: tuple[ReportTable, ...] = ()
     warnings: tuple[PlausibilityWarning, ...] = ()
@@ -112,22 +112,22 @@ def _data(report: HtmlReport, done: Done) -> dict[str, Any]:
         for s in (mesh.structure for mesh in meshes)
     ]
     layers = [{**structure, "shown": True} for structure in structures]
-    if report.paths:
-        layers.append({"name": PATHS, "label": "trajectories", "color": CHOSEN_PATH_COLOR, "shown": True})
+    if report.trajectories:
+        layers.append({"name": TRAJECTORIES, "label": "trajectories", "color": CHOSEN_COLOR, "shown": True})
     if len(report.tree.edges):
         layers.append({"name": TREE, "label": "centerlines", "color": TREE_COLOR, "shown": False})
     return {
         "structures": structures,
         "layers": layers,
-        "slices": [stack.as_dict() for stack in slice_stacks(meshes, report.ct, report.paths, done)],
-        "paths": [
-            {"entry_mm": path.entry_mm, "target_mm": path.target_mm, "radius_mm": path.radius_mm}
-            for path in report.paths
+        "slices": [stack.as_dict() for stack in slice_stacks(meshes, report.ct, report.trajectories, done)],
+        "trajectories": [
+            {"entry_mm": drawn.entry_mm, "target_mm": drawn.target_mm, "radius_mm": drawn.radius_mm}
+            for drawn in report.trajectories
         ],
-        "path_color": PATH_COLOR,
-        "chosen_color": CHOSEN_PATH_COLOR,
+        "other_color": OTHER_COLOR,
+        "chosen_color": CHOSEN_COLOR,
         "point_mm": _middle(meshes).round(2).tolist(),
-        "scene": json.loads(scene_figure(meshes, report.paths, report.tree).to_json() or "{}"),
+        "scene": json.loads(scene_figure(meshes, report.trajectories, report.tree).to_json() or "{}"),
     }
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.rendering.paths import CHOSEN_RGB, OTHER_RGB, DrawnPath
+from liver_seg_ros.rendering.drawn_trajectory import CHOSEN_RGB, OTHER_RGB, DrawnTrajectory
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 DISPLAY_TRIANGLES = 40_000
 
 #: The layers that are no structure of the label table; `meta["layer"]` of a trace says which it belongs to.
-PATHS, TREE = "paths", "centerlines"
+TRAJECTORIES, TREE = "trajectories", "centerlines"
 
-PATH_COLOR, CHOSEN_PATH_COLOR = ("rgb({}, {}, {})".format(*rgb) for rgb in (OTHER_RGB, CHOSEN_RGB))
+OTHER_COLOR, CHOSEN_COLOR = ("rgb({}, {}, {})".format(*rgb) for rgb in (OTHER_RGB, CHOSEN_RGB))
 TREE_COLOR, INK = "#1d2733", "#46505c"
 #: A viewer at the patient's front, above the eyes' height, a little to the right: as `rendering.scene` looks.
 EYE = {"x": -0.4, "y": -1.3, "z": 0.33}
@@ -31,11 +31,13 @@ LIGHTING = {"ambient": 0.6, "diffuse": 0.6, "specular": 0.25, "roughness": 0.4, 
 LIGHT_MM = {"x": 3000, "y": -8000, "z": 6000}
 
 
-def scene_figure(meshes: Sequence[Mesh], paths: Iterable[DrawnPath] = (), tree: VesselTree = EMPTY_TREE) -> Figure:
+def scene_figure(
+    meshes: Sequence[Mesh], trajectories: Iterable[DrawnTrajectory] = (), tree: VesselTree = EMPTY_TREE
+) -> Figure:
     """The figure, in LPS mm; without a legend, as the page has switches of its own.
 
-    Each trace says in `meta["layer"]` what it shows: a structure's name, `PATHS` or `TREE`; a path's trace has its
-    number in `meta["path"]`. The centerlines are there but not shown at first.
+    Each trace says in `meta["layer"]` what it shows: a structure's name, `TRAJECTORIES` or `TREE`; a trajectory's trace
+    has its number in `meta["trajectory"]`. The centerlines are there but not shown at first.
 
     Raises:
         InputError: no mesh has a triangle.
@@ -46,8 +48,8 @@ def scene_figure(meshes: Sequence[Mesh], paths: Iterable[DrawnPath] = (), tree: 
     if not shown:
         raise InputError("a scene needs at least one mesh with triangles")
     traces: list[Any] = [go.Mesh3d(**_surface(mesh)) for mesh in sorted(shown, key=lambda m: -m.structure.opacity)]
-    for number, path in enumerate(paths):
-        traces.append(go.Scatter3d(**_path(number, path)))
+    for number, trajectory in enumerate(trajectories):
+        traces.append(go.Scatter3d(**_trajectory(number, trajectory)))
     if len(tree.edges):
         traces.append(go.Scatter3d(**_tree(tree)))
     traces.append(go.Scatter3d(**_letters(shown)))
@@ -85,13 +87,13 @@ def _for_display(mesh: Mesh) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
     return vertices.astype(np.float32), triangles
 
 
-def _path(number: int, path: DrawnPath) -> dict[str, Any]:
-    x, y, z = np.array([path.entry_mm, path.target_mm]).T.round(2).tolist()
+def _trajectory(number: int, trajectory: DrawnTrajectory) -> dict[str, Any]:
+    x, y, z = np.array([trajectory.entry_mm, trajectory.target_mm]).T.round(2).tolist()
     return {
         "x": x, "y": y, "z": z, "mode": "lines+markers",
-        "line": {"color": PATH_COLOR, "width": 3},
-        "marker": {"color": PATH_COLOR, "size": [2, 4]},
-        "name": path.name, "hoverinfo": "name", "meta": {"layer": PATHS, "path": number},
+        "line": {"color": OTHER_COLOR, "width": 3},
+        "marker": {"color": OTHER_COLOR, "size": [2, 4]},
+        "name": trajectory.name, "hoverinfo": "name", "meta": {"layer": TRAJECTORIES, "trajectory": number},
     }  # fmt: skip
 
 

@@ -23,11 +23,11 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.progress import Done, not_told
-from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.slices import AXES, EDGE_LETTERS, WINDOW_HU, Extent, View
 from liver_seg_ros.volume import Volume
 
-#: What is shown around the structures and paths.
+#: What is shown around the structures and trajectories.
 MARGIN_MM = 15.0
 #: Longest side of a picture, and the finest pixel worth its bytes.
 PICTURE_PX = 512
@@ -84,14 +84,17 @@ def normal_axis(view: View) -> int:
 
 
 def slice_stacks(
-    meshes: Sequence[Mesh], ct: Volume | None = None, paths: Iterable[DrawnPath] = (), done: Done = not_told
+    meshes: Sequence[Mesh],
+    ct: Volume | None = None,
+    trajectories: Iterable[DrawnTrajectory] = (),
+    done: Done = not_told,
 ) -> tuple[SliceStack, ...]:
     """One stack per view, through all structures.
 
     Args:
         meshes: whose outlines are drawn; at least one with triangles.
         ct: what is seen under them; nothing where None.
-        paths: what the pictures also have to have room for.
+        trajectories: what the pictures also have to have room for.
         done: is told how many of the pictures there are, and after each view that its outlines are there too.
 
     Raises:
@@ -101,7 +104,7 @@ def slice_stacks(
     if not vertices:
         raise InputError("slices need at least one mesh with triangles")
     structures = Extent(np.min([v.min(axis=0) for v in vertices], axis=0), np.max([v.max(axis=0) for v in vertices], 0))
-    frame, pixel_mm = _frame(structures, ct, paths)
+    frame, pixel_mm = _frame(structures, ct, trajectories)
     gray = None if ct is None else _sample_frame(ct, frame, pixel_mm)
     stacks: list[SliceStack] = []
     views: tuple[View, ...] = get_args(View)
@@ -120,9 +123,9 @@ def slice_stacks(
     return tuple(stacks)
 
 
-def _frame(structures: Extent, ct: Volume | None, paths: Iterable[DrawnPath]) -> tuple[Extent, float]:
+def _frame(structures: Extent, ct: Volume | None, trajectories: Iterable[DrawnTrajectory]) -> tuple[Extent, float]:
     """The box to show, whole pixels along each axis, and the size of a pixel."""
-    ends = [end for path in paths for end in (path.entry_mm, path.target_mm)]
+    ends = [end for drawn in trajectories for end in (drawn.entry_mm, drawn.target_mm)]
     points = np.array([structures.low_mm, structures.high_mm, *ends], dtype=float)
     least_low, least_high = points.min(axis=0), points.max(axis=0)
     low, high = least_low - MARGIN_MM, least_high + MARGIN_MM

@@ -13,10 +13,11 @@ def table_html(number: int, table: ReportTable) -> str:
     heads = [f'<th class="{_kind(table, n)}" scope="col">{escape(head)}</th>' for n, head in enumerate(table.columns)]
     if table.places_mm:
         heads.insert(0, '<th class="text" scope="col">Show</th>')
+    kind = "card table trajectories" if table.are_trajectories else "card table"
     rows = "\n".join(_row(table, number) for number in range(len(table.rows)))
     return "\n".join(
         (
-            f'<section class="card table{" paths" if table.are_paths else ""}" aria-labelledby="table-{number}">',
+            f'<section class="{kind}" aria-labelledby="table-{number}">',
             f'<h2 id="table-{number}">{escape(table.title)}</h2>',
             f'<div class="scroll"><table><thead><tr>{"".join(heads)}</tr></thead><tbody>',
             rows,
@@ -32,10 +33,10 @@ def _row(table: ReportTable, number: int) -> str:
     if not table.places_mm:
         return f"<tr>{''.join(cells)}</tr>"
     place = ",".join(f"{mm:.2f}" for mm in table.places_mm[number])
-    path = f' data-path="{number}"' if table.are_paths else ""
+    trajectory = f' data-trajectory="{number}"' if table.are_trajectories else ""
     name = escape(f"Show {table.title}: {table.rows[number][0]}")
     choice = f'<td class="text"><input type="radio" name="place" aria-label="{name}"></td>'
-    return f'<tr class="place" data-place="{place}"{path}>{choice}{"".join(cells)}</tr>'
+    return f'<tr class="place" data-place="{place}"{trajectory}>{choice}{"".join(cells)}</tr>'
 
 
 def _kind(table: ReportTable, column: int) -> str:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.grids import difference
-from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
 from liver_seg_ros.rendering.slices import EDGE_LETTERS, Extent, View, draw_slice, point_of_interest
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -24,10 +24,12 @@ INK: Rgb = (222, 226, 230)
 NEEDLE: Rgb = (255, 138, 76)
 
 
-def render_overlay(volume: Volume, labels: LabelVolume, path: str | Path, paths: Sequence[DrawnPath] = ()) -> None:
+def render_overlay(
+    volume: Volume, labels: LabelVolume, path: str | Path, trajectories: Sequence[DrawnTrajectory] = ()
+) -> None:
     """Write a PNG with three slices side by side at one scale, through the largest tumor or else the liver.
 
-    With needle `paths` they go through the first one's target, and it is projected on each of them.
+    With `trajectories` they go through the first one's target, and it is projected on each of them.
 
     Slices lie along the patient's axes whatever the orientation of the grid, in radiological orientation (the
     patient's right on the picture's left). Without a labelled voxel they go through the center of the volume.
@@ -42,7 +44,7 @@ def render_overlay(volume: Volume, labels: LabelVolume, path: str | Path, paths:
     views: tuple[View, ...] = get_args(View)
     extent = Extent.of(volume.geometry)
     pixel_mm = sum(extent.size_mm(view)[0] for view in views) / (WIDTH_PX - (len(views) + 1) * GAP_PX)
-    through_mm = np.array(paths[0].target_mm) if paths else point_of_interest(labels)
+    through_mm = np.array(trajectories[0].target_mm) if trajectories else point_of_interest(labels)
     panels = [Image.fromarray(draw_slice(volume, labels, view, through_mm, pixel_mm)) for view in views]
 
     title_px = legend_px = 2 * TEXT_PX
@@ -54,8 +56,8 @@ def render_overlay(volume: Volume, labels: LabelVolume, path: str | Path, paths:
         draw.text((x, title_px / 2), view, INK, font(TEXT_PX), anchor="lm")
         y = title_px + (tallest - panel.height) // 2
         picture.paste(panel, (x, y))
-        if paths:
-            ends = [extent.in_picture(view, end) for end in (paths[0].entry_mm, paths[0].target_mm)]
+        if trajectories:
+            ends = [extent.in_picture(view, end) for end in (trajectories[0].entry_mm, trajectories[0].target_mm)]
             needle = [(x + float(across) / pixel_mm, y + float(down) / pixel_mm) for across, down in ends]
             draw.line(needle, NEEDLE, width=3)
         draw_edge_letters(draw, view, (x, y, x + panel.width, y + panel.height))

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.rendering.paths import CHOSEN_RGB, OTHER_RGB, DrawnPath
+from liver_seg_ros.rendering.drawn_trajectory import CHOSEN_RGB, OTHER_RGB, DrawnTrajectory
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
 
 #: From the focus to the camera, LPS: in front of the patient, a little to the right and above.
@@ -32,18 +32,18 @@ AXES = (("L", (1.0, 0.0, 0.0)), ("A", (0.0, -1.0, 0.0)), ("S", (0.0, 0.0, 1.0)))
 
 
 #: Needles are drawn no thinner than this, or they would not be seen: the one that matters most, and all others.
-CHOSEN_PATH_RADIUS_MM, OTHER_PATH_RADIUS_MM = 1.2, 0.4
+CHOSEN_RADIUS_MM, OTHER_RADIUS_MM = 1.2, 0.4
 
 
 def render_scene(
     meshes: Iterable[Mesh],
     path: str | Path,
     size: tuple[int, int] = (1280, 960),
-    paths: Sequence[DrawnPath] = (),
+    trajectories: Sequence[DrawnTrajectory] = (),
 ) -> None:
     """Write a PNG of `size` (width, height) in pixels, seen from the patient's front, head up.
 
-    Needle `paths` are drawn inside, the first of them in a color of its own.
+    `trajectories` are drawn inside, the first of them in a color of its own.
 
     Raises:
         InputError: no meshes, or nothing in them.
@@ -52,7 +52,7 @@ def render_scene(
     meshes = [mesh for mesh in meshes if len(mesh.triangles)]
     if not meshes:
         raise InputError("a scene needs at least one mesh with triangles")
-    picture = Image.fromarray(_render(meshes, size, paths))
+    picture = Image.fromarray(_render(meshes, size, trajectories))
     unit = size[1] // 40
     for row, mesh in enumerate(reversed(meshes), start=1):
         draw_legend_entry(picture, mesh.structure, (2 * unit, size[1] - unit * (0.3 + 1.7 * row)), INK, unit)
@@ -60,9 +60,10 @@ def render_scene(
     save_png(picture, path)
 
 
-def _render(meshes: list[Mesh], size: tuple[int, int], paths: Sequence[DrawnPath]) -> NDArray[np.uint8]:
+def _render(meshes: list[Mesh], size: tuple[int, int], trajectories: Sequence[DrawnTrajectory]) -> NDArray[np.uint8]:
     """`(height, width, 3)` uint8."""
-    ends = np.array([end for path in paths for end in (path.entry_mm, path.target_mm)], np.float32).reshape(-1, 3)
+    ends_mm = [end for drawn in trajectories for end in (drawn.entry_mm, drawn.target_mm)]
+    ends = np.array(ends_mm, np.float32).reshape(-1, 3)
     vertices = np.concatenate([*(mesh.vertices_mm for mesh in meshes), ends])
     camera, focus = _camera(vertices, size)
     # Without a display VTK first complains about it and then goes on with EGL or OSMesa.
@@ -73,8 +74,8 @@ def _render(meshes: list[Mesh], size: tuple[int, int], paths: Sequence[DrawnPath
             for light in _lights(focus, camera):
                 plotter.add_light(light)
             # What is opaque first: the translucent organ is blended over it.
-            for number, path in enumerate(paths):
-                _add_path(plotter, path, is_chosen=number == 0)
+            for number, trajectory in enumerate(trajectories):
+                _add_trajectory(plotter, trajectory, is_chosen=number == 0)
             for mesh in sorted(meshes, key=lambda mesh: -mesh.structure.opacity):
                 _add(plotter, mesh, camera)
             plotter.camera_position = [tuple(camera), tuple(focus), tuple(SUPERIOR)]
@@ -123,12 +124,12 @@ def _add(plotter: pv.Plotter, mesh: Mesh, camera: NDArray[np.float64]) -> None:
     )  # fmt: skip
 
 
-def _add_path(plotter: pv.Plotter, path: DrawnPath, is_chosen: bool) -> None:
-    least_mm, color = (CHOSEN_PATH_RADIUS_MM, CHOSEN_RGB) if is_chosen else (OTHER_PATH_RADIUS_MM, OTHER_RGB)
-    along = np.subtract(path.target_mm, path.entry_mm)
+def _add_trajectory(plotter: pv.Plotter, trajectory: DrawnTrajectory, is_chosen: bool) -> None:
+    least_mm, color = (CHOSEN_RADIUS_MM, CHOSEN_RGB) if is_chosen else (OTHER_RADIUS_MM, OTHER_RGB)
+    along = np.subtract(trajectory.target_mm, trajectory.entry_mm)
     needle = pv.Cylinder(
-        center=np.add(path.target_mm, path.entry_mm) / 2, direction=along,
-        radius=max(path.radius_mm, least_mm) if is_chosen else least_mm, height=float(np.linalg.norm(along)),
+        center=np.add(trajectory.target_mm, trajectory.entry_mm) / 2, direction=along,
+        radius=max(trajectory.radius_mm, least_mm) if is_chosen else least_mm, height=float(np.linalg.norm(along)),
     )  # fmt: skip
     plotter.add_mesh(needle, color=color)
 

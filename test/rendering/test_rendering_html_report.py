@@ -16,17 +16,21 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.html_report import HtmlReport, write_html_report
-from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.volume import Volume
 
 #: A name that would break out of the page if it were not escaped.
 NASTY = "</script><b id=broken>&amp;.nii.gz"
 TARGET = (-20.0, -12.0, 15.0)
-PATHS = tuple(DrawnPath(f"{n} {NASTY}", (-80.0, -30.0 + 30 * n, 15.0), TARGET, 1.0) for n in range(2))
+DRAWN = tuple(DrawnTrajectory(f"{n} {NASTY}", (-80.0, -30.0 + 30 * n, 15.0), TARGET, 1.0) for n in range(2))
 TRAJECTORIES = ReportTable(
-    "Trajectories", ("rank", "length mm"), (("1", "62.6"), ("2", "61.2")), places_mm=(TARGET,) * 2, are_paths=True
+    "Trajectories",
+    ("rank", "length mm"),
+    (("1", "62.6"), ("2", "61.2")),
+    places_mm=(TARGET,) * 2,
+    are_trajectories=True,
 )
 LESIONS = ReportTable("Lesions", ("lesion", "volume ml"), (("1", "2.1"),), places_mm=((0.0, 0.0, 0.0),))
 
@@ -44,7 +48,7 @@ def report(ball: Callable[..., Mesh]) -> HtmlReport:
         meshes=(ball(LIVER, (0, 0, 0), 40), ball(TUMOR, TARGET, 8)),
         synthetic=True,
         ct=Volume(np.where(inside, 100, -500).astype(np.int16) + (k % 20).astype(np.int16), geometry),
-        paths=PATHS,
+        trajectories=DRAWN,
         tables=(TRAJECTORIES, LESIONS),
         notes=("something to mind",),
     )
@@ -164,11 +168,11 @@ def test_the_3d_scene_is_drawn(page: Any) -> None:
     assert 0.05 < liver.mean() < 0.8
 
 
-def test_a_row_of_the_table_highlights_its_path_and_moves_the_slices_to_its_target(page: Any) -> None:
+def test_a_row_of_the_table_highlights_its_trajectory_and_moves_the_slices_to_its_target(page: Any) -> None:
     def widths() -> list[float]:
         return run(
             page,
-            "return document.getElementById('scene').data.filter((t) => t.meta.layer === 'paths')"
+            "return document.getElementById('scene').data.filter((t) => t.meta.layer === 'trajectories')"
             ".map((t) => t.line.width)",
         )
 
@@ -177,7 +181,7 @@ def test_a_row_of_the_table_highlights_its_path_and_moves_the_slices_to_its_targ
 
     choose(0)
     assert widths()[0] > widths()[1]
-    choose(2)  # the lesion: another place, the same path
+    choose(2)  # the lesion: another place, the same trajectory
     away = state(page, "axial")
     choose(1)
     assert widths()[1] > widths()[0]

@@ -1,4 +1,4 @@
-"""The 3D scene of the page: every structure and path as a trace of its own, light enough to turn."""
+"""The 3D scene of the page: every structure and trajectory as a trace of its own, light enough to turn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
-from liver_seg_ros.rendering.html_scene import DISPLAY_TRIANGLES, PATHS, TREE, scene_figure
-from liver_seg_ros.rendering.paths import DrawnPath
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
+from liver_seg_ros.rendering.html_scene import DISPLAY_TRIANGLES, TRAJECTORIES, TREE, scene_figure
 from liver_seg_ros.vessel_tree import Branch, VesselTree
 
 Ball = Callable[..., Mesh]
@@ -30,10 +30,12 @@ def test_what_is_opaque_is_drawn_before_what_is_seen_through(ball: Ball) -> None
     assert [trace.name for trace in figure.data if trace.type == "mesh3d"] == ["tumor", "liver"]
 
 
-def test_paths_run_from_entry_to_target_and_are_numbered(ball: Ball) -> None:
-    paths = [DrawnPath(f"path {n}", (-90.0 - n, 0, 0), (1, 2, 3), 0.8) for n in range(3)]
-    lines = [t for t in scene_figure([ball(LIVER, (0, 0, 0), 50)], paths).data if t.meta["layer"] == PATHS]
-    assert [line.meta["path"] for line in lines] == [0, 1, 2]
+def test_trajectories_run_from_entry_to_target_and_are_numbered(ball: Ball) -> None:
+    trajectories = [DrawnTrajectory(f"trajectory {n}", (-90.0 - n, 0, 0), (1, 2, 3), 0.8) for n in range(3)]
+    lines = [
+        t for t in scene_figure([ball(LIVER, (0, 0, 0), 50)], trajectories).data if t.meta["layer"] == TRAJECTORIES
+    ]
+    assert [line.meta["trajectory"] for line in lines] == [0, 1, 2]
     assert np.transpose([lines[2].x, lines[2].y, lines[2].z]).tolist() == [[-92, 0, 0], [1, 2, 3]]
 
 

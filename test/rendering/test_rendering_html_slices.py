@@ -14,8 +14,8 @@ from PIL import Image
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.html_slices import MOST_SLICES, OUTLINE_UNIT_MM, SliceStack, slice_stacks
-from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.volume import Volume, make_right_handed
 
 Ball = Callable[..., Mesh]
@@ -118,12 +118,12 @@ def in_picture_size(stack: SliceStack) -> tuple[float, float]:
     return float(size[column]), float(size[row])
 
 
-def test_pictures_have_room_for_paths_and_stay_inside_the_ct(meshes: tuple[Mesh, Mesh]) -> None:
+def test_pictures_have_room_for_trajectories_and_stay_inside_the_ct(meshes: tuple[Mesh, Mesh]) -> None:
     geometry = Geometry((50, 50, 50), (2.0, 2.0, 2.0), (-49, -49, -49))
     ct = Volume(np.zeros(geometry.shape, np.int16), geometry)
     frame = slice_stacks(meshes, ct)[0].frame
     assert frame.low_mm.min() >= -50 and frame.high_mm.max() <= 51  # whole pixels may reach a little beyond
-    path = DrawnPath("outside", (-90, 0, 0), CENTER, 1.0)
+    path = DrawnTrajectory("outside", (-90, 0, 0), CENTER, 1.0)
     assert slice_stacks(meshes, ct, [path])[0].frame.low_mm[0] == -90
 
 

@@ -5,7 +5,7 @@
   const SVG = "http://www.w3.org/2000/svg";
   const point = data.point_mm.slice();
   const hidden = new Set();
-  let path = null; // the number of the chosen one
+  let trajectory = null; // the number of the chosen one
   const views = data.slices.map(makeView);
 
   function make(name, parent, attributes) {
@@ -98,8 +98,8 @@
     }
   }
 
-  function drawNeedle(view, mm) { // the whole path projected, and a ring where it goes through this slice
-    const chosen = path === null || hidden.has("paths") ? null : data.paths[path];
+  function drawNeedle(view, mm) { // the whole trajectory projected, and a ring where it goes through this slice
+    const chosen = trajectory === null || hidden.has("trajectories") ? null : data.trajectories[trajectory];
     const [from, to] = chosen ? [chosen.entry_mm, chosen.target_mm] : [];
     view.needle.setAttribute("d", chosen ? `M${project(view, from)}L${project(view, to)}` : "");
     const along = chosen ? (mm - from[view.normal]) / (to[view.normal] - from[view.normal]) : NaN;
@@ -118,11 +118,11 @@
   document.getElementById("reset").addEventListener("click", () =>
     window.Plotly.relayout(scene, { "scene.camera": data.scene.layout.scene.camera }));
 
-  function choosePath(number) {
-    path = number;
-    for (const n of tracesOf("paths")) {
-      const mine = traces[n].meta.path === number;
-      const color = mine ? data.chosen_color : data.path_color;
+  function chooseTrajectory(number) {
+    trajectory = number;
+    for (const n of tracesOf("trajectories")) {
+      const mine = traces[n].meta.trajectory === number;
+      const color = mine ? data.chosen_color : data.other_color;
       window.Plotly.restyle(scene, { "line.color": color, "line.width": mine ? 9 : 3, "marker.color": color }, [n]);
     }
   }
@@ -151,7 +151,7 @@
     row.addEventListener("click", () => { if (!radio.checked) radio.click(); });
     radio.addEventListener("change", () => {
       row.dataset.place.split(",").forEach((mm, axis) => { point[axis] = Number(mm); });
-      if (row.dataset.path !== undefined) choosePath(Number(row.dataset.path));
+      if (row.dataset.trajectory !== undefined) chooseTrajectory(Number(row.dataset.trajectory));
       draw();
     });
   }

@@ -1,4 +1,4 @@
-"""Needle paths in the pictures: where they run, and the one that matters in a color of its own."""
+"""Trajectories in the pictures: where they run, and the one that matters in a color of its own."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from PIL import Image
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.overlay import NEEDLE, render_overlay
-from liver_seg_ros.rendering.paths import DrawnPath
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.volume import LabelVolume, Volume
 
 #: From the patient's right and from the left, the first one of more weight.
-PATHS = (DrawnPath("best", (-90, 0, 0), (-10, 0, 0), 1.0), DrawnPath("other", (90, 0, 0), (10, 0, 0), 1.0))
+TRAJECTORIES = (
+    DrawnTrajectory("best", (-90, 0, 0), (-10, 0, 0), 1.0),
+    DrawnTrajectory("other", (90, 0, 0), (10, 0, 0), 1.0),
+)
 
 
 def test_the_scene_shows_the_first_path_in_another_color(ball: Callable[..., Mesh], tmp_path: Path) -> None:
-    render_scene([ball(LIVER, (0, 0, 0), 30)], tmp_path / "scene.png", (600, 400), PATHS)
+    render_scene([ball(LIVER, (0, 0, 0), 30)], tmp_path / "scene.png", (600, 400), TRAJECTORIES)
     picture = np.asarray(Image.open(tmp_path / "scene.png").convert("RGB")).astype(int)[:330]
     orange = np.argwhere((picture[..., 0] - picture[..., 2] > 90) & (picture[..., 0] - picture[..., 1] > 60))
     assert len(orange) > 50
@@ -34,7 +37,7 @@ def test_the_overlay_goes_through_the_target_and_shows_the_way_to_it(tmp_path: P
     labels = np.zeros(geometry.shape, np.uint8)
     labels[25:35, 25:35, 25:35] = LIVER.value
     case = Volume(np.zeros(geometry.shape, np.int16), geometry), LabelVolume(labels, geometry)
-    path = DrawnPath("best", (-50, -30, 0), (10, 20, 0), 1.0)
+    path = DrawnTrajectory("best", (-50, -30, 0), (10, 20, 0), 1.0)
     render_overlay(*case, tmp_path / "overlay.png", [path])
     picture = np.asarray(Image.open(tmp_path / "overlay.png").convert("RGB")).astype(int)
     drawn = np.argwhere((np.abs(picture - NEEDLE) < 12).all(axis=2))

@@ -1,4 +1,4 @@
-"""A needle's straight path as pictures show it, whoever planned it."""
+"""A trajectory as pictures show it, whoever planned it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from liver_seg_ros.geometry import Vector
 
-#: Of the path that matters most, and of all others.
+#: Of the trajectory that matters most, and of all others.
 CHOSEN_RGB, OTHER_RGB = (194, 65, 12), (92, 103, 115)
 
 
 @dataclass(frozen=True)
-class DrawnPath:
-    """A path from the skin, or from anywhere, to a target.
+class DrawnTrajectory:
+    """A trajectory from the skin, or from anywhere, to a target.
 
     Attributes:
         name: what it is called beside the picture.
