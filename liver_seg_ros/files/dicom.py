@@ -34,7 +34,9 @@ _log = logging.getLogger(__name__)
 def read_series(
     path: Path, series_uid: str | None = None, acquisition: str | None = None, done: Done = not_told
 ) -> tuple[NDArray[np.int16], Geometry, str]:
-    """One CT series as `(K, J, I)` HU, its right-handed geometry and its Series Instance UID.
+    """One CT as `(K, J, I)` HU, its right-handed geometry and its uid.
+
+    The uid is the Series Instance UID; of a series that holds several acquisitions `#` and the name of the one follow.
 
     Args:
         path: a folder, searched with its subfolders, or one DICOM file, whose series is read from its own folder.
@@ -56,16 +58,15 @@ def read_series(
     where = str(folder)
     found = scan(files, part_of(done, 0.0, _HEADERS))
     headers = choose_series(found, series_uid, where)
-    slices = choose_acquisition(_slices(headers, where), acquisition, where, asked)
+    slices, chosen = choose_acquisition(_slices(headers, where), acquisition, where, asked)
     try:
         geometry, drift_mm = stack_slices(slices, where)
     except InputError as error:
         if found.unreadable:
             raise InputError(f"{error} Not readable: {found.unreadable_names}.") from error
         raise
-    return *straighten(read_stack(slices, where, part_of(done, _HEADERS, 1.0)), geometry, drift_mm), str(
-        headers[0].SeriesInstanceUID
-    )
+    uid = str(headers[0].SeriesInstanceUID) + (f"#{chosen}" if chosen is not None else "")
+    return *straighten(read_stack(slices, where, part_of(done, _HEADERS, 1.0)), geometry, drift_mm), uid
 
 
 def _slices(headers: list[Dataset], where: str) -> list[Slice]:

@@ -22,8 +22,12 @@ MOST_TOLD = 12
 GEOMETRY = {"Rows", "Columns", "PixelSpacing", "ImageOrientationPatient"}
 
 
-def choose_acquisition(slices: Sequence[Slice], name: str | None, where: str, file: Path | None = None) -> list[Slice]:
-    """The slices of one acquisition from first to last, one for each position.
+def choose_acquisition(
+    slices: Sequence[Slice], name: str | None, where: str, file: Path | None = None
+) -> tuple[list[Slice], str | None]:
+    """The slices of one acquisition from first to last, one for each position, and its name among several.
+
+    The name is None where the series is one acquisition.
 
     Args:
         slices: those of one series, in any order.
@@ -37,26 +41,26 @@ def choose_acquisition(slices: Sequence[Slice], name: str | None, where: str, fi
     """
     found, differing = _acquisitions(slices)
     names = _names(found)
-    of_file = [part for part in found if any(slice_.path == file for slice_ in part)]
+    of_file = [place for place, part in enumerate(found) if any(slice_.path == file for slice_ in part)]
     if name is not None:
         if name not in names:
             raise InputError(f"{where}: has no acquisition {name}; there is {_listed(found, names, differing)}")
-        chosen = found[names.index(name)]
+        place = names.index(name)
     elif len(found) == 1 or len(of_file) == 1:
-        chosen = (of_file or found)[0]
+        place = of_file[0] if of_file else 0
     else:
         raise InputError(
             f"{where}: the series holds {len(found)} acquisitions that differ in {', '.join(differing)}; choose one "
             f"with --acquisition (a node: parameter 'acquisition'): {_listed(found, names, differing)}"
         )
-    kept, different = _without_copies(chosen)
+    kept, different = _without_copies(found[place])
     if different:
         one, other = different
         raise InputError(
             f"{where}: two different slices lie at the same place ({one.name} and {other.name}); the series "
             "mixes acquisitions. Separate them."
         )
-    return kept
+    return kept, names[place] if len(found) > 1 else None
 
 
 def _acquisitions(slices: Sequence[Slice]) -> tuple[list[list[Slice]], list[str]]:

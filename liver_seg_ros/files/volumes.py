@@ -47,7 +47,8 @@ def read_volume(
         done: is told how much of a DICOM folder was read.
 
     Returns:
-        The CT in HU on a right-handed grid; its `uid` is the Series Instance UID where there is one.
+        The CT in HU on a right-handed grid; its `uid` is the Series Instance UID where there is one, with the name of
+        the acquisition where the series holds several.
 
     Raises:
         InputError: the file is missing, damaged, of another kind, or no CT in HU and mm (see `checks.check_ct`).

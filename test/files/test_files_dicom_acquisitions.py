@@ -1,4 +1,4 @@
-"""One DICOM series that holds several acquisitions: refused naming them, or one chosen; good series stay one volume."""
+"""One DICOM series that holds several acquisitions: refused naming them, or one chosen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom.uid import generate_uid
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
@@ -149,71 +148,6 @@ def test_passes_whose_blocks_are_numbered_on(tmp_path: Path, make_series: Fixtur
         assert (read_volume(tmp_path, acquisition=str(n + 1)).array == series.hu - n).all()
 
 
-def number_blocks(dataset: object, k: int) -> None:
-    dataset.AcquisitionNumber = 1 + k // 2
-
-
-def number_blocks_in_odd_order(dataset: object, k: int) -> None:
-    dataset.AcquisitionNumber = (1, 1, 3, 3, 2)[k]
-
-
-def number_slices(dataset: object, k: int) -> None:
-    dataset.AcquisitionNumber = 9 - k
-
-
-def number_some(dataset: object, k: int) -> None:
-    if k not in (1, 2):
-        dataset.AcquisitionNumber = 4
-
-
-def time_slices(dataset: object, k: int) -> None:
-    dataset.AcquisitionTime = f"1015{10 + k}.5"
-
-
-def make_in_any_order(dataset: object, k: int) -> None:
-    dataset.ContentTime = ("101500", "101501", "101500", "101502", "101501")[k]
-
-
-def write_every_second_first(dataset: object, k: int) -> None:
-    dataset.ContentTime = f"10150{(0, 3, 1, 4, 2)[k]}"
-    dataset.InstanceNumber = (1, 4, 2, 5, 3)[k]
-
-
-def say_contrast_once(dataset: object, k: int) -> None:
-    if k == 2:
-        dataset.ContrastBolusAgent = "Omnipaque"
-
-
-def say_nothing_readable(dataset: object, k: int) -> None:
-    dataset.add_new("AcquisitionNumber", "LO", f"{k}\\{k + 1}")
-    dataset.add_new("AcquisitionTime", "LO", "late" if k % 2 else "early")
-    dataset.add_new("KVP", "DS", "")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        number_blocks, number_blocks_in_odd_order, number_slices, number_some, time_slices, make_in_any_order,
-        write_every_second_first, say_contrast_once, say_nothing_readable,
-    ],
-)  # fmt: skip
-def test_one_good_volume_stays_one(tmp_path: Path, make_series: Fixture, change: Callable) -> None:
-    series = make_series()
-    for k, dataset in enumerate(series.slices):
-        change(dataset, k)
-    assert (read_volume(series.save(tmp_path)).array == series.hu).all()
-
-
-def test_copies_are_no_acquisition(tmp_path: Path, make_series: Fixture) -> None:
-    """The whole series was sent twice, and the second time numbered on."""
-    series = make_series()
-    series.save(tmp_path / "a")
-    for dataset in series.slices:
-        dataset.SOPInstanceUID, dataset.InstanceNumber = generate_uid(), dataset.InstanceNumber + 5
-        dataset.ContentTime = "120000"
-    assert (read_volume(series.save(tmp_path / "b").parent).array == series.hu).all()
-
-
 def test_acquisitions_of_other_size(tmp_path: Path, two_phases: Callable, refused: Fixture) -> None:
     first, second = two_phases()
     for k, dataset in enumerate(second.slices):
@@ -258,6 +192,18 @@ def test_one_slice_of_another_kind_between_the_others(tmp_path: Path, two_phases
             arrays[name] = read_volume(tmp_path, acquisition=name).array
     [array] = arrays.values()
     assert (array == first.hu).all()
+
+
+def test_each_acquisition_has_a_uid_of_its_own(tmp_path: Path, two_phases: Callable, make_series: Fixture) -> None:
+    """A graph takes volumes of one uid for one volume."""
+    first, second = two_phases(AcquisitionNumber=("3", "4"))
+    first.save(tmp_path)
+    second.save(tmp_path)
+    uids = [read_volume(tmp_path, acquisition=name).uid for name in ("3", "4", "4")]
+    assert uids == [f"{first.uid}#3", f"{first.uid}#4", f"{first.uid}#4"]
+    single = make_series()
+    single.save(tmp_path / "single")
+    assert read_volume(tmp_path / "single").uid == single.uid
 
 
 def test_many_acquisitions_are_not_all_listed(tmp_path: Path, make_series: Fixture, refused: Fixture) -> None:
