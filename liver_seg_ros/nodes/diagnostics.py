@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.nodes import library_warnings
 from liver_seg_ros.nodes.qos import live
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
@@ -49,6 +50,7 @@ class NodeDiagnostics:
         """Work on the next volume begins; what was to be doubted of the one before is over."""
         with self._lock:
             self._doubts, self._remarks = {}, []
+        library_warnings.say_again()
         self.say(message, **values)
 
     def conclude(self, message: str, doubts: Iterable[PlausibilityWarning] = (), **values: str) -> None:
@@ -64,11 +66,12 @@ class NodeDiagnostics:
         self._change(WARN, message, **values)
 
     def remark(self, text: str) -> None:
-        """Something that the rooms below warn of."""
-        self._node.get_logger().warning(text)
+        """Something that the rooms below warn of; of one volume the same is said once."""
         with self._lock:
-            if text not in self._remarks:
-                self._remarks = [*self._remarks, text][-_MOST_REMARKS:]
+            if text in self._remarks:
+                return
+            self._remarks = [*self._remarks, text][-_MOST_REMARKS:]
+        self._node.get_logger().warning(text)
         self._change(WARN, text)
 
     def warn(self, message: str) -> None:

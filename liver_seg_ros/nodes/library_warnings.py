@@ -79,6 +79,15 @@ remove = _handler.remove
 on_behalf_of = _handler.on_behalf_of
 
 
+def say_again() -> None:
+    """Let Python's `warnings` say once more what they said before: the next volume may have the same fault.
+
+    They show a warning once for each line of code that gives it, and forget that whenever their filters change. The
+    filter here is what applies to all that no other does anyway.
+    """
+    warnings.simplefilter("default", append=True)
+
+
 def _log_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Without the file and line of code that Python would show."""
     _PYTHON.warning("%s", message)

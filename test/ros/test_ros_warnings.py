@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from builtin_interfaces.msg import Time
 from liver_seg_interfaces.msg import PlausibilityWarning, SegmentationReport
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.volume import Volume
 
 
@@ -107,3 +109,39 @@ def test_the_next_volume_is_not_doubted_for_the_one_before(ros, models, ct):
     ros.spin_until(lambda: bool(ros.statuses))
     values, _ = values_of(ros, "/segmentation")
     assert values["warnings"] == "liver_small, whole_ct_searched" and "warning liver_cut_by_edge" not in values
+
+
+def test_the_next_volume_is_warned_of_though_python_has_said_it_before(ros):
+    """Python's `warnings` shows a warning once for each line of code; the second CT may have the same fault."""
+    node = StageNode("reader", context=ros.context)
+
+    def read(volume):
+        node.diagnostics.begin(f"reading {volume}")
+        for _ in range(3):
+            warnings.warn("a tag is odd", UserWarning, stacklevel=1)
+        node.diagnostics.conclude(f"read {volume}")
+
+    try:
+        for volume in ("one", "two"):
+            node.worker.submit(lambda _, volume=volume: read(volume))
+            assert node.worker.wait_until_idle(30)
+        ros.spin_until(lambda: any("read two" in line for line in ros.lines()))
+        said = [line.partition(" 1 ")[2] for line in ros.lines() if line.startswith("/reader 1")]
+        doubted = "; warnings: see library_warnings"
+        assert said == ["a tag is odd", f"read one{doubted}", "a tag is odd", f"read two{doubted}"]
+    finally:
+        node.worker.stop(30)
+        node.destroy_node()
+
+
+def test_a_warning_is_logged_once_for_each_volume(ros, capfd):
+    node = StageNode("reader", context=ros.context)
+    try:
+        for volume in ("one", "two"):
+            node.diagnostics.begin(f"reading {volume}")
+            for _ in range(3):
+                node.say_library_warning("a mesh is open", own=True)
+    finally:
+        node.worker.stop(30)
+        node.destroy_node()
+    assert capfd.readouterr().err.count("a mesh is open") == 2
