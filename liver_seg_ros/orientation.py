@@ -59,6 +59,10 @@ class Reorientation:
         return Reorientation((i, j, k), (self.flipped[i], self.flipped[j], self.flipped[k]))
 
 
+#: Every axis stays what it is.
+UNCHANGED = Reorientation((0, 1, 2), (False, False, False))
+
+
 def to_canonical(geometry: Geometry) -> Reorientation:
     """The reordering that brings the axes of `geometry` closest to left, posterior, superior."""
     return towards(geometry, IDENTITY)

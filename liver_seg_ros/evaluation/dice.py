@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.grids import difference
+from liver_seg_ros.grids import difference, reordering
 from liver_seg_ros.labels import BACKGROUND, LIVER, SEGMENTED, Structure
 from liver_seg_ros.volume import LabelVolume
 
@@ -21,18 +21,19 @@ def dice(labels: LabelVolume, truth: LabelVolume, structures: Iterable[Structure
 
     Args:
         labels: what is judged.
-        truth: what is right, on the same grid.
+        truth: what is right, on the same points, in whatever order of axes.
         structures: those that the truth speaks about; a mask of the liver alone says nothing about tumors.
 
     Raises:
-        InputError: the two are on different grids.
+        InputError: the two lie on different points.
     """
-    if not labels.geometry.is_same_grid(truth.geometry):
+    order = reordering(labels.geometry, truth.geometry)
+    if order is None:
         raise InputError(
             f"labels and truth are not on one grid: {difference(labels.geometry, truth.geometry)}. "
             "Dice needs both on the grid of one CT."
         )
-    joint = _joint_histogram(labels.array, truth.array)
+    joint = _joint_histogram(order.apply(labels.array), truth.array)
     scores = {}
     for structure in structures:
         values = slice(BACKGROUND + 1, None) if structure is LIVER else slice(structure.value, structure.value + 1)

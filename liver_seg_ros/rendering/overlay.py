@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.grids import difference
+from liver_seg_ros.grids import difference, reordering
+from liver_seg_ros.orientation import UNCHANGED
 from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.rendering.picture import Rgb, draw_legend_entry, font, save_png
 from liver_seg_ros.rendering.slices import EDGE_LETTERS, Extent, View, draw_slice, point_of_interest
@@ -35,12 +36,13 @@ def render_overlay(
     patient's right on the picture's left). Without a labelled voxel they go through the center of the volume.
 
     Raises:
-        InputError: `volume` and `labels` are not on the same grid.
+        InputError: `volume` and `labels` do not lie on the same points in the same order.
         InputError: the file cannot be written.
     """
-    if not volume.geometry.is_same_grid(labels.geometry):
+    if reordering(labels.geometry, volume.geometry) != UNCHANGED:
         apart = difference(labels.geometry, volume.geometry)
         raise InputError(f"an overlay needs labels on the grid of their CT, not: {apart}")
+    labels = LabelVolume(labels.array, volume.geometry, labels.uid)
     views: tuple[View, ...] = get_args(View)
     extent = Extent.of(volume.geometry)
     pixel_mm = sum(extent.size_mm(view)[0] for view in views) / (WIDTH_PX - (len(views) + 1) * GAP_PX)

@@ -54,3 +54,16 @@ def test_another_grid_is_refused() -> None:
     labels = _random_labels(1)
     with pytest.raises(InputError, match="grid"):
         dice(labels, LabelVolume(labels.array, moved))
+
+
+def test_the_points_count_and_not_their_order_nor_how_they_were_rounded() -> None:
+    """What `files.matching` takes for one grid is one here: the sum over places is the same."""
+    truth = _random_labels(1)
+    rounded = Geometry(GEOMETRY.size, (1.0, 2.0, 3.004), (0.04, 0.0, 0.0))
+    assert dice(LabelVolume(truth.array, rounded), truth) == {"liver": 1.0, "tumor": 1.0, "vessel": 1.0}
+    found = _random_labels(2)
+    turned = LabelVolume(
+        np.ascontiguousarray(found.array[::-1, ::-1]),
+        found.geometry.flip(2).flip(1),  # still right-handed
+    )
+    assert dice(turned, truth) == dice(found, truth) == dice(truth, turned)

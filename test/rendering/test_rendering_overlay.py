@@ -122,6 +122,16 @@ def test_labels_of_another_grid_are_refused(tmp_path):
         render_overlay(volume, labels, tmp_path / "overlay.png")
 
 
+def test_labels_whose_file_rounds_its_grid_are_drawn_on_the_cts(tmp_path):
+    """What `files.matching` takes for the points of the CT are its points here."""
+    volume, labels = case(GRIDS["LPS"])
+    geometry = volume.geometry
+    rounded = Geometry(geometry.size, (1.0005, 1.5, 2.5), (-39.45, -29.25, -33.7), geometry.direction)
+    for name, drawn in (("own", labels), ("rounded", LabelVolume(labels.array, rounded))):
+        render_overlay(volume, drawn, tmp_path / f"{name}.png")
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "rounded.png").read_bytes()
+
+
 def test_a_picture_that_cannot_be_written_is_an_input_error_and_leaves_nothing(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="file"):
