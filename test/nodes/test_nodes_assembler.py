@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,8 @@ HU = np.arange(7 * 4 * 5, dtype=np.int16).reshape(7, 4, 5)
 
 
 def slab(first, stop, uid="ct", stamp_ns=1, voxels=HU, encoding="16SC1", geometry=GEOMETRY):
-    return Slab(uid, stamp_ns, encoding, geometry, first, voxels[first:stop])
+    data = voxels[first:stop].tobytes()
+    return Slab(uid, stamp_ns, encoding, geometry, first, stop - first, data)
 
 
 def assembler(dtype=np.int16, timeout_s=1.0, max_bytes=10_000):
@@ -67,6 +69,38 @@ def test_a_later_stamp_begins_a_new_edition_and_an_old_one_does_not():
     assert under_test.add(slab(0, 7, stamp_ns=5), 0.0) is not None
     assert under_test.add(slab(0, 7, stamp_ns=5), 0.0) is None
     assert under_test.add(slab(0, 7, stamp_ns=6, voxels=HU + 1), 0.0).array[0, 0, 0] == 1
+
+
+def test_a_volume_that_comes_again_after_a_while_is_done_again_and_its_stray_doubles_are_not():
+    """A bag played twice has the same stamps, a clock set back gives earlier ones."""
+    under_test = assembler(timeout_s=1.0)
+    assert under_test.add(slab(0, 7, stamp_ns=5), 0.0) is not None
+    assert under_test.add(slab(0, 4, stamp_ns=5), 0.9) is None
+    assert under_test.add(slab(4, 6, stamp_ns=5), 1.8) is None
+    assert under_test.open_bytes == 0 and under_test.take_warnings(1.8) == []
+    for stamp_ns, now_s in ((5, 3.0), (2, 5.0), (3, 5.1)):
+        assert under_test.add(slab(0, 3, stamp_ns=stamp_ns), now_s) is None
+        again = under_test.add(slab(3, 7, voxels=HU + stamp_ns, stamp_ns=stamp_ns), now_s)
+        np.testing.assert_array_equal(again.array[3:], HU[3:] + stamp_ns)
+    assert under_test.take_warnings(9.0) == []
+
+
+def test_a_volume_that_comes_again_at_once_is_ignored_and_that_is_said_once():
+    under_test = assembler(timeout_s=1.0)
+    assert under_test.add(slab(0, 7, stamp_ns=5), 0.0) is not None
+    for _ in range(3):
+        for piece in (slab(0, 4, stamp_ns=5), slab(4, 7, stamp_ns=4)):
+            assert under_test.add(piece, 0.5) is None
+    [line] = under_test.take_warnings(0.5)
+    assert "volume ct came again within 1 s" in line and "later header.stamp" in line
+
+
+def test_doubles_of_the_edition_before_do_not_get_into_the_new_one():
+    under_test = assembler()
+    under_test.add(slab(0, 7, stamp_ns=5), 0.0)
+    assert under_test.add(slab(0, 4, stamp_ns=6, voxels=HU + 1), 9.0) is None
+    assert under_test.add(slab(4, 7, stamp_ns=5), 9.0) is None
+    np.testing.assert_array_equal(under_test.add(slab(4, 7, stamp_ns=6, voxels=HU + 1), 9.0).array, HU + 1)
 
 
 def test_missing_slices_are_named_once_after_the_timeout_and_may_still_come():
@@ -119,7 +153,48 @@ def test_the_volume_fed_longest_ago_makes_room():
 def test_a_volume_beyond_the_memory_allowed_is_refused_without_allocating():
     huge = Geometry(size=(60000, 60000, 60000))
     with pytest.raises(InputError, match="max_volume_mb"):
-        assembler().add(Slab("ct", 1, "16SC1", huge, 0, HU[:1]), 0.0)
+        assembler().add(Slab("ct", 1, "16SC1", huge, 0, 1, HU[:1].tobytes()), 0.0)
+
+
+@pytest.mark.parametrize("size", [(2**32 - 1,) * 3, (2**32 - 1, 2**31, 2), (60000, 60000, 1)])
+def test_sizes_beyond_64_bits_are_refused_too_and_a_compressed_slab_before_it_is_inflated(size):
+    huge = Slab("ct", 1, "16SC1", Geometry(size=size), 0, 1, b"no stream at all", "zlib")
+    with pytest.raises(InputError, match="max_volume_mb"):
+        assembler().add(huge, 0.0)
+
+
+def test_what_is_not_taken_is_not_inflated():
+    """Of a completed volume, of another grid, or of another kind: none of these bytes are looked at."""
+    under_test = assembler()
+    bomb = zlib.compress(bytes(10_000_000))
+    under_test.add(slab(0, 7), 0.0)
+    assert under_test.add(Slab("ct", 1, "16SC1", GEOMETRY, 0, 7, bomb, "zlib"), 0.0) is None
+    under_test.add(slab(0, 4, "other"), 0.0)
+    shifted = Geometry(size=(5, 4, 7))
+    for refused in (
+        Slab("other", 1, "16SC1", shifted, 4, 3, bomb, "zlib"),
+        Slab("labels", 1, "8UC1", GEOMETRY, 0, 7, bomb, "zlib"),
+    ):
+        with pytest.raises(InputError, match=r"is refused|this topic takes"):
+            under_test.add(refused, 0.0)
+
+
+def test_a_slab_that_cannot_be_used_leaves_what_was_collected():
+    under_test = assembler()
+    under_test.add(slab(0, 4), 0.0)
+    assert under_test.take_warnings(5.0)  # overdue: another grid would replace it
+    with pytest.raises(InputError, match="volume ct: the message's zlib stream is damaged"):
+        under_test.add(Slab("ct", 1, "16SC1", Geometry(size=(5, 4, 7)), 0, 7, b"damaged", "zlib"), 5.0)
+    np.testing.assert_array_equal(under_test.add(slab(4, 7), 5.0).array, HU)
+
+
+def test_ever_more_volumes_of_which_one_slab_comes_are_held_in_bounded_number():
+    under_test = assembler(max_bytes=10**9)
+    for number in range(1000):
+        under_test.add(slab(0, 1, f"{number}"), 0.0)
+    assert under_test.open_bytes <= 64 * HU.nbytes
+    assert len(under_test.take_warnings(0.0)) == 1000 - 64
+    assert under_test.add(slab(1, 7, "999"), 0.0) is not None
 
 
 def test_float_hounsfield_units_are_rounded():

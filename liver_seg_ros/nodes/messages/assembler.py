@@ -5,6 +5,7 @@ Free of ROS and of the clock (the caller says what time it is), so that every ca
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.messages.late_doubles import LateDoubles
 from liver_seg_ros.nodes.messages.slab import ENCODING_FLOAT, ENCODING_HU, ENCODING_LABELS, Slab
 from liver_seg_ros.short_repr import short_repr
 
@@ -24,8 +26,8 @@ _ENCODINGS: dict[np.dtype, tuple[str, ...]] = {
     np.dtype(np.uint8): (ENCODING_LABELS,),
 }
 
-#: How many completed volumes are remembered, to know their late doubles from a new edition.
-_REMEMBERED = 64
+#: How many volumes may be open at once, however small they are.
+_MOST_OPEN = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,8 @@ class Assembler:
 
     Args:
         dtype: int16 for a CT, uint8 for labels.
-        timeout_s: without a further slab for so long, a volume's missing slices are reported.
+        timeout_s: without a further slab for so long, a volume's missing slices are reported, and slabs of a completed
+            one are no late doubles any more.
         max_bytes: of all volumes that are open; the one fed longest ago gives way. A larger volume is refused.
     """
 
@@ -66,21 +69,23 @@ class Assembler:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the one fed longest ago first
-        self._completed: OrderedDict[str, int] = OrderedDict()  # uid to the latest stamp of its slabs, ns
+        self._late_doubles = LateDoubles(quiet_s=timeout_s)
         self._warnings: list[str] = []
 
     def add(self, slab: Slab, now_s: float) -> Assembled | None:
         """Take in one slab; the volume where this slab completed it.
 
-        A slab of a completed volume is a late double and ignored, unless its stamp is later: then it begins a new
-        edition. Raises `InputError` for a slab that contradicts the earlier ones of its volume or cannot be used;
-        what was collected before stays.
+        A slab of a completed volume is a late double and ignored, unless its stamp is later or the volume was quiet
+        for `timeout_s`: then it begins a new edition, whatever its stamp says (a bag played twice, a clock set back).
+        Raises `InputError` for a slab that contradicts the earlier ones of its volume or cannot be used; what was
+        collected before stays.
         """
-        if slab.stamp_ns <= self._completed.get(slab.uid, -1):
+        begun = self._open.get(slab.uid)
+        if self._late_doubles.has(slab, None if begun is None else begun.latest_stamp_ns, now_s):
             return None
-        self._check(slab)
+        self._check(slab)  # before it is inflated
         voxels = self._to_own_type(slab)
-        entry = self._open.get(slab.uid) or self._begin(slab, now_s)
+        entry = self._entry(slab, now_s)
         entry.array[slab.slices] = voxels
         entry.has_slice[slab.slices] = True
         entry.last_fed_s = now_s
@@ -89,17 +94,17 @@ class Assembler:
         if not entry.has_slice.all():
             return None
         del self._open[slab.uid]
-        self._remember(slab.uid, entry.latest_stamp_ns)
+        self._late_doubles.completed(slab.uid, entry.latest_stamp_ns, len(entry.has_slice), now_s)
         return Assembled(slab.uid, entry.geometry, entry.array)
 
     def take_warnings(self, now_s: float) -> list[str]:
-        """One line per volume that lost its place or has waited too long for slices; each is said once."""
+        """One line per volume that lost its place, waits too long for slices or came twice; each is said once."""
         for uid, entry in self._open.items():
             if not entry.reported and now_s - entry.last_fed_s > self._timeout_s:
                 entry.reported = True
                 self._warnings.append(f"volume {uid} is incomplete: {_missing(entry)}; send them again")
         warnings, self._warnings = self._warnings, []
-        return warnings
+        return warnings + self._late_doubles.take_warnings()
 
     @property
     def open_bytes(self) -> int:
@@ -111,27 +116,31 @@ class Assembler:
         if slab.encoding not in accepted:
             raise InputError(f"volume {slab.uid} is encoded {slab.encoding}; this topic takes {' or '.join(accepted)}")
         entry = self._open.get(slab.uid)
-        if entry is None:
-            return
-        if slab.geometry.is_same_grid(entry.geometry) and slab.encoding == entry.encoding:
-            return
-        if entry.reported:  # what was collected is overdue anyway: the new slab is the better guess
-            del self._open[slab.uid]
-            return
-        raise InputError(
-            f"a slab of volume {slab.uid} says {_headline(slab)}, earlier ones {_headline(entry)}; the slab is refused"
-        )
-
-    def _begin(self, slab: Slab, now_s: float) -> _Open:
-        needed = int(np.prod(slab.geometry.shape, dtype=np.int64)) * self._dtype.itemsize
-        if needed > self._max_bytes:
+        if entry is not None and not _is_of(slab, entry) and not entry.reported:
+            raise InputError(
+                f"a slab of volume {slab.uid} says {_headline(slab)}, earlier ones {_headline(entry)};"
+                " the slab is refused"
+            )
+        if (needed := self._bytes_needed(slab)) > self._max_bytes:
             raise InputError(
                 f"volume {slab.uid} of {_times(slab.geometry.size)} voxels needs {needed / 1e6:.0f} MB,"
                 f" more than the {self._max_bytes / 1e6:.0f} MB allowed; raise max_volume_mb"
             )
-        while self.open_bytes + needed > self._max_bytes:
-            uid, entry = self._open.popitem(last=False)
-            self._warnings.append(f"volume {uid} was dropped to make room for {slab.uid}: {_missing(entry)}")
+
+    def _bytes_needed(self, slab: Slab) -> int:
+        return math.prod(slab.geometry.shape) * self._dtype.itemsize
+
+    def _entry(self, slab: Slab, now_s: float) -> _Open:
+        """The open volume that the slab belongs to, begun where there is none."""
+        entry = self._open.get(slab.uid)
+        if entry is not None and _is_of(slab, entry):
+            return entry
+        if entry is not None:  # what was collected is overdue anyway: the new slab is the better guess
+            del self._open[slab.uid]
+        needed = self._bytes_needed(slab)
+        while self._open and (self.open_bytes + needed > self._max_bytes or len(self._open) >= _MOST_OPEN):
+            uid, dropped = self._open.popitem(last=False)
+            self._warnings.append(f"volume {uid} was dropped to make room for {slab.uid}: {_missing(dropped)}")
         entry = _Open(
             encoding=slab.encoding,
             geometry=slab.geometry,
@@ -144,19 +153,18 @@ class Assembler:
         return entry
 
     def _to_own_type(self, slab: Slab) -> NDArray[np.generic]:
+        voxels = slab.voxels()
         if slab.encoding != ENCODING_FLOAT:
-            return slab.voxels
+            return voxels
         limits = np.iinfo(np.int16)
         # NaN fails both comparisons, infinity one of them.
-        if not (slab.voxels.min() >= limits.min and slab.voxels.max() <= limits.max):
+        if not (voxels.min() >= limits.min and voxels.max() <= limits.max):
             raise InputError(f"volume {slab.uid} holds NaN or values beyond {limits.min} to {limits.max} HU")
-        return np.rint(slab.voxels)
+        return np.rint(voxels)
 
-    def _remember(self, uid: str, stamp_ns: int) -> None:
-        self._completed[uid] = stamp_ns
-        self._completed.move_to_end(uid)
-        if len(self._completed) > _REMEMBERED:
-            self._completed.popitem(last=False)
+
+def _is_of(slab: Slab, entry: _Open) -> bool:
+    return slab.geometry.is_same_grid(entry.geometry) and slab.encoding == entry.encoding
 
 
 def _headline(of: Slab | _Open) -> str:

@@ -27,17 +27,26 @@ COMPRESSION_NONE = "none"
 COMPRESSION_ZLIB = "zlib"
 
 
+#: Of a compressed slab, inflated, for which the executor's thread waits. A CT of 512x512x300 voxels has 157 MB.
+MOST_INFLATED_BYTES = 256_000_000
+
+
 @dataclass(frozen=True, eq=False)
 class Slab:
-    """Consecutive slices of one volume.
+    """Consecutive slices of one volume, as they came: nothing is inflated before `voxels` is asked for.
 
     Attributes:
         uid: which volume.
-        stamp_ns: when that volume was published; a later stamp is a new edition of the same volume.
+        stamp_ns: when that volume was published.
         encoding: a key of `WIRE_TYPES`.
         geometry: the grid of the whole volume.
-        first_slice: index k of `voxels[0]`.
-        voxels: `(n, J, I)` of the encoding's type, usually a view of the message's bytes.
+        first_slice: index k of the first slice in `data`.
+        slice_count: how many slices `data` holds.
+        data: the message's bytes.
+        compression: how they are compressed.
+
+    Raises:
+        InputError: an encoding that is not known, or slices beyond the volume.
     """
 
     uid: str
@@ -45,46 +54,67 @@ class Slab:
     encoding: str
     geometry: Geometry
     first_slice: int
-    voxels: NDArray[np.generic]
+    slice_count: int
+    data: bytes | memoryview
+    compression: str = COMPRESSION_NONE
 
     __repr__ = short_repr
+
+    def __post_init__(self) -> None:
+        if self.encoding not in WIRE_TYPES:
+            raise InputError(f"encoding '{self.encoding}' is not known; send one of: {', '.join(WIRE_TYPES)}")
+        first, stop, count = self.slices.start, self.slices.stop, self.geometry.shape[0]
+        if not 0 <= first < stop <= count:
+            raise InputError(f"slices {first} to {stop - 1} are not within a volume of {count} slices")
 
     @property
     def slices(self) -> slice:
         """Which slices of the volume these are."""
-        return slice(self.first_slice, self.first_slice + len(self.voxels))
+        return slice(self.first_slice, self.first_slice + self.slice_count)
+
+    def voxels(self) -> NDArray[np.generic]:
+        """`(slice_count, J, I)` of the encoding's type, a view of `data` where that is not compressed.
+
+        Raises `InputError`, naming the volume, for a compression that is not known, bytes that are too few or too many,
+        and a stream that is damaged, ends early or goes on.
+        """
+        try:
+            return self._decoded()
+        except InputError as error:
+            raise InputError(f"volume {self.uid}: {error}") from error
+
+    def _decoded(self) -> NDArray[np.generic]:
+        _, j, i = self.geometry.shape
+        wire_type = WIRE_TYPES[self.encoding]
+        expected = self.slice_count * j * i * wire_type.itemsize
+        data = self.data
+        said = f"{self.slice_count} slices of {i}x{j} voxels in {self.encoding} are {expected} bytes"
+        if self.compression == COMPRESSION_ZLIB:
+            if expected > MOST_INFLATED_BYTES:
+                raise InputError(
+                    f"{said}, too many for one compressed slab; send at most {MOST_INFLATED_BYTES} in each"
+                )
+            data = _inflate(data, expected, said)
+        elif self.compression not in (COMPRESSION_NONE, ""):
+            known = f"'{COMPRESSION_NONE}' or '{COMPRESSION_ZLIB}'"
+            raise InputError(f"compression '{self.compression}' is not known; send {known}")
+        if len(data) != expected:
+            raise InputError(f"{said}, the message holds {len(data)}")
+        return np.frombuffer(data, dtype=wire_type).reshape(self.slice_count, j, i)
 
 
-def decode_voxels(
-    data: bytes | memoryview, encoding: str, compression: str, geometry: Geometry, slices: slice
-) -> NDArray[np.generic]:
-    """The voxels in a message's bytes, `(n, J, I)`, without a copy where they are not compressed.
-
-    Raises `InputError` for an encoding or compression that is not known, slices beyond the volume, and bytes that are
-    too few or too many.
-    """
-    if encoding not in WIRE_TYPES:
-        raise InputError(f"encoding '{encoding}' is not known; send one of: {', '.join(WIRE_TYPES)}")
-    k, j, i = geometry.shape
-    if not 0 <= slices.start < slices.stop <= k:
-        raise InputError(f"slices {slices.start} to {slices.stop - 1} are not within a volume of {k} slices")
-    wire_type = WIRE_TYPES[encoding]
-    count = slices.stop - slices.start
-    expected = count * j * i * wire_type.itemsize
-    if compression == COMPRESSION_ZLIB:
-        data = _inflate(data, expected)
-    elif compression not in (COMPRESSION_NONE, ""):
-        raise InputError(f"compression '{compression}' is not known; send '{COMPRESSION_NONE}' or '{COMPRESSION_ZLIB}'")
-    if len(data) != expected:
-        raise InputError(
-            f"{count} slices of {i}x{j} voxels in {encoding} are {expected} bytes, the message holds {len(data)}"
-        )
-    return np.frombuffer(data, dtype=wire_type).reshape(count, j, i)
-
-
-def _inflate(data: bytes | memoryview, expected: int) -> bytes:
+def _inflate(data: bytes | memoryview, expected: int, said: str) -> bytes:
+    """The bytes of one whole stream that ends where the message does."""
+    stream = zlib.decompressobj()
     try:
         # One byte more than expected is enough to see that there are too many, however large the stream claims to be.
-        return zlib.decompressobj().decompress(data, expected + 1)
+        inflated = stream.decompress(data, expected + 1)
     except zlib.error as error:
         raise InputError(f"the message's zlib stream is damaged: {error}") from error
+    if len(inflated) > expected:
+        raise InputError(f"{said}, the message's zlib stream holds more")
+    if not stream.eof:
+        raise InputError(f"{said}, the message's zlib stream ends after {len(inflated)} or without its checksum")
+    if stream.unused_data:
+        raise InputError(f"{len(stream.unused_data)} bytes follow the end of the message's zlib stream")
+    return inflated

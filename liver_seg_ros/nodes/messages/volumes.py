@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
-from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab, decode_voxels
+from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab
 from liver_seg_ros.volume import LabelVolume, Volume
 
 #: The frame of every message: the axes of DICOM's LPS, in metres.
@@ -47,22 +47,26 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
 
 
 def message_to_slab(message: VolumeMessage) -> Slab:
-    """The slab in a message; its voxels share the message's memory.
+    """The slab in a message, which shares the message's memory; nothing is inflated yet.
 
-    Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `decode_voxels`
-    refuses.
+    Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `Slab` refuses.
     """
+    stamp = message.header.stamp
     try:
         if message.header.frame_id not in (FRAME_ID, ""):
             raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{FRAME_ID}'")
-        geometry = _geometry(message)
-        slices = slice(message.first_slice, message.first_slice + message.slice_count)
-        voxels = decode_voxels(message.data, message.encoding, message.compression, geometry, slices)
+        return Slab(
+            uid=message.uid,
+            stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
+            encoding=message.encoding,
+            geometry=_geometry(message),
+            first_slice=message.first_slice,
+            slice_count=message.slice_count,
+            data=message.data,
+            compression=message.compression,
+        )
     except InputError as error:
         raise InputError(f"volume {message.uid}: {error}") from error
-    stamp = message.header.stamp
-    stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
-    return Slab(message.uid, stamp_ns, message.encoding, geometry, message.first_slice, voxels)
 
 
 def geometry_to_pose(geometry: Geometry) -> Pose:
