@@ -18,7 +18,7 @@ _NUMPY_TYPES = {PointField.FLOAT32: "<f4", PointField.UINT32: "<u4", PointField.
 
 
 def check_all(volumes: dict, messages: dict) -> tuple[list[Check], dict[str, NDArray], list[dict]]:
-    """Every check; everything that arrived as arrays; and per structure what a report needs.
+    """Every check; everything that arrived as arrays; and per structure what was measured.
 
     Args:
         volumes: "ct" and "labels", each with `array` (K, J, I) and `first_slab`.
@@ -34,15 +34,13 @@ def check_all(volumes: dict, messages: dict) -> tuple[list[Check], dict[str, NDA
         *check_frames(messages),
         *check_cloud(messages["cloud"], cloud, {m.measurement.label for m in messages["meshes"].meshes}),
     ]
-    structures = [describe(measurement) for measurement in messages["reconstruction/report"].structures]
+    structures = [as_plain(measurement) for measurement in messages["reconstruction/report"].structures]
     for mesh in messages["meshes"].meshes:
         name = mesh.measurement.structure
         vertices_m = np.array([(p.x, p.y, p.z) for p in mesh.mesh.vertices])  # (V, 3)
         triangles = np.array([t.vertex_indices for t in mesh.mesh.triangles], dtype=np.int32)  # (T, 3)
         arrays |= {f"{name}_vertices_m": vertices_m, f"{name}_triangles": triangles}
         closed = is_watertight(triangles)
-        entry = next(structure for structure in structures if structure["structure"] == name)
-        entry |= {"triangles": len(triangles), "watertight": closed}
         checks += check_mesh(mesh, vertices_m, triangles, closed, labels)
     return checks, arrays, structures
 
@@ -110,6 +108,11 @@ def check_mesh(mesh, vertices_m: NDArray, triangles: NDArray, closed: bool, labe
     return [
         (f"{name}: every edge joins two triangles", closed and mesh.watertight, f"{len(triangles)} triangles"),
         (
+            f"{name}: is as sound as the report says",
+            measurement.mesh[0].watertight == closed and measurement.mesh[0].triangles == len(triangles),
+            f"{measurement.mesh[0].self_intersections} pairs of triangles go through each other",
+        ),
+        (
             f"{name}: lies inside the volume",
             bool(inside),
             f"{index.min(axis=0).round()} to {index.max(axis=0).round()}",
@@ -174,20 +177,10 @@ def columns(cloud: NDArray, *names: str) -> NDArray:
     return np.stack([cloud[name] for name in names], axis=1)
 
 
-def describe(measurement) -> dict:
-    """One structure as plain data, with lengths in mm as reports have them."""
-    return {
-        "structure": measurement.structure,
-        "label": measurement.label,
-        "volume_ml": measurement.volume_ml,
-        "largest_diameter_mm": measurement.largest_diameter_m * 1000,
-        "count": measurement.count,
-        "parts": [
-            {
-                "volume_ml": part.volume_ml,
-                "largest_diameter_mm": part.largest_diameter_m * 1000,
-                "center_mm": [part.center.x * 1000, part.center.y * 1000, part.center.z * 1000],
-            }
-            for part in measurement.parts
-        ],
-    }
+def as_plain(message):
+    """A message as dicts, lists and numbers, whatever is in it."""
+    if hasattr(message, "get_fields_and_field_types"):
+        return {name: as_plain(getattr(message, name)) for name in message.get_fields_and_field_types()}
+    if isinstance(message, (str, bool, int, float)):
+        return message
+    return [as_plain(item) for item in message]

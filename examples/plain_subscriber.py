@@ -4,9 +4,10 @@
     python examples/plain_subscriber.py --out arrived/
 
 This file imports no part of liver_seg_ros: it is what a planner or a viewer of your own would do. It waits for one
-volume, its labels, meshes, cloud, markers and frame, writes them to `arrived.npz` and what it found to `arrived.json`,
-and says on the way, line by line: `progress NODE: STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`,
-`warning CODE TEXT` for each reason to doubt the result.
+volume, its labels, meshes, cloud, markers and frame, writes them to `arrived.npz`, the report of the node
+`reconstruction` as it came to `report.cdr`, and what it found to `arrived.json`. It says on the way, line by line:
+`progress NODE: STAGE FRACTION`, `arrived TOPIC`, `check NAME ok|FAILED DETAIL`, `warning CODE TEXT` for each reason to
+doubt the result.
 
 Exit code: 0 when all of it came and is right, 2 when a node refused its input, 1 for anything else.
 """
@@ -26,6 +27,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -172,7 +174,7 @@ def wait(node: PlainSubscriber, timeout_s: float) -> str:
 def main() -> int:
     """Receive, check, write; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("arrived"), help="folder for arrived.npz and arrived.json")
+    parser.add_argument("--out", type=Path, default=Path("arrived"), help="folder for what arrived")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds to wait for everything")
     options = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
     rclpy.init()
@@ -186,6 +188,7 @@ def main() -> int:
     checks, arrays, structures = check_all(node.volumes, node.messages)
     options.out.mkdir(parents=True, exist_ok=True)
     np.savez(options.out / "arrived.npz", **arrays)
+    (options.out / "report.cdr").write_bytes(serialize_message(node.messages["reconstruction/report"]))
     for name, passed, detail in checks:
         say("check", name, "ok" if passed else "FAILED", detail)
     segmentation = node.messages["segmentation/report"]

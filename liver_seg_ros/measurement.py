@@ -6,11 +6,12 @@ voxel only whether its center is inside. How well the segmentation follows the o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.short_repr import short_repr
 
 
@@ -49,9 +50,58 @@ class Gap:
     from_mm: Vector
     to_mm: Vector
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the structure by its name."""
-        return {**asdict(self), "structure": self.structure.name}
+
+@dataclass(frozen=True)
+class MeshQuality:
+    """How sound a mesh is.
+
+    Attributes:
+        triangles: how many.
+        watertight: every edge is shared by exactly two triangles, in opposite directions.
+        manifold: watertight, and around each vertex the triangles form one closed fan.
+        outward: the normals of every connected part point out of it.
+        self_intersections: pairs of triangles that go through each other.
+    """
+
+    triangles: int
+    watertight: bool
+    manifold: bool
+    outward: bool
+    self_intersections: int
+
+    @property
+    def defects(self) -> str:
+        """What is wrong with it, in words; empty where nothing is."""
+        found = []
+        if not self.watertight:
+            found.append("it is not closed")
+        elif not self.manifold:
+            found.append("parts of it meet in single points")
+        if not self.outward:
+            found.append("a part of it is inside out")
+        if self.self_intersections:
+            found.append(f"{self.self_intersections} pairs of its {self.triangles} triangles go through each other")
+        return ", ".join(found)
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing is wrong with it."""
+        return self.manifold and self.outward and self.self_intersections == 0
+
+
+@dataclass(frozen=True)
+class CollisionMeshQuality:
+    """How sound the collision mesh of a structure is, and how far outside of the structure.
+
+    Attributes:
+        quality: of the mesh.
+        margin_mm: how far it was asked to be outside at most.
+        largest_distance_mm: how far it is at most; more than the margin where that could not be kept.
+    """
+
+    quality: MeshQuality
+    margin_mm: float
+    largest_distance_mm: float
 
 
 @dataclass(frozen=True)
@@ -81,16 +131,7 @@ class PartMeasurement:
     touches_border: bool | None = None
 
     __repr__ = short_repr
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            **vars(self),
-            "center_mm": list(self.center_mm),
-            "axial": None if self.axial is None else asdict(self.axial),
-            "to_vessel": None if self.to_vessel is None else self.to_vessel.to_dict(),
-            "to_capsule": None if self.to_capsule is None else self.to_capsule.to_dict(),
-        }
+    to_dict = plain_fields
 
 
 @dataclass(frozen=True)
@@ -104,32 +145,38 @@ class StructureMeasurement:
         largest_diameter_mm: the largest distance between two points of its surface (centers of voxel faces, the
             "maximum 3D diameter" of IBSI), of that part where it is largest.
         count: connected parts; of the tumor the number of lesions.
-        triangles: of its mesh; None where none was made.
-        watertight: whether the mesh is closed; None where none was made.
         parts: of the tumor one per lesion, largest volume first; empty for other structures, whose parts are not told
             apart.
         volume_uncertainty_ml, diameter_uncertainty_mm: of volume and largest diameter.
         axial: the largest axial diameter, of that part where it is largest; None without a voxel.
+        mesh: of its mesh; None where none was made.
+        collision_mesh: of its collision mesh; None where none was made.
     """
 
     structure: Structure
     volume_ml: float
     largest_diameter_mm: float
     count: int
-    triangles: int | None = None
-    watertight: bool | None = None
     parts: tuple[PartMeasurement, ...] = ()
     volume_uncertainty_ml: float = 0.0
     diameter_uncertainty_mm: float = 0.0
     axial: AxialDiameter | None = None
+    mesh: MeshQuality | None = None
+    collision_mesh: CollisionMeshQuality | None = None
 
     __repr__ = short_repr
 
+    @property
+    def triangles(self) -> int | None:
+        """Of its mesh; None where none was made."""
+        return None if self.mesh is None else self.mesh.triangles
+
+    @property
+    def watertight(self) -> bool | None:
+        """Whether its mesh is closed; None where none was made."""
+        return None if self.mesh is None else self.mesh.watertight
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; the structure by its name."""
-        return {
-            **vars(self),
-            "structure": self.structure.name,
-            "axial": None if self.axial is None else asdict(self.axial),
-            "parts": [part.to_dict() for part in self.parts],
-        }
+        # The first files had these two of a mesh and no more: whoever reads them still finds them.
+        return {**plain_fields(self), "triangles": self.triangles, "watertight": self.watertight}

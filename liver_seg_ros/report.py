@@ -11,53 +11,25 @@ import platform
 import resource
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.labels import LIVER, TUMOR, Structure
+from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-
-if TYPE_CHECKING:
-    from liver_seg_ros.reconstruction.measuring.structures import StructureMeasurement
 
 #: Raised when a key of `report.json` changes its meaning or goes away.
 FORMAT = 1
 
+#: Digits behind the point: a cubic millimetre, and a hundredth of a millimetre.
+_DIGITS = {"_ml": 3, "_mm": 2}
+
 _REPORTED_PACKAGES = ("liver_seg_ros", "numpy", "SimpleITK", "onnxruntime", "openvino", "vtk")
-
-
-@dataclass(frozen=True)
-class PartReport:
-    """One connected part of a structure: of the tumor, one lesion, `center_mm` in LPS."""
-
-    volume_ml: float
-    largest_diameter_mm: float
-    center_mm: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class StructureReport:
-    """One structure, as `reconstruction.measuring.structures.StructureMeasurement` describes it.
-
-    Attributes:
-        volume_ml: of the liver that of the organ, tumors and vessels inside it included.
-        largest_diameter_mm: of the part where it is largest.
-        count: connected parts; of the tumor: lesions.
-        triangles: of its mesh; None where no mesh was made.
-        watertight: whether the mesh is closed; None where no mesh was made.
-        parts: of the tumor one per lesion that was measured, largest volume first; empty for other structures.
-    """
-
-    volume_ml: float
-    largest_diameter_mm: float
-    count: int
-    triangles: int | None = None
-    watertight: bool | None = None
-    parts: tuple[PartReport, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +64,7 @@ class Report:
         liver_found: whether there is a liver in the labels.
         message: one line for a human; the reason where no liver was found.
         warnings: reasons to doubt the result, see `docs/warnings.md`; the gravest first.
-        structures: per structure name of the label table.
+        structures: by the structure's name; figures are rounded to what they mean.
         lesions: connected tumors.
         dice: per structure, where the truth is known (see `scores.dice`); None where it is not.
         seconds: per stage, in the order in which they ran.
@@ -109,7 +81,7 @@ class Report:
     message: str = ""
     warnings: tuple[PlausibilityWarning, ...] = ()
     synthetic: bool | None = None
-    structures: Mapping[str, StructureReport] = field(default_factory=dict)
+    structures: Mapping[str, StructureMeasurement] = field(default_factory=dict)
     lesions: int = 0
     dice: Mapping[str, float] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -121,7 +93,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers."""
-        return asdict(self)
+        return plain_fields(self)
 
 
 def build_report(
@@ -139,7 +111,7 @@ def build_report(
     models: Iterable[ModelReport] = (),
 ) -> Report:
     """A `Report` with what can be looked up filled in: counts, versions, and the peak memory of this process so far."""
-    structures = {measured.structure.name: _structure(measured) for measured in measurements}
+    structures = {measured.structure.name: _rounded(measured) for measured in measurements}
     liver, tumor = structures.get(LIVER.name), structures.get(TUMOR.name)
     return Report(
         input=source,
@@ -160,22 +132,14 @@ def build_report(
     )
 
 
-def _structure(measured: StructureMeasurement) -> StructureReport:
-    return StructureReport(
-        volume_ml=round(measured.volume_ml, 3),
-        largest_diameter_mm=round(measured.largest_diameter_mm, 2),
-        count=measured.count,
-        triangles=measured.triangles,
-        watertight=measured.watertight,
-        parts=tuple(
-            PartReport(
-                round(part.volume_ml, 3),
-                round(part.largest_diameter_mm, 2),
-                tuple(round(coordinate, 2) for coordinate in part.center_mm),
-            )
-            for part in measured.parts
-        ),
-    )
+def _rounded(value: Any, name: str = "") -> Any:
+    """`value` of the field `name`, and all in it, to as many digits as its unit has in a report."""
+    if is_dataclass(value) and not isinstance(value, (type, Structure)):
+        return replace(value, **{f.name: _rounded(getattr(value, f.name), f.name) for f in fields(value)})
+    if isinstance(value, tuple):
+        return tuple(_rounded(item, name) for item in value)
+    digits = next((digits for unit, digits in _DIGITS.items() if name.endswith(unit)), None)
+    return value if digits is None or not isinstance(value, float) else round(value, digits)
 
 
 def write_report(path: Path, report: Report) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from liver_seg_ros.geometry import IDENTITY, Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.measurement import CollisionMeshQuality, Gap, MeshQuality, PartMeasurement, StructureMeasurement
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-from liver_seg_ros.reconstruction.measuring.structures import PartMeasurement, StructureMeasurement
 from liver_seg_ros.report import (
     FORMAT,
     ModelReport,
@@ -27,6 +27,7 @@ from liver_seg_ros.report import (
     write_report,
 )
 
+MESH = MeshQuality(40_000, True, True, True, 0)
 GEOMETRY = Geometry(size=(4, 5, 6), spacing_mm=(0.7, 0.7, 2.5))
 
 
@@ -40,23 +41,33 @@ def test_round_trip_through_the_file(tmp_path: Path) -> None:
     model = ModelReport("localizer", "1.0.0", "ab" * 32)
     large, small = PartMeasurement(4.0, 11.0, (1.0, 2.0, 3.0)), PartMeasurement(0.2, 5.0, (4.0, 5.0, 6.0))
     report = _report(
-        StructureMeasurement(LIVER, 1500.0, 210.0, 1, 40_000, True),
+        StructureMeasurement(LIVER, 1500.0, 210.0, 1, mesh=MESH, collision_mesh=CollisionMeshQuality(MESH, 3.0, 4.1)),
         StructureMeasurement(TUMOR, 4.2, 11.0, 2, parts=(large, small)),
         models=[model],
     )
     write_report(tmp_path / "report.json", report)
     read = json.loads((tmp_path / "report.json").read_text())
+    mesh = {"triangles": 40_000, "watertight": True, "manifold": True, "outward": True, "self_intersections": 0}
     assert read["structures"]["liver"] == {
+        "structure": "liver",
         "volume_ml": 1500.0,
         "largest_diameter_mm": 210.0,
         "count": 1,
         "triangles": 40_000,
         "watertight": True,
         "parts": [],
+        "volume_uncertainty_ml": 0.0,
+        "diameter_uncertainty_mm": 0.0,
+        "axial": None,
+        "mesh": mesh,
+        "collision_mesh": {"quality": mesh, "margin_mm": 3.0, "largest_distance_mm": 4.1},
     }
     tumor = read["structures"]["tumor"]
     assert tumor["triangles"] is None
-    assert tumor["parts"][1] == {"volume_ml": 0.2, "largest_diameter_mm": 5.0, "center_mm": [4.0, 5.0, 6.0]}
+    assert tumor["parts"][1] == {
+        "volume_ml": 0.2, "largest_diameter_mm": 5.0, "center_mm": [4.0, 5.0, 6.0], "volume_uncertainty_ml": 0.0,
+        "diameter_uncertainty_mm": 0.0, "axial": None, "to_vessel": None, "to_capsule": None, "touches_border": None,
+    }  # fmt: skip
     assert read["lesions"] == 2 and read["liver_found"] is True and read["dice"] is None and read["synthetic"] is None
     assert read["geometry"] == {
         "size": [4, 5, 6],
@@ -116,13 +127,18 @@ def test_lesions_are_those_of_the_tumor_and_nothing_else() -> None:
 
 
 def test_figures_are_rounded_to_what_they_mean() -> None:
-    part = PartMeasurement(1.23456, 9.87654, (1.23456, 2.34567, -3.45678))
-    tumor = StructureMeasurement(TUMOR, 1.23456, 9.87654, 1, parts=(part,))
+    gap = Gap(VESSEL, 3.14159, 1.41421, (1.23456, 2.34567, -3.45678), (1.0, 2.0, 3.0))
+    part = PartMeasurement(1.23456, 9.87654, (1.23456, 2.34567, -3.45678), 0.98765, 1.41421, to_vessel=gap)
+    collision = CollisionMeshQuality(MESH, 3.0, 4.55555)
+    tumor = StructureMeasurement(TUMOR, 1.23456, 9.87654, 1, parts=(part,), collision_mesh=collision)
     report = _report(tumor, dice={"tumor": 0.123456})
     found = report.structures["tumor"]
     assert (found.volume_ml, found.largest_diameter_mm) == (1.235, 9.88)
     assert (found.parts[0].volume_ml, found.parts[0].largest_diameter_mm) == (1.235, 9.88)
     assert found.parts[0].center_mm == (1.23, 2.35, -3.46)
+    assert (found.parts[0].volume_uncertainty_ml, found.parts[0].diameter_uncertainty_mm) == (0.988, 1.41)
+    assert found.parts[0].to_vessel == Gap(VESSEL, 3.14, 1.41, (1.23, 2.35, -3.46), (1.0, 2.0, 3.0))
+    assert found.collision_mesh == CollisionMeshQuality(MESH, 3.0, 4.56) and found.structure is TUMOR
     assert report.dice == {"tumor": 0.1235}
     read = build_report(source="", uid="", geometry=GEOMETRY, measurements=(), seconds={"read": 0.12345})
     assert read.seconds == {"read": 0.123} and read.peak_memory_mb == round(read.peak_memory_mb, 1)

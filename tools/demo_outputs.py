@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from rclpy.serialization import deserialize_message
 
+from liver_seg_interfaces.msg import SegmentationReport
 from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.files.meshes import write_mesh
 from liver_seg_ros.files.volumes import write_labels
 from liver_seg_ros.geometry import MM_PER_M, Geometry
 from liver_seg_ros.labels import STRUCTURES, structure_by_name
+from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.nodes.messages.measurements import message_to_measurement
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-from liver_seg_ros.reconstruction.measuring.structures import PartMeasurement, StructureMeasurement
 from liver_seg_ros.rendering.overlay import render_overlay
 from liver_seg_ros.rendering.scene import render_scene
 from liver_seg_ros.report import ModelReport, Report, build_report, write_report
@@ -36,6 +39,7 @@ class Arrived:
 
     def __init__(self, folder: Path) -> None:
         self.facts = json.loads((folder / "arrived.json").read_text(encoding="utf-8"))
+        self._report = deserialize_message((folder / "report.cdr").read_bytes(), SegmentationReport)
         arrays: Mapping[str, NDArray] = np.load(folder / "arrived.npz")
         uid = self.facts["uid"]
         ct = arrays["ct"]
@@ -53,22 +57,8 @@ class Arrived:
 
     @property
     def measurements(self) -> list[StructureMeasurement]:
-        """Per structure, as the reconstruction node measured it; triangles and watertightness as they arrived."""
-        return [
-            StructureMeasurement(
-                structure=structure_by_name(entry["structure"]),
-                volume_ml=entry["volume_ml"],
-                largest_diameter_mm=entry["largest_diameter_mm"],
-                count=entry["count"],
-                triangles=entry.get("triangles"),
-                watertight=entry.get("watertight"),
-                parts=tuple(
-                    PartMeasurement(part["volume_ml"], part["largest_diameter_mm"], tuple(part["center_mm"]))
-                    for part in entry["parts"]
-                ),
-            )
-            for entry in self.facts["structures"]
-        ]
+        """Per structure, as the reconstruction node measured it."""
+        return [message_to_measurement(message) for message in self._report.structures]
 
 
 def write_outputs(

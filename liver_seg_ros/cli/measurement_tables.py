@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from liver_seg_ros.labels import TUMOR
-from liver_seg_ros.measurement import Gap, PartMeasurement, StructureMeasurement
+from liver_seg_ros.measurement import CollisionMeshQuality, Gap, PartMeasurement, StructureMeasurement
 from liver_seg_ros.report_table import UNKNOWN, ReportTable
 
+_NOTE = (
+    "Liver: the organ, its tumors and enclosed vessels included. Parts of the tumor: lesions. "
+    "±: what the resolution of the labels leaves open."
+)
+_COLLISION_NOTE = " Collision: how far outside of the structure its collision mesh is at most, and was asked to be."
 
-def structures_table(measurements: Sequence[StructureMeasurement]) -> ReportTable:
-    """One row per structure, those without a voxel included."""
+
+def structures_table(
+    measurements: Iterable[StructureMeasurement], dice: Mapping[str, float] | None = None
+) -> ReportTable:
+    """One row per structure, those without a voxel included; what was neither made nor compared is unknown."""
+    measurements, dice = tuple(measurements), dice or {}
     rows = (
         (
             measured.structure.title,
@@ -18,13 +27,20 @@ def structures_table(measurements: Sequence[StructureMeasurement]) -> ReportTabl
             _with_uncertainty(measured.largest_diameter_mm, measured.diameter_uncertainty_mm),
             _axial(measured),
             str(measured.count),
+            UNKNOWN if measured.triangles is None else str(measured.triangles),
+            UNKNOWN if measured.watertight is None else ("yes" if measured.watertight else "no"),
+            _collision(measured.collision_mesh),
+            _defects(measured),
+            f"{dice[measured.structure.name]:.3f}" if measured.structure.name in dice else UNKNOWN,
         )
         for measured in measurements
     )
-    note = "Liver: the organ, tumors and enclosed vessels included. ±: what the resolution of the labels leaves open."
-    return ReportTable(
-        "Structures", ("structure", "volume ml", "diameter mm", "axial mm", "parts"), tuple(rows), (0,), note
-    )
+    columns = (
+        "structure", "volume ml", "diameter mm", "axial mm", "parts", "triangles", "watertight", "collision mm",
+        "defects", "Dice",
+    )  # fmt: skip
+    note = _NOTE + (_COLLISION_NOTE if any(measured.collision_mesh for measured in measurements) else "")
+    return ReportTable("Structures", columns, tuple(rows), (0, columns.index("defects")), note)
 
 
 def lesions_table(measurements: Sequence[StructureMeasurement]) -> ReportTable | None:
@@ -54,7 +70,9 @@ def lesions_of(measurements: Sequence[StructureMeasurement]) -> tuple[PartMeasur
 
 
 def _with_uncertainty(value: float, uncertainty: float, digits: int = 1) -> str:
-    return f"{value:.{digits}f} ± {uncertainty:.{digits}f}" if value or uncertainty else UNKNOWN
+    if not value and not uncertainty:
+        return UNKNOWN
+    return f"{value:.{digits}f}" + (f" ± {uncertainty:.{digits}f}" if uncertainty else "")
 
 
 def _axial(measured: StructureMeasurement | PartMeasurement) -> str:
@@ -64,3 +82,15 @@ def _axial(measured: StructureMeasurement | PartMeasurement) -> str:
 
 def _gap(gap: Gap | None) -> str:
     return UNKNOWN if gap is None else f"{gap.distance_mm:.1f} ± {gap.uncertainty_mm:.1f}"
+
+
+def _collision(quality: CollisionMeshQuality | None) -> str:
+    return UNKNOWN if quality is None else f"{quality.largest_distance_mm:.1f} / {quality.margin_mm:.1f}"
+
+
+def _defects(measured: StructureMeasurement) -> str:
+    """Of mesh and collision mesh; unknown where there is none, so that a table of sound meshes has no such column."""
+    collision = measured.collision_mesh and measured.collision_mesh.quality
+    meshes = {"mesh": measured.mesh, "collision mesh": collision}
+    found = [f"{name}: {quality.defects}" for name, quality in meshes.items() if quality and quality.defects]
+    return "; ".join(found) or UNKNOWN

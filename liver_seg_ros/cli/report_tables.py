@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from liver_seg_ros.cli.measurement_tables import structures_table
 from liver_seg_ros.cli.tables import TerminalTable, Words
 from liver_seg_ros.cli.warning_lines import warning_lines
 from liver_seg_ros.report import Report
-from liver_seg_ros.report_table import UNKNOWN, ReportTable
-
-_NOTE = "Liver: the organ, its tumors and enclosed vessels included. Parts of the tumor: lesions."
 
 
 def report_tables(report: Report) -> RenderableType:
@@ -20,29 +18,10 @@ def report_tables(report: Report) -> RenderableType:
     return Group(
         Words(report.input, whole=True),
         Text(),
-        TerminalTable(structures_table(report)),
+        TerminalTable(structures_table(report.structures.values(), report.dice)),
         Text(),
         *map(Words, _lines(report)),
     )
-
-
-def structures_table(report: Report) -> ReportTable:
-    """One row per structure; what was neither made nor compared is unknown."""
-    dice = report.dice or {}
-    rows = (
-        (
-            name.replace("_", " "),
-            f"{structure.volume_ml:.1f}",
-            f"{structure.largest_diameter_mm:.1f}",
-            str(structure.count),
-            UNKNOWN if structure.triangles is None else str(structure.triangles),
-            UNKNOWN if structure.watertight is None else ("yes" if structure.watertight else "no"),
-            f"{dice[name]:.3f}" if name in dice else UNKNOWN,
-        )
-        for name, structure in report.structures.items()
-    )
-    columns = ("structure", "volume ml", "diameter mm", "parts", "triangles", "watertight", "Dice")
-    return ReportTable("Structures", columns, tuple(rows), (0,), _NOTE)
 
 
 def _lines(report: Report) -> Iterator[str]:

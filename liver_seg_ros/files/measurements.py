@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.measurement import Gap, PartMeasurement, StructureMeasurement
+from liver_seg_ros.measurement import CollisionMeshQuality, Gap, PartMeasurement, StructureMeasurement
+from liver_seg_ros.plain import plain
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 #: The columns of the CSV. A cell is empty where a row has no such figure; yes and no are `true` and `false`.
@@ -21,7 +21,8 @@ COLUMNS = (
     "axial_long_mm", "axial_short_mm", "axial_uncertainty_mm",
     "center_x_mm", "center_y_mm", "center_z_mm",
     "vessel", "to_vessel_mm", "to_vessel_uncertainty_mm", "to_capsule_mm", "to_capsule_uncertainty_mm",
-    "touches_border", "triangles", "watertight",
+    "touches_border", "triangles", "watertight", "defects",
+    "collision_triangles", "collision_margin_mm", "collision_distance_mm", "collision_defects",
 )  # fmt: skip
 
 
@@ -51,12 +52,9 @@ def write_measurements(
 def _write_json(
     path: Path, measurements: Iterable[StructureMeasurement], warnings: Iterable[PlausibilityWarning]
 ) -> None:
-    plain = {
-        "structures": [measurement.to_dict() for measurement in measurements],
-        "warnings": [asdict(warning) for warning in warnings],
-    }
+    values = plain({"structures": list(measurements), "warnings": list(warnings)})
     try:
-        text = json.dumps(plain, indent=2, allow_nan=False)
+        text = json.dumps(values, indent=2, allow_nan=False)
     except ValueError as error:
         raise InputError(f"a measurement is NaN or infinite, which JSON has not: {error}") from error
     path.write_text(text + "\n", encoding="utf-8")
@@ -78,7 +76,20 @@ def _structure_row(measurement: StructureMeasurement) -> dict[str, Any]:
         "count": measurement.count,
         "triangles": measurement.triangles,
         "watertight": measurement.watertight,
+        "defects": None if measurement.mesh is None else measurement.mesh.defects,
+        **_collision(measurement.collision_mesh),
         **_sizes(measurement),
+    }
+
+
+def _collision(collision: CollisionMeshQuality | None) -> dict[str, Any]:
+    if collision is None:
+        return {}
+    return {
+        "collision_triangles": collision.quality.triangles,
+        "collision_margin_mm": collision.margin_mm,
+        "collision_distance_mm": collision.largest_distance_mm,
+        "collision_defects": collision.quality.defects,
     }
 
 

@@ -117,10 +117,8 @@ class ReconstructionNode(StageNode):
         tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
         stamp = self.get_clock().now().to_msg()
         messages = {
-            "meshes": meshes_to_array(result.meshes, result.measurements, result.quality, uid, stamp),
-            "collision_meshes": meshes_to_array(
-                result.collision_meshes, result.measurements, result.collision_quality, uid, stamp
-            ),
+            "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
+            "collision_meshes": meshes_to_array(result.collision_meshes, result.measurements, uid, stamp),
             "markers": meshes_to_markers(result.meshes, stamp),
             "cloud": cloud_to_message(result.cloud, stamp),
             "clearance_cloud": clearance_to_message(clearance_cloud(result.cloud, tumor), stamp),

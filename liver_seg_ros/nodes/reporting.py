@@ -10,13 +10,14 @@ from rclpy.publisher import Publisher
 from liver_seg_interfaces.msg import ModelInfo, SegmentationReport
 from liver_seg_interfaces.msg import Progress as ProgressMessage
 from liver_seg_ros.inference.bundle import ModelBundle
-from liver_seg_ros.nodes.messages.meshes import header, measurement_to_message
+from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.nodes.messages.measurements import measurement_to_message
+from liver_seg_ros.nodes.messages.meshes import header
 from liver_seg_ros.nodes.messages.warnings import warning_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Progress
-from liver_seg_ros.reconstruction.measuring.structures import StructureMeasurement
 
 _SHORTEST_INTERVAL_S = 0.05
 

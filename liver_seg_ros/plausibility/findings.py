@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL, Structure
+from liver_seg_ros.measurement import MeshQuality, StructureMeasurement
 from liver_seg_ros.plausibility.evidence import Evidence
 
 LEAST_HEIGHT_MM = 100.0
@@ -125,8 +127,39 @@ def lesions_not_measured(evidence: Evidence) -> Finding | None:
 
 
 def surface_open(evidence: Evidence) -> Finding | None:
-    names = [measured.structure.title for measured in evidence.measurements if measured.watertight is False]
+    names = [
+        measured.structure.title + (" (collision mesh)" if kind == "collision mesh" else "")
+        for measured in evidence.measurements
+        for kind, quality in _meshes(measured)
+        if not quality.watertight
+    ]
     return Finding(f"The surface is not closed: {', '.join(names)}.") if names else None
+
+
+def surface_unsound(evidence: Evidence) -> Finding | None:
+    found = [
+        f"{measured.structure.title} ({kind}: {quality.defects})"
+        for measured in evidence.measurements
+        for kind, quality in _meshes(measured)
+        if quality.watertight and not quality.is_sound
+    ]
+    return Finding(f"A surface is closed, but not sound: {'; '.join(found)}.") if found else None
+
+
+def collision_beyond_margin(evidence: Evidence) -> Finding | None:
+    beyond = [
+        f"{measured.structure.title} {collision.largest_distance_mm:.1f} mm instead of {collision.margin_mm:.1f} mm"
+        for measured in evidence.measurements
+        if (collision := measured.collision_mesh) and collision.largest_distance_mm > collision.margin_mm
+    ]
+    return Finding(f"Collision meshes reach further out than asked: {', '.join(beyond)}.") if beyond else None
+
+
+def _meshes(measured: StructureMeasurement) -> Iterator[tuple[str, MeshQuality]]:
+    if measured.mesh is not None:
+        yield "mesh", measured.mesh
+    if measured.collision_mesh is not None:
+        yield "collision mesh", measured.collision_mesh.quality
 
 
 def whole_ct_searched(evidence: Evidence) -> Finding | None:

@@ -149,6 +149,22 @@ RULES: tuple[Rule, ...] = (
         findings.surface_open,
     ),
     Rule(
+        "surface_unsound",
+        DOUBT,
+        "a closed surface goes through itself, meets itself in single points, or a part of it is inside out",
+        "volumes and collisions are not to be relied on there",
+        "Use a larger triangle budget, or smooth the labels.",
+        findings.surface_unsound,
+    ),
+    Rule(
+        "collision_beyond_margin",
+        NOTE,
+        "a collision mesh reaches further out of its structure than the margin that was asked for",
+        "it encloses the structure in any case; voxels that are large against the margin, or thin vessels, take more",
+        "Count on the distances in the report, or ask for a wider margin.",
+        findings.collision_beyond_margin,
+    ),
+    Rule(
         "thick_slices",
         NOTE,
         f"voxels are more than {findings.THICK_SLICE_MM:.0f} mm apart along an axis",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER, Structure, structure_by_name
+from liver_seg_ros.measurement import CollisionMeshQuality, MeshQuality
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import (
     Cancelled,
@@ -29,10 +30,10 @@ from liver_seg_ros.reconstruction.measuring.structures import (
     with_gaps,
 )
 from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
-from liver_seg_ros.reconstruction.meshes.collision import CollisionMesh, collision_mesh
+from liver_seg_ros.reconstruction.meshes.collision import collision_mesh
 from liver_seg_ros.reconstruction.meshes.decimation import decimate
 from liver_seg_ros.reconstruction.meshes.interpolation import interpolated
-from liver_seg_ros.reconstruction.meshes.quality import MeshQuality, mesh_quality
+from liver_seg_ros.reconstruction.meshes.quality import mesh_quality
 from liver_seg_ros.reconstruction.meshes.self_intersections import without_self_intersections
 from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface, surface_to_mesh
 from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
@@ -88,20 +89,14 @@ class Reconstruction:
         meshes: one per structure that has voxels, in the order of the label table; to be shown and measured.
         collision_meshes: of the same structures, each enclosing its mesh and voxels within the margin; to be kept
             clear of. Empty where the options ask for none.
-        quality: of each of `meshes`.
-        collision_quality: of each of `collision_meshes`.
-        collision_distance_mm: how far each of `collision_meshes` is from its mesh at most.
         cloud: points on all meshes; empty where there are none.
-        measurements: one per structure of `LabelVolume.counts`, zeros where it has no voxel.
+        measurements: one per structure of `LabelVolume.counts`, zeros where it has no voxel; of its meshes too.
         tree: centerlines of the vessels, with radii; empty where there are none.
         seconds: per stage, over all structures: masks, surfaces, decimation, collision, measurements, cloud, vessels.
     """
 
     meshes: tuple[Mesh, ...]
     collision_meshes: tuple[Mesh, ...]
-    quality: tuple[MeshQuality, ...]
-    collision_quality: tuple[MeshQuality, ...]
-    collision_distance_mm: tuple[float, ...]
     cloud: PointCloud
     measurements: tuple[StructureMeasurement, ...]
     tree: VesselTree
@@ -142,8 +137,7 @@ def reconstruct(
     with clock.stage("masks"):
         labels = labelled_box(labels)
     meshes: list[Mesh] = []
-    quality: list[MeshQuality] = []
-    collisions: list[CollisionMesh] = []
+    collisions: list[Mesh] = []
     measurements, organ = [], None
     shares = _shares(labels)
     surfaces(0.0)
@@ -151,7 +145,7 @@ def reconstruct(
         with clock.stage("masks"):
             mask = structure_mask(labels, structure)
         organ = mask if structure == LIVER else organ
-        mesh = None
+        quality, collision_quality = None, None
         if mask is not None:
             share = part_of(surfaces, *shares[structure])
             with clock.stage("surfaces"):
@@ -160,18 +154,20 @@ def reconstruct(
             with clock.stage("decimation"):
                 mesh = _decimated(surface, shape, options.triangle_budget, part_of(share, *_DECIMATION))
                 meshes.append(mesh)
-                quality.append(_checked(mesh, "mesh"))
+                quality = _checked(mesh, "mesh")
             if options.collision_margin_mm > 0:
                 with clock.stage("collision"):
                     margin_mm, budget = options.collision_margin_mm, options.collision_triangle_budget
-                    collisions.append(collision_mesh(shape, mesh, margin_mm, budget, part_of(share, *_COLLISION)))
+                    collision = collision_mesh(shape, mesh, margin_mm, budget, part_of(share, *_COLLISION))
+                    collisions.append(collision.mesh)
+                    sound = _checked(collision.mesh, "collision mesh")
+                    collision_quality = CollisionMeshQuality(sound, margin_mm, collision.largest_distance_mm)
             share(1.0)
         with clock.stage("measurements"):
-            measurements.append(measure_mask(structure, mask, mesh))
+            measurement = measure_mask(structure, mask)
+            measurements.append(replace(measurement, mesh=quality, collision_mesh=collision_quality))
     with clock.stage("measurements"):
         measured = with_gaps(tuple(measurements), whole, organ)
-    with clock.stage("collision"):
-        collision_quality = [_checked(collision.mesh, "collision mesh") for collision in collisions]
     surfaces(1.0)
     progress("cloud", 0.0)
     with clock.stage("cloud"):
@@ -183,10 +179,7 @@ def reconstruct(
     progress("vessels", 1.0)
     return Reconstruction(
         meshes=tuple(meshes),
-        collision_meshes=tuple(collision.mesh for collision in collisions),
-        quality=tuple(quality),
-        collision_quality=tuple(collision_quality),
-        collision_distance_mm=tuple(collision.largest_distance_mm for collision in collisions),
+        collision_meshes=tuple(collisions),
         cloud=cloud,
         measurements=measured,
         tree=tree,

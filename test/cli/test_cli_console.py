@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from liver_seg_ros.cli.console import print_facts, print_json, print_report, print_tables, print_written
-from liver_seg_ros.cli.report_tables import structures_table
+from liver_seg_ros.cli.measurement_tables import structures_table
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.report import ModelReport, Report, StructureReport, describe_geometry
+from liver_seg_ros.labels import LIVER, PORTAL_VEIN, TUMOR
+from liver_seg_ros.measurement import AxialDiameter, CollisionMeshQuality, MeshQuality, StructureMeasurement
+from liver_seg_ros.report import ModelReport, Report, describe_geometry
 from liver_seg_ros.report_table import ReportTable
 
+OPEN = MeshQuality(100, False, False, True, 0)
 TABLE = ReportTable("Lesions", ("lesion", "volume ml"), (("1", "3.0"), ("2", "2.0"), ("3", "1.0")))
 
 
@@ -23,16 +26,17 @@ def _columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def report(**more: object) -> Report:
     structures = {
-        "liver": StructureReport(1500.04, 210.26, 1, 30_000, True),
-        "portal_vein": StructureReport(20.0, 90.0, 2, 100, False),
+        "liver": StructureMeasurement(LIVER, 1500.04, 210.26, 1, mesh=MeshQuality(30_000, True, True, True, 0)),
+        "portal_vein": StructureMeasurement(PORTAL_VEIN, 20.0, 90.0, 2, mesh=OPEN),
     }
     grid = describe_geometry(Geometry((2, 2, 2)))
     return Report("case/[1] ct.nii.gz", "1.2.3", grid, True, structures=structures, **more)
 
 
 def test_a_report_names_its_input_what_was_found_and_what_else_a_person_wants_to_know(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     models = (ModelReport("localizer", "1.0", "ab"), ModelReport("segmenter", "2.0", "cd"))
     print_report(
         report(
@@ -50,9 +54,9 @@ def test_a_report_names_its_input_what_was_found_and_what_else_a_person_wants_to
         ["case/[1]", "ct.nii.gz"],
         [],
         ["Structures"],
-        ["structure", "volume", "ml", "diameter", "mm", "parts", "triangles", "watertight", "Dice"],
-        ["liver", "1500.0", "210.3", "1", "30000", "yes", "0.977"],
-        ["portal", "vein", "20.0", "90.0", "2", "100", "no", "-"],
+        ["structure", "volume", "ml", "diameter", "mm", "parts", "triangles", "watertight", "defects", "Dice"],
+        ["liver", "1500.0", "210.3", "1", "30000", "yes", "-", "0.977"],
+        ["portal", "vein", "20.0", "90.0", "2", "100", "no", "mesh:", "it", "is", "not", "closed", "-"],
     ]
     assert lines[6].startswith("Liver: the organ, its tumors and enclosed vessels included.")
     assert lines[lines.index("") :].count("") == 2 and lines[lines.index("liver found") - 1] == ""
@@ -73,10 +77,26 @@ def test_a_report_says_nothing_of_what_was_not_done(capsys: pytest.CaptureFixtur
 
 
 def test_what_was_neither_made_nor_compared_is_unknown() -> None:
-    table = structures_table(Report("", "", describe_geometry(Geometry((2, 2, 2))), True,
-                                    structures={"tumor": StructureReport(1.0, 2.0, 3)}))  # fmt: skip
-    assert table.title == "Structures" and table.rows == (("tumor", "1.0", "2.0", "3", "-", "-", "-"),)
-    assert table.text_columns == (0,)
+    table = structures_table([StructureMeasurement(TUMOR, 1.0, 2.0, 3)])
+    assert table.title == "Structures" and "Collision" not in table.note
+    assert table.rows == (("tumor", "1.0", "2.0", "-", "3", "-", "-", "-", "-", "-"),)
+    assert table.without_unknown_columns().columns == ("structure", "volume ml", "diameter mm", "parts")
+
+
+def test_all_that_was_measured_is_in_the_table() -> None:
+    axial = AxialDiameter(20.04, 15.0, 0.9, ((0.0, 0.0, 0.0),) * 2, ((0.0, 0.0, 0.0),) * 2)
+    collision = CollisionMeshQuality(MeshQuality(1_000, True, True, True, 2), 3.0, 4.56)
+    measured = StructureMeasurement(
+        PORTAL_VEIN, 20.0, 90.0, 2, (), 1.25, 0.9, axial, MeshQuality(100, True, True, False, 0), collision
+    )
+    table = structures_table([measured], {"portal_vein": 0.5})
+    assert dict(zip(table.columns, table.rows[0], strict=True)) == {
+        "structure": "portal vein", "volume ml": "20.0 ± 1.2", "diameter mm": "90.0 ± 0.9", "axial mm": "20.0 x 15.0",
+        "parts": "2", "triangles": "100", "watertight": "yes", "collision mm": "4.6 / 3.0", "Dice": "0.500",
+        "defects": "mesh: a part of it is inside out; "
+        "collision mesh: 2 pairs of its 1000 triangles go through each other",
+    }  # fmt: skip
+    assert "Collision: how far outside" in table.note and table.text_columns == (0, 8)
 
 
 def test_tables_come_below_the_input_and_above_what_else_is_to_be_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,8 @@ def test_the_page_of_a_command_shows_its_answer(command: str, small_ct: Path, tm
     text = browser.execute_script("return document.body.innerText")
     assert "Synthetic: a phantom, no patient" in text and str(tmp_path / "labels.nii.gz") in text
     assert "Lesions" in text and "±" in text
+    if command == "reconstruct":
+        assert "/ 3.0" in text and "Collision: how far outside" in text  # of each structure's collision mesh
     assert browser.execute_script("return document.querySelector('[data-view=axial] img').naturalWidth") > 100
     if command == "plan":
         assert "Ranked trajectories" in text and "ablation zone" in text and "resection plane" in text

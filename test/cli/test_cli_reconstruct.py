@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,20 @@ def test_the_report_agrees_with_the_files(reconstructed: Path) -> None:
         said = report["structures"][structure.name]
         assert said["triangles"] == len(mesh.faces)
         assert said["watertight"] is mesh.is_watertight is True
+        collision = trimesh.load_mesh(reconstructed / f"{structure.name}_collision.ply")
+        around = said["collision_mesh"]
+        assert around["quality"]["triangles"] == len(collision.faces) and around["quality"]["outward"] is True
+        farthest_mm = trimesh.proximity.closest_point_naive(mesh, collision.vertices)[1].max()
+        # The report's distance is to mesh or voxel centers, whichever is nearer.
+        assert around["margin_mm"] == 3.0 and around["largest_distance_mm"] == pytest.approx(farthest_mm, abs=0.5)
+    measured = json.loads((reconstructed / "measurements.json").read_text())["structures"]
+    assert rounded(list(report["structures"].values())) == rounded(measured)
     assert report["models"] == [] and report["runtime"] is None and report["dice"] is None
+
+
+def rounded(value: Any) -> Any:
+    """To what a report shows of lengths; the one file has more digits than the other."""
+    return json.loads(json.dumps(value), parse_float=lambda figure: pytest.approx(float(figure), abs=0.006))
 
 
 def test_meshes_of_an_earlier_run_do_not_stay(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BILE_DUCT, LIVER, PORTAL_VEIN, TUMOR, VESSEL
-from liver_seg_ros.measurement import PartMeasurement, StructureMeasurement
+from liver_seg_ros.measurement import CollisionMeshQuality, MeshQuality, PartMeasurement, StructureMeasurement
 from liver_seg_ros.plausibility import findings
 from liver_seg_ros.plausibility.evidence import PADDING_HU, Run, gather
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
@@ -24,6 +25,8 @@ from liver_seg_ros.volume import LabelVolume, Volume
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 GRID = Geometry((60, 60, 60), (2.5, 2.5, 2.5))
+SOUND = MeshQuality(100, True, True, True, 0)
+OPEN = MeshQuality(100, False, False, True, 0)
 
 
 def ball(radius: float, center: tuple[float, float, float] = (30, 30, 30)) -> NDArray[np.bool_]:
@@ -199,9 +202,29 @@ def test_a_liver_that_is_mostly_tumor_is_doubted() -> None:
 
 
 def test_an_open_surface_is_named() -> None:
-    tumor = StructureMeasurement(TUMOR, 5.0, 20.0, 1, 100, True, (PartMeasurement(5.0, 20.0, (0.0, 0.0, 0.0)),))
-    portal = StructureMeasurement(PORTAL_VEIN, 5.0, 20.0, 1, 100, False)
+    tumor = StructureMeasurement(TUMOR, 5.0, 20.0, 1, (PartMeasurement(5.0, 20.0, (0.0, 0.0, 0.0)),), mesh=SOUND)
+    portal = StructureMeasurement(PORTAL_VEIN, 5.0, 20.0, 1, mesh=OPEN)
     assert "not closed: portal vein." in of_measurements(tumor, portal)["surface_open"].message
+    portal = replace(portal, mesh=SOUND, collision_mesh=CollisionMeshQuality(OPEN, 3.0, 2.0))
+    assert "not closed: portal vein (collision mesh)." in of_measurements(tumor, portal)["surface_open"].message
+
+
+def test_a_closed_surface_that_is_not_sound_is_named_with_what_is_wrong() -> None:
+    crossed = replace(SOUND, self_intersections=3)
+    tumor = StructureMeasurement(TUMOR, 5.0, 20.0, 1, (PartMeasurement(5.0, 20.0, (0.0, 0.0, 0.0)),), mesh=crossed)
+    found = of_measurements(tumor)
+    assert found.keys() == {"surface_unsound"} and found["surface_unsound"].level == DOUBT
+    assert "tumor (mesh: 3 pairs of its 100 triangles go through each other)." in found["surface_unsound"].message
+    tumor = replace(tumor, mesh=SOUND, collision_mesh=CollisionMeshQuality(replace(SOUND, outward=False), 3.0, 2.0))
+    assert "tumor (collision mesh: a part of it is inside out)." in of_measurements(tumor)["surface_unsound"].message
+
+
+def test_a_collision_mesh_beyond_its_margin_is_named_with_both_distances() -> None:
+    within = StructureMeasurement(LIVER, 1500.0, 200.0, 1, mesh=SOUND, collision_mesh=CollisionMeshQuality(SOUND, 3, 3))
+    assert of_measurements(within) == {}
+    beyond = replace(within, collision_mesh=CollisionMeshQuality(SOUND, 3.0, 4.56))
+    found = of_measurements(beyond)["collision_beyond_margin"]
+    assert found.level == NOTE and "liver 4.6 mm instead of 3.0 mm." in found.message
 
 
 @pytest.mark.parametrize(("spacing_mm", "thick"), [

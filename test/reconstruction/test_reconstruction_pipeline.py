@@ -8,6 +8,7 @@ import pytest
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.reconstruction.meshes.quality import mesh_quality
 from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, signed_volumes
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
@@ -118,19 +119,20 @@ def test_each_mesh_is_sound_and_within_its_collision_mesh(labels):
     options = ReconstructionOptions(collision_margin_mm=2.0, collision_triangle_budget=4000)
     result = reconstruct(labels, options)
     assert [mesh.structure for mesh in result.collision_meshes] == [mesh.structure for mesh in result.meshes]
-    assert all(quality.is_sound for quality in result.quality + result.collision_quality)
-    for mesh, collision, distance_mm in zip(
-        result.meshes, result.collision_meshes, result.collision_distance_mm, strict=True
-    ):
+    for mesh, collision, measured in zip(result.meshes, result.collision_meshes, result.measurements, strict=True):
+        assert measured.mesh == mesh_quality(mesh) and measured.mesh.is_sound
+        said = measured.collision_mesh
+        assert said.quality == mesh_quality(collision) and said.quality.is_sound
         assert len(collision.triangles) <= 4000
-        assert 0 < distance_mm <= 2.0
+        assert 0 < said.largest_distance_mm <= said.margin_mm == 2.0
         assert SurfaceQueries(collision).signed_distance(mesh.vertices_mm).max() <= 0
 
 
 def test_a_margin_of_zero_makes_no_collision_meshes(labels):
     result = reconstruct(labels, ReconstructionOptions(collision_margin_mm=0.0))
     assert len(result.meshes) == 3
-    assert result.collision_meshes == result.collision_quality == result.collision_distance_mm == ()
+    assert result.collision_meshes == ()
+    assert all(measured.mesh is not None and measured.collision_mesh is None for measured in result.measurements)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.labels import PORTAL_VEIN
+from liver_seg_ros.measurement import MeshQuality
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction import pipeline
-from liver_seg_ros.reconstruction.meshes.quality import MeshQuality, mesh_quality
+from liver_seg_ros.reconstruction.meshes.quality import mesh_quality
 
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 TRIANGLES = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32)

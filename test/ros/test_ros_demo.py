@@ -61,6 +61,10 @@ def test_a_synthetic_ct_gives_every_file_and_dice(demo, models, ct, tmp_path, pr
     assert report["synthetic"] is True
     assert report["liver_found"] is True
     assert report["dice"]["liver"] > 0.95
+    assert report["structures"]["liver"]["collision_mesh"]["margin_mm"] == 3.0
+    [lesion] = report["structures"]["tumor"]["parts"]
+    assert lesion["diameter_uncertainty_mm"] == round(float(np.linalg.norm(ct.geometry.spacing_mm)), 2)
+    assert lesion["to_vessel"]["structure"] == "vessel" and lesion["axial"]["long_mm"] > lesion["axial"]["short_mm"] > 0
     [small, searched] = report["warnings"]  # each once, though both nodes warn of the first
     assert (small["code"], small["level"], small["structure"]) == ("liver_small", "doubt", "liver")
     assert searched["code"] == "whole_ct_searched" and f"{small['message']} [liver_small]" in " ".join(output.split())

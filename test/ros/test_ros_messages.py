@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -12,15 +15,26 @@ from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import PointCloud2
 
+from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.labels import LIVER, PORTAL_VEIN, STRUCTURES, TUMOR, VESSEL
+from liver_seg_ros.measurement import (
+    AxialDiameter,
+    CollisionMeshQuality,
+    Gap,
+    MeshQuality,
+    PartMeasurement,
+    StructureMeasurement,
+)
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.nodes.messages.assembler import Assembler
 from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
+from liver_seg_ros.nodes.messages.measurements import measurement_to_message, message_to_measurement
 from liver_seg_ros.nodes.messages.meshes import mesh_to_shape, meshes_to_markers
 from liver_seg_ros.nodes.messages.volumes import message_to_slab, volume_to_slabs
+from liver_seg_ros.plain import plain
 from liver_seg_ros.reconstruction.meshes.clearance_cloud import ClearanceCloud
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -129,3 +143,70 @@ def test_a_clearance_cloud_carries_metres_and_is_red_where_it_is_near():
     np.testing.assert_allclose(points["clearance"], [-0.001, 0.01, 0.05], rtol=1e-6)
     rgb = points["rgb"].copy().view("<u4")
     assert [hex(color) for color in rgb] == ["0xe61e1e", "0xf0dc3c", "0x3caa50"]
+
+
+lengths_mm = st.floats(0.0, 500.0)
+places_mm = st.tuples(*[coordinates] * 3)
+structures = st.sampled_from(STRUCTURES)
+axials = st.builds(AxialDiameter, *[lengths_mm] * 3, *[st.tuples(places_mm, places_mm)] * 2)
+gaps = st.builds(Gap, structures, lengths_mm, lengths_mm, places_mm, places_mm)
+flags = [st.booleans()] * 3
+qualities = st.builds(MeshQuality, st.integers(0, 10**6), *flags, st.integers(0, 9))
+collisions = st.builds(CollisionMeshQuality, qualities, lengths_mm, lengths_mm)
+
+
+def maybe(strategy):
+    return st.none() | strategy
+
+
+parts = st.builds(
+    PartMeasurement, lengths_mm, lengths_mm, places_mm, lengths_mm, lengths_mm,
+    maybe(axials), maybe(gaps), maybe(gaps), st.booleans(),
+)  # fmt: skip
+measured = st.builds(
+    StructureMeasurement, structures, lengths_mm, lengths_mm, st.integers(0, 10**6),
+    st.lists(parts, max_size=3).map(tuple), lengths_mm, lengths_mm, maybe(axials), maybe(qualities), maybe(collisions),
+)  # fmt: skip
+
+
+def to_a_nanometre(measurement):
+    return json.loads(json.dumps(plain(measurement)), parse_float=lambda figure: round(float(figure), 6))
+
+
+@settings(max_examples=100, deadline=None)
+@given(measured)
+def test_all_that_was_measured_survives_the_journey(measurement):
+    message = deserialize_message(serialize_message(measurement_to_message(measurement)), MeasurementMessage)
+    assert to_a_nanometre(message_to_measurement(message)) == to_a_nanometre(measurement)
+
+
+def test_lengths_are_in_metres_volumes_in_millilitres_and_what_was_not_measured_is_left_out():
+    quality = MeshQuality(100, True, True, False, 2)
+    axial = AxialDiameter(20.0, 15.0, 0.9, ((0.0, 0, 0), (20.0, 0, 0)), ((10.0, 0, 0), (10.0, 15, 0)))
+    part = PartMeasurement(
+        4.0, 22.0, (1.0, 2.0, 3.0), 0.4, 1.1, axial, Gap(PORTAL_VEIN, 3.0, 1.1, (1.0, 2, 3), (4.0, 2, 3)), None, True
+    )
+    around = CollisionMeshQuality(quality, 3.0, 4.5)
+    message = measurement_to_message(
+        StructureMeasurement(TUMOR, 4.0, 22.0, 1, (part,), 0.4, 1.1, axial, replace(quality, outward=True), around)
+    )
+    assert (message.structure, message.label, message.count) == ("tumor", 2, 1)
+    assert (message.volume_ml, message.volume_uncertainty_ml) == (4.0, 0.4)
+    assert (message.largest_diameter_m, message.diameter_uncertainty_m) == pytest.approx((0.022, 0.0011))
+    [said] = message.axial
+    assert (said.long_m, said.short_m, said.uncertainty_m) == pytest.approx((0.02, 0.015, 0.0009))
+    assert [(p.x, p.y, p.z) for p in (*said.long_ends, *said.short_ends)] == [
+        (0, 0, 0), (0.02, 0, 0), (0.01, 0, 0), (0.01, 0.015, 0),
+    ]  # fmt: skip
+    [lesion] = message.parts
+    [gap] = lesion.to_vessel
+    assert (gap.structure, gap.label) == ("portal_vein", 4)
+    assert (gap.distance_m, gap.uncertainty_m) == pytest.approx((0.003, 0.0011))
+    assert (gap.on_lesion.x, gap.on_structure.x) == (0.001, 0.004)
+    assert len(lesion.to_capsule) == 0 and lesion.touches_border and lesion.axial[0] == said
+    assert (message.mesh[0].outward, message.mesh[0].self_intersections) == (True, 2)
+    [collision] = message.collision_mesh
+    assert (collision.margin_m, collision.largest_distance_m) == (0.003, 0.0045)
+    assert not collision.quality.outward and collision.quality.triangles == 100
+    bare = measurement_to_message(StructureMeasurement(LIVER, 0.0, 0.0, 0))
+    assert not bare.axial and not bare.mesh and not bare.collision_mesh and not bare.parts

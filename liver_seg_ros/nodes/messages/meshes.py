@@ -13,15 +13,14 @@ from shape_msgs.msg import MeshTriangle
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from liver_seg_interfaces.msg import PartMeasurement as PartMessage
-from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
 from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
-from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
+from liver_seg_ros.geometry import lps_to_ros
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.nodes.messages.measurements import measurement_to_message
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
-from liver_seg_ros.reconstruction.measuring.structures import StructureMeasurement
-from liver_seg_ros.reconstruction.meshes.quality import MeshQuality
+from liver_seg_ros.reconstruction.meshes.triangles import is_watertight
 
 
 def header(stamp: Time) -> Header:
@@ -29,36 +28,16 @@ def header(stamp: Time) -> Header:
     return Header(stamp=stamp, frame_id=FRAME_ID)
 
 
-def measurement_to_message(measurement: StructureMeasurement) -> MeasurementMessage:
-    """What was measured of one structure."""
-    return MeasurementMessage(
-        structure=measurement.structure.name,
-        label=measurement.structure.value,
-        volume_ml=float(measurement.volume_ml),
-        largest_diameter_m=float(measurement.largest_diameter_mm) / MM_PER_M,
-        count=int(measurement.count),
-        parts=[
-            PartMessage(
-                center=_points(np.array([part.center_mm]))[0],
-                volume_ml=float(part.volume_ml),
-                largest_diameter_m=float(part.largest_diameter_mm) / MM_PER_M,
-            )
-            for part in measurement.parts
-        ],
-    )
-
-
 def meshes_to_array(
     meshes: Iterable[Mesh],
     measurements: Iterable[StructureMeasurement],
-    quality: Iterable[MeshQuality],
     volume_uid: str,
     stamp: Time,
 ) -> StructureMeshArray:
-    """Every mesh with what was measured of its structure; `quality` is one per mesh."""
+    """Every mesh, be it the visual or the collision mesh, with what was measured of its structure."""
     by_structure: Mapping[str, StructureMeasurement] = {m.structure.name: m for m in measurements}
     array = StructureMeshArray(header=header(stamp), volume_uid=volume_uid)
-    for mesh, found in zip(meshes, quality, strict=True):
+    for mesh in meshes:
         measurement = by_structure[mesh.structure.name]
         array.meshes.append(
             StructureMesh(
@@ -67,7 +46,7 @@ def meshes_to_array(
                 measurement=measurement_to_message(measurement),
                 color=_color(mesh.structure),
                 mesh=mesh_to_shape(mesh),
-                watertight=found.watertight,
+                watertight=is_watertight(mesh.triangles, len(mesh.vertices_mm)),
             )
         )
     return array

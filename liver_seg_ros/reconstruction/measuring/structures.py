@@ -13,7 +13,7 @@ largest diameter as many are looked at as is affordable; what another could have
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from liver_seg_ros.geometry import MM3_PER_ML, to_vector
 from liver_seg_ros.labels import LIVER, TUMOR, Structure, structure_by_name
 from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
-from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.components import affordable
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
 from liver_seg_ros.reconstruction.measuring.diameters import (
@@ -33,7 +32,6 @@ from liver_seg_ros.reconstruction.measuring.diameters import (
     largest_diameter_mm,
 )
 from liver_seg_ros.reconstruction.measuring.lesion_gaps import lesion_gaps
-from liver_seg_ros.reconstruction.meshes.triangles import is_watertight
 from liver_seg_ros.reconstruction.parts import Parts, connected_parts
 from liver_seg_ros.volume import LabelVolume
 
@@ -56,15 +54,11 @@ _MOST_BOXES = 4
 Found = TypeVar("Found")
 
 
-def measure(labels: LabelVolume, meshes: Iterable[Mesh] = ()) -> tuple[StructureMeasurement, ...]:
-    """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel."""
+def measure(labels: LabelVolume) -> tuple[StructureMeasurement, ...]:
+    """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel; of no mesh."""
     box = labelled_box(labels)
-    mesh_of = {mesh.structure: mesh for mesh in meshes}
     organ = structure_mask(box, LIVER)
-    measured = (
-        measure_mask(s, organ if s == LIVER else structure_mask(box, s), mesh_of.get(s))
-        for s in measured_structures(box)
-    )
+    measured = (measure_mask(s, organ if s == LIVER else structure_mask(box, s)) for s in measured_structures(box))
     return with_gaps(tuple(measured), labels, organ)
 
 
@@ -73,15 +67,13 @@ def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
     return tuple(structure_by_name(name) for name in labels.counts())
 
 
-def measure_mask(structure: Structure, mask: StructureMask | None, mesh: Mesh | None = None) -> StructureMeasurement:
-    """The measurement of one structure from its voxels and its mesh, where it has them.
+def measure_mask(structure: Structure, mask: StructureMask | None) -> StructureMeasurement:
+    """The measurement of one structure from its voxels, where it has any.
 
     What a lesion is near to is not in it, since that takes the other structures: see `with_gaps`.
     """
-    triangles = None if mesh is None else len(mesh.triangles)
-    watertight = None if mesh is None else is_watertight(mesh.triangles, len(mesh.vertices_mm))
     if mask is None:
-        return StructureMeasurement(structure, 0.0, 0.0, 0, triangles, watertight)
+        return StructureMeasurement(structure, 0.0, 0.0, 0)
     parts = connected_parts(mask)
     lesions: tuple[PartMeasurement, ...] = ()
     if structure == TUMOR:
@@ -93,8 +85,6 @@ def measure_mask(structure: Structure, mask: StructureMask | None, mesh: Mesh | 
         _volume_ml(mask),
         diameter_mm,
         len(parts),
-        triangles,
-        watertight,
         lesions,
         _volume_uncertainty_ml(mask),
         diameter_uncertainty_mm(mask.geometry.spacing_mm) + more_mm,

@@ -1,0 +1,175 @@
+"""What was measured, to and from `liver_seg_interfaces/msg/StructureMeasurement`; messages are in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from geometry_msgs.msg import Point
+
+from liver_seg_interfaces.msg import AxialDiameter as AxialMessage
+from liver_seg_interfaces.msg import CollisionMeshQuality as CollisionMessage
+from liver_seg_interfaces.msg import Gap as GapMessage
+from liver_seg_interfaces.msg import MeshQuality as QualityMessage
+from liver_seg_interfaces.msg import PartMeasurement as PartMessage
+from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
+from liver_seg_ros.geometry import MM_PER_M, Vector, lps_to_ros
+from liver_seg_ros.labels import structure_by_name
+from liver_seg_ros.measurement import (
+    AxialDiameter,
+    CollisionMeshQuality,
+    Gap,
+    MeshQuality,
+    PartMeasurement,
+    StructureMeasurement,
+)
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def measurement_to_message(measurement: StructureMeasurement) -> MeasurementMessage:
+    """All that was measured of one structure."""
+    return MeasurementMessage(
+        structure=measurement.structure.name,
+        label=measurement.structure.value,
+        volume_ml=measurement.volume_ml,
+        volume_uncertainty_ml=measurement.volume_uncertainty_ml,
+        largest_diameter_m=measurement.largest_diameter_mm / MM_PER_M,
+        diameter_uncertainty_m=measurement.diameter_uncertainty_mm / MM_PER_M,
+        axial=_some(_axial_to_message, measurement.axial),
+        count=measurement.count,
+        parts=[_part_to_message(part) for part in measurement.parts],
+        mesh=_some(_quality_to_message, measurement.mesh),
+        collision_mesh=_some(_collision_to_message, measurement.collision_mesh),
+    )
+
+
+def message_to_measurement(message: MeasurementMessage) -> StructureMeasurement:
+    """The reverse of `measurement_to_message`. Raises `ValueError` for a structure that the label table has not."""
+    return StructureMeasurement(
+        structure=structure_by_name(message.structure),
+        volume_ml=message.volume_ml,
+        volume_uncertainty_ml=message.volume_uncertainty_ml,
+        largest_diameter_mm=message.largest_diameter_m * MM_PER_M,
+        diameter_uncertainty_mm=message.diameter_uncertainty_m * MM_PER_M,
+        axial=_one(_message_to_axial, message.axial),
+        count=message.count,
+        parts=tuple(map(_message_to_part, message.parts)),
+        mesh=_one(_message_to_quality, message.mesh),
+        collision_mesh=_one(_message_to_collision, message.collision_mesh),
+    )
+
+
+def _part_to_message(part: PartMeasurement) -> PartMessage:
+    return PartMessage(
+        center=_point(part.center_mm),
+        volume_ml=part.volume_ml,
+        volume_uncertainty_ml=part.volume_uncertainty_ml,
+        largest_diameter_m=part.largest_diameter_mm / MM_PER_M,
+        diameter_uncertainty_m=part.diameter_uncertainty_mm / MM_PER_M,
+        axial=_some(_axial_to_message, part.axial),
+        to_vessel=_some(_gap_to_message, part.to_vessel),
+        to_capsule=_some(_gap_to_message, part.to_capsule),
+        touches_border=bool(part.touches_border),  # nodes always look: it is never None there
+    )
+
+
+def _message_to_part(message: PartMessage) -> PartMeasurement:
+    return PartMeasurement(
+        center_mm=_vector(message.center),
+        volume_ml=message.volume_ml,
+        volume_uncertainty_ml=message.volume_uncertainty_ml,
+        largest_diameter_mm=message.largest_diameter_m * MM_PER_M,
+        diameter_uncertainty_mm=message.diameter_uncertainty_m * MM_PER_M,
+        axial=_one(_message_to_axial, message.axial),
+        to_vessel=_one(_message_to_gap, message.to_vessel),
+        to_capsule=_one(_message_to_gap, message.to_capsule),
+        touches_border=message.touches_border,
+    )
+
+
+def _axial_to_message(axial: AxialDiameter) -> AxialMessage:
+    return AxialMessage(
+        long_m=axial.long_mm / MM_PER_M,
+        uncertainty_m=axial.uncertainty_mm / MM_PER_M,
+        short_m=axial.short_mm / MM_PER_M,
+        long_ends=[_point(end) for end in axial.long_ends_mm],
+        short_ends=[_point(end) for end in axial.short_ends_mm],
+    )
+
+
+def _message_to_axial(message: AxialMessage) -> AxialDiameter:
+    long_from, long_to = map(_vector, message.long_ends)
+    short_from, short_to = map(_vector, message.short_ends)
+    return AxialDiameter(
+        long_mm=message.long_m * MM_PER_M,
+        uncertainty_mm=message.uncertainty_m * MM_PER_M,
+        short_mm=message.short_m * MM_PER_M,
+        long_ends_mm=(long_from, long_to),
+        short_ends_mm=(short_from, short_to),
+    )
+
+
+def _gap_to_message(gap: Gap) -> GapMessage:
+    return GapMessage(
+        structure=gap.structure.name,
+        label=gap.structure.value,
+        distance_m=gap.distance_mm / MM_PER_M,
+        uncertainty_m=gap.uncertainty_mm / MM_PER_M,
+        on_lesion=_point(gap.from_mm),
+        on_structure=_point(gap.to_mm),
+    )
+
+
+def _message_to_gap(message: GapMessage) -> Gap:
+    return Gap(
+        structure=structure_by_name(message.structure),
+        distance_mm=message.distance_m * MM_PER_M,
+        uncertainty_mm=message.uncertainty_m * MM_PER_M,
+        from_mm=_vector(message.on_lesion),
+        to_mm=_vector(message.on_structure),
+    )
+
+
+def _quality_to_message(quality: MeshQuality) -> QualityMessage:
+    return QualityMessage(**vars(quality))
+
+
+def _message_to_quality(message: QualityMessage) -> MeshQuality:
+    return MeshQuality(**{name: getattr(message, name) for name in MeshQuality.__dataclass_fields__})
+
+
+def _collision_to_message(collision: CollisionMeshQuality) -> CollisionMessage:
+    return CollisionMessage(
+        quality=_quality_to_message(collision.quality),
+        margin_m=collision.margin_mm / MM_PER_M,
+        largest_distance_m=collision.largest_distance_mm / MM_PER_M,
+    )
+
+
+def _message_to_collision(message: CollisionMessage) -> CollisionMeshQuality:
+    return CollisionMeshQuality(
+        quality=_message_to_quality(message.quality),
+        margin_mm=message.margin_m * MM_PER_M,
+        largest_distance_mm=message.largest_distance_m * MM_PER_M,
+    )
+
+
+def _some(convert: Callable[[Given], Made], value: Given | None) -> list[Made]:
+    """A sequence of one, or an empty one for None: ROS has no other way to leave a field out."""
+    return [] if value is None else [convert(value)]
+
+
+def _one(convert: Callable[[Given], Made], values: Sequence[Given]) -> Made | None:
+    """The reverse of `_some`."""
+    return convert(values[0]) if values else None
+
+
+def _point(position_mm: Vector) -> Point:
+    x, y, z = lps_to_ros(position_mm).tolist()
+    return Point(x=x, y=y, z=z)
+
+
+def _vector(point: Point) -> Vector:
+    return point.x * MM_PER_M, point.y * MM_PER_M, point.z * MM_PER_M
