@@ -6,11 +6,21 @@ They are loaded when first asked for, so that importing the package takes no tim
 
 __version__ = "0.1.0"
 
-__all__ = ["load_segmenter", "measure", "plan", "read", "read_labels", "reconstruct", "segment", "write"]
+__all__ = ["load_segmenter", "measure", "plan", "read", "read_labels", "reconstruct", "segment", "territories", "write"]
 
 TYPE_CHECKING = False  # without importing typing
 if TYPE_CHECKING:
-    from liver_seg_ros.api import load_segmenter, measure, plan, read, read_labels, reconstruct, segment, write
+    from liver_seg_ros.api import (
+        load_segmenter,
+        measure,
+        plan,
+        read,
+        read_labels,
+        reconstruct,
+        segment,
+        territories,
+        write,
+    )
 else:
 
     def __getattr__(name):

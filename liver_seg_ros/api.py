@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from liver_seg_ros.mesh import Mesh, PointCloud
     from liver_seg_ros.planning.limits import Limits
     from liver_seg_ros.planning.questions import Answers
+    from liver_seg_ros.planning.territories import LiverTerritories
     from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions
     from liver_seg_ros.vessel_tree import VesselTree
     from liver_seg_ros.volume import LabelVolume, Volume
@@ -150,6 +151,21 @@ def plan(
         resection_plane=resection_plane,
     )
     return answer(prepare_anatomy(labels, reconstruction, ct if from_skin else None), question)
+
+
+def territories(labels: LabelVolume, generation: int = 1, stems: Sequence[int] | None = None) -> LiverTerritories:
+    """The liver divided among the branches of its portal vein; see `planning.territories.portal_territories`.
+
+    Args:
+        labels: with vessels; where they do not tell portal from hepatic veins, all vessels are taken.
+        generation: of the branches that divide it: 0 the trunks, 1 what they fork into.
+        stems: numbers of branches of the vessel tree instead.
+    """
+    from liver_seg_ros.planning.territories import portal_territories, stems_of_generation
+    from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
+
+    tree = vessel_tree(labels)
+    return portal_territories(labels, tree, stems_of_generation(tree, generation) if stems is None else stems)
 
 
 def write(

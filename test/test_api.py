@@ -155,3 +155,10 @@ def test_a_grid_in_words() -> None:
     assert repr(GRID) == "Geometry(64 x 56 x 40 voxels of 3 x 3 x 3 mm, LPS, first at -95, -83, -59 mm)"
     labels = LabelVolume(np.zeros(GRID.shape, np.uint8), GRID, "7")
     assert repr(labels) == "LabelVolume(64 x 56 x 40 voxels of 3 x 3 x 3 mm, LPS, uid 7)"
+
+
+def test_the_liver_is_divided(labels: LabelVolume) -> None:
+    (whole,) = ls.territories(labels).territories  # one vessel without a fork
+    assert whole.volume_ml == pytest.approx((labels.array > 0).sum() * 0.027, rel=0.02)
+    assert ls.territories(labels, stems=[whole.branch]).territories == (whole,)
+    assert ls.territories(labels, stems=[]).territories == ()

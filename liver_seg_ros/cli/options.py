@@ -136,6 +136,14 @@ def triple(convert: Callable[[str], Number]) -> Callable[[str], tuple[Number, Nu
     return parse
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """A parser of any number of whole numbers from 0 upward with commas between."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"'{text}' is not whole numbers with commas between")
+    return tuple(map(int, parts))
+
+
 def numbers(count: int) -> Callable[[str], tuple[float, ...]]:
     """A parser of `count` finite numbers with commas between."""
 

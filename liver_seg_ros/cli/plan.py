@@ -130,7 +130,7 @@ def command(
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_trajectories
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
-    from liver_seg_ros.files.plans import read_entries, write_plan, write_trajectories
+    from liver_seg_ros.files.plans import read_entries, write_rows, write_values
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.planning.anatomy import prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
@@ -177,8 +177,8 @@ def command(
         }
         tables, trajectories = answer_tables(answers), drawn_trajectories(answers.trajectories)
         with place.filled() as folder:
-            write_plan(folder / PLAN, plan)
-            write_trajectories(folder / TRAJECTORIES, COLUMNS, trajectory_rows(answers.trajectories, question.limits))
+            write_values(folder / PLAN, plan)
+            write_rows(folder / TRAJECTORIES, COLUMNS, trajectory_rows(answers.trajectories, question.limits))
             if png or html:
                 from liver_seg_ros.cli.pictures import write_html, write_png
                 from liver_seg_ros.cli.plan_drawing import drawn_meshes

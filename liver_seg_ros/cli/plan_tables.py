@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import floor
 
+from liver_seg_ros.cli.resection_table import resection_table
 from liver_seg_ros.planning.ablation import AblationCheck
 from liver_seg_ros.planning.feeding import LesionFeeding
 from liver_seg_ros.planning.limits import Limits, least_clearance
 from liver_seg_ros.planning.questions import Answers
 from liver_seg_ros.planning.ranking import Ranking
-from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
 from liver_seg_ros.report_table import UNKNOWN, ReportTable
@@ -163,19 +163,3 @@ def _share_covered(share: float) -> str:
         return "100 %"
     # Rounded down: what is not covered must not read as 100 %.
     return f"{floor(1000 * share) / 10:.1f} %: NOT WHOLE"
-
-
-def resection_table(resection: Resection) -> ReportTable:
-    """One row per figure."""
-    rows = (
-        ("liver", f"{resection.liver_ml:.0f} ml"),
-        ("taken", f"{resection.resected_ml:.0f} ml"),
-        ("remnant", f"{resection.remnant_ml:.0f} ml, {resection.remnant_percent:.1f} % of the liver without tumor"),
-        ("tumor left behind", f"{resection.tumor_left_ml:.1f} ml"),
-        ("vessels divided", f"{len(resection.cut)}" + _thickest(resection)),
-    )
-    return ReportTable("Resection", ("what", "how much"), rows, (0, 1))
-
-
-def _thickest(resection: Resection) -> str:
-    return f", the thickest {2 * resection.cut[0].radius_mm:.1f} mm across" if resection.cut else ""

@@ -1,4 +1,4 @@
-"""The files of a plan: `plan.json`, `plan.csv`, and the entries that a user may give."""
+"""The files of answers, plain values as JSON and CSV, and the entries that a user may give."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
 
 
-def write_plan(path: Path, plan: Mapping[str, Any]) -> None:
+def write_values(path: Path, values: Mapping[str, Any]) -> None:
     """Write plain values as JSON, completely or not at all."""
     with written_beside(path) as beside:
-        beside.write_text(json.dumps(plan, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_trajectories(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write heads and one row per trajectory as CSV; what is None is left empty."""
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write heads and rows as CSV; what is None is left empty."""
     with written_beside(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

@@ -33,6 +33,8 @@ from liver_seg_ros.volume import LabelVolume
 
 #: Largest edge of a block of voxels that are looked at together.
 LATTICE_MM = 2.0
+#: What a voxel of a label file can tell apart, without its background.
+MOST_LABELS = 255
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,22 @@ class LiverTerritories:
     tumor_ml: float
 
     __repr__ = short_repr
+
+    def labels_on(self, geometry: Geometry) -> NDArray[np.uint8]:
+        """`(K, J, I)` on the grid of the labels that were divided: each voxel's place in `territories` from 1, else 0.
+
+        Raises:
+            InputError: more territories than a label file has values.
+        """
+        if len(self.territories) > MOST_LABELS:
+            raise InputError(
+                f"{len(self.territories)} territories are more than the {MOST_LABELS} labels of a file; take a lower "
+                "generation or fewer stems"
+            )
+        values = np.zeros(geometry.shape, np.uint8)
+        own, there = _shared(self.geometry, self.array.shape, geometry)
+        values[there] = self.array[own] + 1
+        return values
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the voxels."""
@@ -138,6 +156,11 @@ def portal_trees(tree: VesselTree) -> tuple[int, ...]:
     return tuple(portal) or tuple(sorted({branch.tree for branch in tree.branches}))
 
 
+def are_portal(tree: VesselTree, stems: Sequence[int]) -> bool:
+    """Whether the labels say of all these branches that they are portal; False where there are none."""
+    return bool(stems) and all(tree.branches[stem].structure == PORTAL_VEIN for stem in stems)
+
+
 def stems_of_generation(tree: VesselTree, generation: int, trees: Sequence[int] | None = None) -> tuple[int, ...]:
     """Numbers of the branches of one generation, and of those that end before it; empty without a vessel.
 
@@ -147,10 +170,14 @@ def stems_of_generation(tree: VesselTree, generation: int, trees: Sequence[int] 
         trees: numbers of the portal trees; those of `portal_trees` where None.
 
     Raises:
-        InputError: a negative generation.
+        InputError: a negative generation, or a tree that is not there.
     """
     if generation < 0:
         raise InputError(f"generation {generation} of branches: give 0 for the trunk or more")
+    unknown = set(trees or ()) - {branch.tree for branch in tree.branches}
+    if unknown:
+        there = len({branch.tree for branch in tree.branches})
+        raise InputError(f"tree {min(unknown)} is not there: the vessels make up {there}, numbered from 0")
     chosen = portal_trees(tree) if trees is None else trees
     forks_on = {branch.parent for branch in tree.branches}
     return tuple(
@@ -193,9 +220,15 @@ def _nearest_stem(organ: StructureMask, tree: VesselTree, stem: NDArray[np.int64
 
 def _same_grid(labels: LabelVolume, organ: StructureMask) -> NDArray[np.uint8]:
     """The labels on the organ's grid, 0 in its padding."""
-    start = np.rint(labels.geometry.lps_to_index(organ.geometry.origin_mm)).astype(int)[::-1]
-    low, high = np.maximum(start, 0), np.minimum(start + organ.array.shape, labels.array.shape)
     values = np.zeros(organ.array.shape, np.uint8)
-    to = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
-    values[to] = labels.array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    own, there = _shared(organ.geometry, organ.array.shape, labels.geometry)
+    values[own] = labels.array[there]
     return values
+
+
+def _shared(geometry: Geometry, shape: tuple[int, ...], whole: Geometry) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where what a box of `shape` shares with the grid that it was cut out of lies: in the box, and in that grid."""
+    start = np.rint(whole.lps_to_index(geometry.origin_mm)).astype(int)[::-1]
+    low, high = np.maximum(start, 0), np.minimum(start + shape, whole.shape)
+    own = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
+    return own, tuple(slice(a, b) for a, b in zip(low, high, strict=True))

@@ -43,6 +43,7 @@ COMMANDS = {
     "reconstruct": ("reconstruct", "LABELS", "--ct", "CT", "-o", "OUT"),
     "measure": ("measure", "LABELS", "--ct", "CT"),
     "plan": ("plan", "LABELS", "--ct", "CT", "-o", "OUT"),
+    "territories": ("territories", "LABELS", "--ct", "CT", "-o", "OUT"),
     "info": ("info", "CT"),
 }
 

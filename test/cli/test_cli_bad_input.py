@@ -103,7 +103,7 @@ def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"liver-seg: {json.loads(out)['error']}\n" == err
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "measure", "plan", "render"])
+@pytest.mark.parametrize("command", ["reconstruct", "measure", "plan", "territories", "render"])
 def test_labels_that_are_no_labels_are_refused(
     command: str, small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -115,7 +115,7 @@ def test_labels_that_are_no_labels_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", ["phantom", "segment", "reconstruct", "measure", "plan", "render"])
+@pytest.mark.parametrize("command", ["phantom", "segment", "reconstruct", "measure", "plan", "territories", "render"])
 def test_an_output_that_is_a_file_is_refused_before_the_work(
     command: str, small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +135,7 @@ def test_an_output_that_is_a_file_is_refused_before_the_work(
         "measure LABELS",
         "reconstruct LABELS -o OUT",
         "plan LABELS --ct CT -o OUT",
+        "territories LABELS -o OUT",
         "render CT LABELS -o OUT",
         "info LABELS",
     ],

@@ -107,7 +107,7 @@ def test_truths_of_every_tool_score_what_they_speak_about(
     assert dice(other_tools / "lesions.nii.gz", "--labels", "lits") == {name: own[name] for name in ("liver", "tumor")}
 
 
-@pytest.mark.parametrize("command", ["measure", "reconstruct", "plan", "render", "segment", "info"])
+@pytest.mark.parametrize("command", ["measure", "reconstruct", "plan", "territories", "render", "segment", "info"])
 def test_every_command_that_takes_labels_has_the_option(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([command, "--help"]) == 0
     assert "--labels" in capsys.readouterr().out

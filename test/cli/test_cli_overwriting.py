@@ -11,19 +11,19 @@ from typing import get_type_hints
 
 import pytest
 
-from liver_seg_ros.cli import evaluate, main, measure, phantom, plan, reconstruct, render, segment
+from liver_seg_ros.cli import evaluate, main, measure, phantom, plan, reconstruct, render, segment, territories
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.outputs.folder import ResultFolder
 from liver_seg_ros.outputs.record import RECORD
 
 COMMANDS = {
     "segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render,
-    "evaluate": evaluate,
+    "evaluate": evaluate, "territories": territories,
 }  # fmt: skip
 #: A file that each command writes.
 OUTPUTS = {
     "segment": "labels.nii.gz", "reconstruct": "liver.ply", "measure": "measurements.csv", "plan": "plan.csv",
-    "render": "overlay.png", "evaluate": "scores.csv", "phantom": "ct.nii.gz",
+    "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "phantom": "ct.nii.gz",
 }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ InTerminal = Callable[..., tuple[int, str]]
 
 NAMES = [structure.name for structure in SEGMENTED]
 #: All that a person reads the output of, and of these what prints tables.
-COMMANDS = ("segment", "measure", "reconstruct", "plan", "render", "evaluate", "info", "phantom")
-TABLES = ("segment", "measure", "plan", "evaluate")
+COMMANDS = ("segment", "measure", "reconstruct", "plan", "territories", "render", "evaluate", "info", "phantom")
+TABLES = ("segment", "measure", "plan", "territories", "evaluate")
 #: Escape sequences, and what a line is overwritten with.
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>78]")
 
@@ -36,6 +36,7 @@ class Case:
             "measure": [self.labels],
             "reconstruct": [self.labels],
             "plan": [self.labels, *ways],
+            "territories": [self.labels, "--resect", "1"],
             "render": [self.ct, self.labels],
             "info": [self.ct, "--models", small_models],
             "evaluate": [self.labels, self.labels],

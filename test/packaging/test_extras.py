@@ -52,6 +52,7 @@ def test_segmenting_measuring_and_scoring_need_no_extra(case: Path, tmp_path: Pa
         ("segment", case / "ct.nii.gz", "-o", tmp_path / "found", "--truth", case / "labels.nii.gz"),
         ("measure", found, "--ct", case / "ct.nii.gz", "-o", tmp_path / "measured"),
         ("evaluate", found, case / "labels.nii.gz"),
+        ("territories", case / "labels.nii.gz", "-o", tmp_path / "territories"),
         ("info", case / "ct.nii.gz"),
     ):
         done = run(*arguments)

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, PORTAL_VEIN, TUMOR
 from liver_seg_ros.planning.nearest_vessel import Vessels, nearest_vessel
 from liver_seg_ros.planning.resection import resect_by_plane, resect_territories
-from liver_seg_ros.planning.territories import portal_territories, portal_trees, stems_of_generation
+from liver_seg_ros.planning.territories import are_portal, portal_territories, portal_trees, stems_of_generation
 from liver_seg_ros.vessel_tree import EMPTY_TREE
 
 GRID = Geometry((70, 60, 60))
@@ -98,6 +101,10 @@ def test_stems_end_before_their_generation_or_come_from_portal_trees_alone(porta
     assert portal_trees(replace(fork, branches=both)) == (0,)
     with pytest.raises(InputError, match="generation -1"):
         stems_of_generation(fork, -1)
+    with pytest.raises(InputError, match="tree 1 is not there: the vessels make up 1"):
+        stems_of_generation(fork, 1, [0, 1])
+    assert are_portal(replace(fork, branches=both), (1, 2)) and not are_portal(replace(fork, branches=both), (0, 1))
+    assert not are_portal(fork, (0,)) and not are_portal(fork, ())
 
 
 def test_a_nested_stem_takes_its_part_out_of_the_other(labels, fork):
@@ -151,6 +158,35 @@ def test_territories_are_resected_where_their_branches_begin(labels, fork):
     assert resect_territories(divided, fork, [0, 1, 1]).remnant_ml == pytest.approx(0.0)
     with pytest.raises(InputError, match="territory 5 is not there"):
         resect_territories(divided, fork, [5])
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_every_voxel_of_the_organ_gets_one_territory_on_any_grid(painted, fork, seed):
+    random = np.random.default_rng(seed)
+    turn = Rotation.random(rng=random).as_matrix()
+    size, spacing = random.integers(4, 30, 3), random.uniform(0.8, 5, 3)
+    origin = (30, 30, 30) - turn @ (size / 2 * spacing)
+    grid = Geometry(tuple(size.tolist()), tuple(spacing), tuple(origin), turn)
+    labels = painted(grid, (LIVER.value, (30, 30, 30), 25), (TUMOR.value, tuple(random.uniform(20, 40, 3)), 6))
+    stems = random.permutation(3)[: random.integers(1, 4)].tolist()
+    divided = portal_territories(labels, fork, stems)
+    values = divided.labels_on(grid)
+    organ = labels.array > 0
+    if not (labels.array == LIVER.value).any():
+        organ[:] = False
+    assert np.array_equal(values > 0, organ)
+    counts = np.bincount(values[organ], minlength=len(divided.territories) + 1)[1:]
+    volumes = [t.volume_ml for t in divided.territories]
+    assert counts * grid.voxel_volume_mm3 / 1000 == pytest.approx(volumes) and volumes == sorted(volumes)[::-1]
+    tumors = [np.count_nonzero((values == n) & (labels.array == TUMOR.value)) for n in range(1, len(volumes) + 1)]
+    assert np.array(tumors) * grid.voxel_volume_mm3 / 1000 == pytest.approx([t.tumor_ml for t in divided.territories])
+
+
+def test_more_territories_than_labels_are_refused(labels, fork):
+    divided = portal_territories(labels, fork, (1, 2))
+    many = replace(divided, territories=divided.territories * 128)
+    with pytest.raises(InputError, match="256 territories are more than the 255 labels"):
+        many.labels_on(GRID)
 
 
 def test_no_liver_no_vessels_and_two_livers_have_an_answer(painted, labels, fork):
