@@ -20,13 +20,13 @@ def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def draw_legend_entry(
     picture: Image.Image, structure: Structure, left_middle_px: tuple[float, float], ink: Rgb, size_px: int
 ) -> int:
-    """Draw a structure's color and name to the right of `left_middle_px`; returns the width in pixels."""
+    """Draw a structure's color and title to the right of `left_middle_px`; returns the width in pixels."""
     draw = ImageDraw.Draw(picture)
     x, y = left_middle_px
     half = size_px / 2
     draw.rounded_rectangle((x, y - half, x + size_px, y + half), size_px // 4, fill=structure.color_rgb)
-    draw.text((x + 1.6 * size_px, y), structure.name, ink, font(size_px), anchor="lm")
-    return round(1.6 * size_px + draw.textlength(structure.name, font(size_px)))
+    draw.text((x + 1.6 * size_px, y), structure.title, ink, font(size_px), anchor="lm")
+    return round(1.6 * size_px + draw.textlength(structure.title, font(size_px)))
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:

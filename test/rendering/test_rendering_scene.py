@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL, Structure
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.rendering.picture import draw_legend_entry
 from liver_seg_ros.rendering.scene import render_scene
 
 SIZE = (400, 300)
@@ -95,3 +97,12 @@ def test_a_process_without_a_display_renders_and_says_nothing(tmp_path):
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert Image.open(tmp_path / "scene.png").size == (160, 120)
+
+
+def test_a_legend_names_structures_as_people_write_them() -> None:
+    pictures = []
+    for name in ("portal_vein", "portal vein"):
+        picture = Image.new("RGB", (200, 30), "white")
+        draw_legend_entry(picture, replace(LIVER, name=name), (5, 15), (0, 0, 0), 20)
+        pictures.append(picture.tobytes())
+    assert pictures[0] == pictures[1]
