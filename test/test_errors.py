@@ -12,6 +12,7 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.nodes.messages.slab import Slab
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.limits import Limits
@@ -75,6 +76,8 @@ REFUSED: list[Callable[[], object]] = [
     lambda: PhantomOptions(phase="late"),
     lambda: ReportTable("sizes", ("a", "b"), (("1",),)),
     lambda: ReportTable("sizes", ("a",), (("1",),), places_mm=(ORIGIN, ORIGIN)),
+    lambda: Slab("1.2", 0, "16UC1", GRID, 0, 1, b""),
+    lambda: Slab("1.2", 0, "8UC1", GRID, 1, 2, b""),
     lambda: contact_sheet([], [], "sheet.png"),
     lambda: contact_sheet([], ["one"], "sheet.png"),
     lambda: DataRecipe((0.0, 1.0, 1.0), (-100.0, 300.0), None, {"none": 1.0}, (0, 1), (1, 2)),
