@@ -15,6 +15,7 @@ from liver_seg_ros.volume import LabelVolume, Volume
 
 SPACING_MM = (0.05, 20.0)
 EXTENT_MM = (20.0, 3000.0)  # of the longest edge: from a small crop to more than a whole body
+ACROSS_MM = 1500.0  # of the second longest: twice the widest field of view
 FEWEST_SLICES = 2
 
 AIR_HU = -1100  # below lies only padding, as scanners put outside the field of view
@@ -69,7 +70,8 @@ def _check_grid(geometry: Geometry, where: str) -> None:
     if not SPACING_MM[0] <= min(geometry.spacing_mm) <= max(geometry.spacing_mm) <= SPACING_MM[1]:
         unit = "in metres" if max(geometry.spacing_mm) < SPACING_MM[0] else "not in mm"
         raise InputError(f"{where}: voxels of {spacing} mm; the spacing is {unit}. Correct the file's spacing.")
-    if not EXTENT_MM[0] <= max(geometry.extent_mm) <= EXTENT_MM[1]:
+    _, across_mm, longest_mm = sorted(geometry.extent_mm)
+    if not EXTENT_MM[0] <= longest_mm <= EXTENT_MM[1] or across_mm > ACROSS_MM:
         extent = "x".join(f"{e:.4g}" for e in geometry.extent_mm)
         raise InputError(f"{where}: the volume measures {extent} mm; no patient does. Correct the file's spacing.")
 

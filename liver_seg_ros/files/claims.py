@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, prod
-from pathlib import Path
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.memory import GIB, free_memory_bytes
 
 #: A byte of a deflate stream becomes at most so many: https://zlib.net/zlib_tech.html
 MOST_INFLATED = 1032
 #: What is held beside the voxels of a file while they become HU or labels, per voxel.
 BYTES_OF_A_COPY = 2
-GIB = 2**30
-MEMORY = Path("/proc/meminfo")
 
 
 def check_claim(where: str, size: Sequence[int], voxel_bytes: int, most_bytes: float = inf) -> None:
@@ -37,15 +35,6 @@ def check_claim(where: str, size: Sequence[int], voxel_bytes: int, most_bytes: f
             f"{where}: {claim}, which need {needed / GIB:.1f} GiB; {free / GIB:.1f} GiB of memory are free. "
             "Crop or resample it first."
         )
-
-
-def free_memory_bytes() -> float:
-    """What this machine can give without swapping; infinity where the kernel does not say."""
-    try:
-        fields = dict(line.split(":", 1) for line in MEMORY.read_text(encoding="ascii").splitlines())
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return inf
 
 
 def _times(size: Sequence[int]) -> str:

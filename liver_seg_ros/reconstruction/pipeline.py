@@ -29,6 +29,7 @@ from liver_seg_ros.reconstruction.measuring.structures import (
     measured_structures,
     with_gaps,
 )
+from liver_seg_ros.reconstruction.memory_needed import check_memory
 from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.meshes.collision import collision_mesh
 from liver_seg_ros.reconstruction.meshes.decimation import decimate
@@ -124,6 +125,7 @@ def reconstruct(
 
     Raises:
         CancelledError: `cancelled` said so.
+        InputError: it would need more memory than the machine has free.
     """
     options = options or ReconstructionOptions()
     clock = Stages(cancelled=cancelled)
@@ -136,6 +138,7 @@ def reconstruct(
     whole = labels
     with clock.stage("masks"):
         labels = labelled_box(labels)
+        check_memory(labels, options.interpolate)
     meshes: list[Mesh] = []
     collisions: list[Mesh] = []
     measurements, organ = [], None

@@ -99,6 +99,9 @@ def test_labels_of_a_ct(ct: Volume) -> None:
         ((1, 1, 1.99), (9, 9, 10), True),
         ((1, 1, 20), (2, 2, 150), False),  # 3 m
         ((1, 1, 20), (2, 2, 151), True),
+        ((20, 1, 20), (75, 2, 150), False),  # 1.5 m across
+        ((20, 1, 20), (150, 2, 76), True),
+        ((1, 20, 20), (2, 150, 76), True),
         ((20, 1, 1), (2, 2, 2), False),
         ((20, 1, 1), (1, 2, 2), True),
     ],
@@ -117,6 +120,7 @@ def test_the_limits_of_a_grid(spacing_mm: tuple, size: tuple, refused: bool) -> 
 def test_promised_limits() -> None:
     assert checks.SPACING_MM == (0.05, 20.0)
     assert checks.EXTENT_MM == (20.0, 3000.0)
+    assert checks.ACROSS_MM == 1500.0
     assert checks.FEWEST_SLICES == 2
     assert checks.AIR_HU == -1100
     assert checks.SOFT_TISSUE_HU == (-200, 300)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from liver_seg_ros import memory
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files import claims
-from liver_seg_ros.files.claims import MOST_INFLATED, check_claim, free_memory_bytes
+from liver_seg_ros.files.claims import MOST_INFLATED, check_claim
 from liver_seg_ros.files.volumes import read_labels, read_volume, write_volume
+from liver_seg_ros.memory import free_memory_bytes
 from liver_seg_ros.volume import Volume
 
 MEMINFO = "MemTotal:       32 kB\nMemFree:        5 kB\nMemAvailable:   {} kB\n"
@@ -28,7 +29,7 @@ def free_kb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def say(kb: int) -> None:
         (tmp_path / "meminfo").write_text(MEMINFO.format(kb))
-        monkeypatch.setattr(claims, "MEMORY", tmp_path / "meminfo")
+        monkeypatch.setattr(memory, "MEMORY", tmp_path / "meminfo")
 
     return say
 
@@ -73,7 +74,7 @@ def test_free_memory_of_this_machine() -> None:
 
 @pytest.mark.parametrize("content", [None, "", "MemTotal: 5 kB\n", "MemAvailable: much\n"])
 def test_a_kernel_that_does_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None) -> None:
-    monkeypatch.setattr(claims, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "MEMORY", tmp_path / "meminfo")
     if content is not None:
         (tmp_path / "meminfo").write_text(content)
     assert free_memory_bytes() == inf

@@ -74,3 +74,17 @@ def test_no_meshes_give_an_empty_cloud_and_a_bad_spacing_is_refused():
     assert cloud.labels.shape == (0,)
     with pytest.raises(ValueError, match="not positive"):
         sample_surfaces([], 0.0)
+
+
+def test_a_surface_too_large_for_the_spacing_gets_fewer_points_and_a_warning(meshes, monkeypatch, caplog):
+    fine = sample_surfaces(meshes, 1.0)
+    assert not caplog.records
+    monkeypatch.setattr("liver_seg_ros.reconstruction.meshes.cloud.MOST_CANDIDATES", 10_000)
+    cloud = sample_surfaces(meshes, 1.0)
+    liver, tumor = (cloud.points_mm[cloud.labels == value] for value in (LIVER.value, TUMOR.value))
+    assert 100 < len(liver) < 2000 < len(fine.points_mm)
+    apart_mm = np.sqrt(4 * np.pi * 25**2 * 8 / (np.pi / 4 * 10_000))  # of a ball of 25 mm
+    assert 0.97 * apart_mm <= cKDTree(liver).query(liver, k=2)[0][:, 1].min() < 1.05 * apart_mm
+    assert cKDTree(tumor).query(tumor, k=2)[0][:, 1].min() < 1.2  # small enough as it is
+    [said] = caplog.messages
+    assert said.startswith("points on liver are 2.83 mm apart and not 1 mm: its surface is 0.00789 m^2; ask for")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 
+from liver_seg_interfaces.msg import SegmentationReport
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.volume import LabelVolume
@@ -52,3 +53,31 @@ def test_a_small_stream_makes_no_large_node(ros, size, inflated, says):
     assert ros.state("reconstruction") == "active"
     assert time.monotonic() - began < 20.0  # far less where nothing else runs
     assert peak_mb(process) < ENOUGH_MB
+
+
+def test_labels_of_no_patient_are_refused_before_any_work(ros):
+    """Each of these took minutes and gigabytes, or ended in an error of the program."""
+    process = ros.start("reconstruction")
+    ros.wait_for_line("/reconstruction 0", "waiting for labels")
+    reports, publisher = ros.latched(SegmentationReport, "/reconstruction/report"), ros.publisher("labels")
+    array = np.zeros((5, 12, 12), np.uint8)
+    array[1:-1, 1:-1, 1:-1] = 1
+    wide = np.ones((76, 76, 10), np.uint8)
+    for number, (voxels, spacing_m, says) in enumerate(
+        (
+            (array, (1.0, 1.0, 1.0), "the spacing is not in mm"),
+            (array, (1000.0, 1000.0, 1000.0), "the spacing is not in mm"),
+            (array, (1e297, 1e297, 1e297), "the spacing is not in mm"),
+            (array, (1e306, 0.001, 0.001), "spacing"),
+            (array, (float("nan"), 0.001, 0.001), "spacing"),
+            (wide, (0.01, 0.02, 0.02), "no patient does"),
+        )
+    ):
+        volume = LabelVolume(voxels, Geometry(voxels.shape[::-1]), f"wrong-{number}")
+        publisher.publish(only_slab(volume, spacing=np.array(spacing_m)))
+        ros.wait_for_line("/reconstruction 2", volume.uid, says, timeout_s=20.0)
+    ros.spin_until(lambda: bool(reports))
+    assert reports[-1].volume_uid == "wrong-5" and not reports[-1].liver_found
+    assert ros.state("reconstruction") == "active"
+    assert peak_mb(process) < ENOUGH_MB
+    assert "Traceback" not in ros.log("reconstruction")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -13,14 +14,21 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.reconstruction.meshes.triangles import area_vectors
 
+_log = logging.getLogger(__name__)
+
 #: Random points per disk of one spacing's diameter; out of them an even subset is chosen, with gaps below 1.5 spacings.
 CANDIDATES_PER_DISK = 8.0
+
+#: Random points on one mesh at most: 1 GB while the even subset is chosen. At 2 mm they suffice for 2 m^2, twenty times
+#: a liver; where they do not, points are further apart.
+MOST_CANDIDATES = 5_000_000
 
 
 def sample_surfaces(meshes: Iterable[Mesh], spacing_mm: float, seed: int = 0) -> PointCloud:
     """Points on all meshes, at least `spacing_mm` apart within a structure and hardly ever 1.5 times that.
 
-    The same meshes, spacing and seed give the same cloud. Every part of a mesh has a point, however small it is.
+    The same meshes, spacing and seed give the same cloud. Every part of a mesh has a point, however small it is. On a
+    mesh too large for that spacing (`MOST_CANDIDATES`) points are further apart, which is logged.
 
     Raises:
         InputError: the spacing is not positive.
@@ -30,14 +38,28 @@ def sample_surfaces(meshes: Iterable[Mesh], spacing_mm: float, seed: int = 0) ->
     random = np.random.default_rng(seed)
     points, normals, labels = [np.empty((0, 3))], [np.empty((0, 3))], [np.empty(0, np.uint8)]
     for mesh in meshes:
-        on_mesh, normal = _candidates(mesh, spacing_mm, random)
-        chosen = _spread(on_mesh, spacing_mm)
+        apart_mm = _affordable(mesh, spacing_mm)
+        on_mesh, normal = _candidates(mesh, apart_mm, random)
+        chosen = _spread(on_mesh, apart_mm)
         points.append(on_mesh[chosen])
         normals.append(normal[chosen])
         labels.append(np.full(len(chosen), mesh.structure.value, np.uint8))
     return PointCloud(
         np.concatenate(points).astype(np.float32), np.concatenate(normals).astype(np.float32), np.concatenate(labels)
     )
+
+
+def _affordable(mesh: Mesh, spacing_mm: float) -> float:
+    """The spacing, or the least for which `MOST_CANDIDATES` suffice."""
+    area_mm2 = float(np.linalg.norm(area_vectors(mesh.vertices_mm, mesh.triangles), axis=1).sum())
+    least_mm = float(np.sqrt(area_mm2 * CANDIDATES_PER_DISK / (np.pi / 4 * MOST_CANDIDATES)))
+    if least_mm <= spacing_mm:
+        return spacing_mm
+    _log.warning(
+        "points on %s are %.3g mm apart and not %.3g mm: its surface is %.3g m^2; ask for a larger spacing",
+        mesh.structure.title, least_mm, spacing_mm, area_mm2 / 1e6,
+    )  # fmt: skip
+    return least_mm
 
 
 def _candidates(
