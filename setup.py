@@ -37,7 +37,7 @@ def node_executables():
     folder.mkdir(parents=True, exist_ok=True)
     for name in NODES:
         file = folder / name
-        file.write_text(f"#!{sys.executable}\nfrom {PACKAGE}.nodes.{name} import main\n\nmain()\n")
+        file.write_text(f'#!{sys.executable}\nfrom {PACKAGE}.nodes.start import start\n\nstart("{name}")\n')
         file.chmod(0o755)
         yield f"lib/{PACKAGE}", [str(file)]
 

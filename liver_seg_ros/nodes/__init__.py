@@ -2,3 +2,11 @@
 
 The only room that knows `rclpy` and message packages. One node per file; `liver_seg` composes them in one process.
 """
+
+import sys
+
+# Python has "-m" here only while it looks for the module that `python -m liver_seg_ros.nodes.<node>` is to run.
+if sys.argv[:1] == ["-m"]:
+    from liver_seg_ros.nodes.start import hear_signals
+
+    hear_signals()

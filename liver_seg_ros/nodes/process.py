@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -18,10 +19,11 @@ from liver_seg_ros.nodes.malloc import keep_freed_memory
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.signals import on_stop_signal
 
-#: From SIGINT, SIGTERM or SIGHUP to the end of the process, at the latest; launch would send the next signal after 5 s.
-SHUTDOWN_DEADLINE_S = 4.5
-
-_WORK_TIMEOUT_S = 2.0
+#: From SIGINT, SIGTERM or SIGHUP on: how long work may take to notice, when the process ends whatever its main thread
+#: waits for, and when the kernel ends it, whatever holds all of Python; launch would send the next signal after 5 s.
+WORK_TIMEOUT_S = 1.0
+SHUTDOWN_DEADLINE_S = 1.7
+KERNEL_DEADLINE_S = 4.5
 
 
 def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str] | None = None) -> None:
@@ -31,15 +33,16 @@ def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: S
         make_nodes: called with the command line's arguments that are not ROS's own.
         arguments: the command line; that of the process where None.
     """
+    stop = _future_of_signals()
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    stop = _future_of_signals()
     nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
-        node.start_if_asked()
+        if not stop.done():
+            node.start_if_asked()
     executor.spin_until_future_complete(stop)
     _end(nodes)
 
@@ -47,16 +50,21 @@ def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: S
 def _end(nodes: Sequence[StageNode]) -> None:
     for node in nodes:
         node.worker.cancel()
-    deadline = time.monotonic() + _WORK_TIMEOUT_S
+    deadline = time.monotonic() + WORK_TIMEOUT_S
     if not all(node.worker.stop(deadline - time.monotonic()) for node in nodes):
         # Work is still inside a library call; leaving in the ordinary way would take Python from under it.
-        abandon_unfinished()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        _leave()
     for node in nodes:
         node.destroy_node()
     rclpy.try_shutdown()
+
+
+def _leave() -> NoReturn:
+    """End the process now, with exit code 0."""
+    abandon_unfinished()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _future_of_signals() -> Future:
@@ -69,8 +77,10 @@ def _future_of_signals() -> Future:
 
     def end(number: signal.Signals) -> None:
         # SIGALRM's default action ends the process in the kernel, without any thread's help.
-        signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_DEADLINE_S)
+        signal.setitimer(signal.ITIMER_REAL, KERNEL_DEADLINE_S)
         stop.set_result(None)
+        time.sleep(SHUTDOWN_DEADLINE_S)
+        _leave()  # the main thread is still busy, for example building an engine in `configure`
 
     on_stop_signal(end)
     return stop

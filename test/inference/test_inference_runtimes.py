@@ -266,3 +266,24 @@ def test_the_cache_is_where_the_user_wants_it(tmp_path: Path, monkeypatch: pytes
     assert cache_folder() == tmp_path / "mine"
     assert cache_folder(tmp_path / "asked") == tmp_path / "asked"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_signals_are_heard_after_a_runtime_was_let_go(name: str, make_segmenter_bundle: MakeBundle) -> None:
+    """OpenVINO's CPU plugins give handlers stacks of their own, which go with them: the next signal was a crash."""
+    folder = make_segmenter_bundle().folder
+    program = f"""
+import gc, os, signal
+from pathlib import Path
+from liver_seg_ros.inference.bundle import load_bundle
+from liver_seg_ros.inference.runtimes.choice import create_runtime
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+for _ in range(2):
+    runtimes = [create_runtime({name!r}, load_bundle(Path({str(folder)!r}))) for _ in range(2)]
+    while runtimes:
+        runtimes.pop(0).close()
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (result.returncode, result.stdout) == (0, "heard\nheard\n"), result.stderr

@@ -91,10 +91,11 @@ def test_pip_installs_one_command_and_colcon_the_nodes(tmp_path: Path) -> None:
     executables = tmp_path / "lib" / "liver_seg_ros"
     assert {path.name for path in executables.iterdir()} == {"liver-seg", *NODES}
     for name in NODES:
-        first, imported, *_ = (executables / name).read_text(encoding="utf-8").splitlines()
-        assert first == f"#!{sys.executable}" and os.access(executables / name, os.X_OK)
-        module = imported.split()[1]
-        assert function_names(module) >= {"main"}, module
+        lines = (executables / name).read_text(encoding="utf-8").splitlines()
+        assert lines[0] == f"#!{sys.executable}" and os.access(executables / name, os.X_OK)
+        assert lines[1:] == ["from liver_seg_ros.nodes.start import start", "", f'start("{name}")']
+        assert function_names("liver_seg_ros.nodes.start") >= {"start"}
+        assert function_names(f"liver_seg_ros.nodes.{name}") >= {"main"}, name
 
 
 def test_every_node_has_its_executable() -> None:

@@ -9,7 +9,7 @@ as if it were whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,6 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
         InputError: no such variant, its file is missing or damaged or no ONNX model that OpenVINO can execute, or its
             input or output is not as `bundle` describes it.
     """
-    import openvino
     from openvino.frontend import FrontEndManager
 
     weights = bundle.weights_of(variant)
@@ -59,13 +58,25 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
         # The frontend by name: `read_model` would let all of them try a damaged file, and one prints errors of its own.
         frontend = FrontEndManager().load_by_framework("onnx")
         model = frontend.convert(frontend.load(str(weights)))
-        compile_model = partial(openvino.Core().compile_model, model, "CPU", settings)
+        compile_model = partial(_core().compile_model, model, "CPU", settings)
         request = compile_model().create_infer_request()
     except Exception as error:  # the frontend's exceptions have no common base of their own
         raise InputError(f"{weights} is not a model that OpenVINO can run: {_reason(error)}") from error
     inputs, outputs = ([_port(node) for node in nodes] for nodes in (model.inputs, model.outputs))
     check_contract(weights, bundle.spec, inputs, outputs)
     return OpenVino(request, compile_model, inputs[0], threads, bundle.precision_of(variant))
+
+
+@cache
+def _core() -> openvino.Core:
+    """The only one of this process, which stays.
+
+    The CPU plugin of each core gives signal handlers a stack of its own (`sigaltstack`, for AMX), which goes
+    with it. Where several came and went, the one in use was gone: the next signal was a segmentation fault (2026.4).
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenVino:
