@@ -53,6 +53,12 @@ def generate_launch_description() -> LaunchDescription:
             description="one process that hands volumes on by reference, or one process per node",
         ),
         DeclareLaunchArgument(
+            "guard",
+            default_value="false",
+            choices=["true", "false"],
+            description="watch a needle whose tip TF tells, in a process of its own; see config/needle_guard.yaml",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="start RViz with this package's view"
         ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
@@ -81,7 +87,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     def node(executable: str, names: list[str], arguments: list[str]) -> Node:
         files = [str(share / "config" / f"{name}.yaml") for name in names]
         # In the composed process every node sees every value and takes those that it declares.
-        values = {key: entry for name in names for key, entry in parameters[name].items()}
+        values = {key: entry for name in names for key, entry in parameters.get(name, {}).items()}
         return Node(
             package=PACKAGE,
             executable=executable,
@@ -91,10 +97,12 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
             output="screen",
         )
 
-    rviz = [_rviz(share)] if value["rviz"] == "true" else []
+    first = [_rviz(share)] if value["rviz"] == "true" else []
+    if value["guard"] == "true":
+        first.append(node("needle_guard", ["needle_guard"], []))
     if value["composed"] == "true":
-        return [*rviz, node("liver_seg", list(parameters), [path] if path else [])]
-    return [*rviz, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]
+        return [*first, node("liver_seg", list(parameters), [path] if path else [])]
+    return [*first, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]
 
 
 def _rviz(share: Path) -> Node:

@@ -28,7 +28,7 @@ RVIZ_IS_THERE = "rviz2" in ament.get_packages_with_prefixes()
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = REPOSITORY / "launch" / "liver_seg.launch.py"
 
-ARGUMENTS = {"path", "models", "runtime", "precision", "parent_frame", "composed", "rviz", "namespace"}
+ARGUMENTS = {"path", "models", "runtime", "precision", "parent_frame", "composed", "guard", "rviz", "namespace"}
 
 try:
     import launch.actions
@@ -162,6 +162,7 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
         ({}, [("liver_seg", [])]),
         ({"path": "a.nii.gz"}, [("liver_seg", ["a.nii.gz"])]),
         ({"composed": "false"}, [("segmentation", []), ("reconstruction", [])]),
+        ({"guard": "true"}, [("needle_guard", []), ("liver_seg", [])]),
         (
             {"composed": "false", "path": "a.nii.gz"},
             [("ct_source", []), ("segmentation", []), ("reconstruction", [])],
@@ -188,6 +189,10 @@ def test_each_node_gets_its_file_and_the_arguments_values(evaluate: Evaluate) ->
     assert together.values == of_source | of_segmentation | of_reconstruction
     assert sorted(together.files) == ["ct_source.yaml", "reconstruction.yaml", "segmentation.yaml"]
     assert all((REPOSITORY / "config" / name).is_file() for name in together.files)
+    guard = evaluate(guard="true", **given).started[0]
+    assert (guard.values, guard.files) == ({}, ["needle_guard.yaml"]) and (
+        REPOSITORY / "config" / guard.files[0]
+    ).is_file()
 
 
 def test_no_parent_frame_can_be_said(evaluate: Evaluate) -> None:

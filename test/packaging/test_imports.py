@@ -59,6 +59,9 @@ WITHOUT_KEY = {
     "simpleitk", "threadpoolctl", "vtk",
 }  # fmt: skip
 
+#: Modules of ROS packages that are called otherwise.
+PACKAGES = {"tf2_ros": "tf2_ros_py"}
+
 DISTRIBUTIONS = {
     module: {re.sub(r"[-_.]+", "-", n).lower() for n in ns} for module, ns in packages_distributions().items()
 }
@@ -99,7 +102,7 @@ def test_a_file_imports_what_its_room_may(path: Path) -> None:
     extras = next((extras for room, extras in ROOMS.items() if relative == room or relative.startswith(f"{room}/")), ())
     allowed = declared().union(*map(declared, extras))
     undeclared = []
-    for module in imported_modules(path) - exec_depends():
+    for module in imported_modules(path) - exec_depends() - {m for m, p in PACKAGES.items() if p in exec_depends()}:
         of_tool = {module, f"nvidia-{module}"} & allowed if "tools" in extras else set()  # they are not installed here
         if not of_tool and not DISTRIBUTIONS.get(module, set()) & allowed:
             undeclared.append(module)
@@ -118,7 +121,7 @@ def test_package_xml_names_every_library_that_rosdep_knows() -> None:
 def test_package_xml_names_the_ros_packages_that_are_imported_and_no_other() -> None:
     ours = [*(PACKAGE / "nodes").rglob("*.py"), *(REPOSITORY / "launch").glob("*.py")]
     libraries = {module for module in DISTRIBUTIONS if DISTRIBUTIONS[module] & (KEYS.keys() | WITHOUT_KEY)}
-    imported = set().union(*map(imported_modules, ours)) - libraries
+    imported = {PACKAGES.get(module, module) for module in set().union(*map(imported_modules, ours)) - libraries}
     assert imported == {name for name in exec_depends() if not name.startswith("python3-")}
 
 

@@ -11,13 +11,19 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 ROS_OWN = {"use_sim_time", "start_type_description_service"}
 
 
-@pytest.mark.parametrize("name", ["ct_source", "segmentation", "reconstruction"])
+@pytest.mark.parametrize("name", ["ct_source", "segmentation", "reconstruction", "needle_guard"])
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
+    from liver_seg_ros.nodes.needle_guard import NeedleGuard
     from liver_seg_ros.nodes.reconstruction import ReconstructionNode
     from liver_seg_ros.nodes.segmentation import SegmentationNode
 
-    kind = {"ct_source": CtSource, "segmentation": SegmentationNode, "reconstruction": ReconstructionNode}[name]
+    kind = {
+        "ct_source": CtSource,
+        "segmentation": SegmentationNode,
+        "reconstruction": ReconstructionNode,
+        "needle_guard": NeedleGuard,
+    }[name]
     node = kind(context=ros.context)
     try:
         declared = {key: node.get_parameter(key).value for key in node.get_parameters_by_prefix("")}

@@ -1,0 +1,231 @@
+"""The node `needle_guard`: says many times a second how near a moving needle is to what it must not touch.
+
+In a process of its own, so that no other work makes it late.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+from rclpy.time import Time
+from rclpy.timer import Timer
+from tf2_msgs.msg import TFMessage
+
+from liver_seg_interfaces.msg import GuardReading as ReadingMessage
+from liver_seg_interfaces.msg import StructureMeshArray
+from liver_seg_interfaces.msg import Trajectory as TrajectoryMessage
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import MM_PER_M, to_vector
+from liver_seg_ros.labels import Structure
+from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
+from liver_seg_ros.nodes.messages.volumes import FRAME_ID
+from liver_seg_ros.nodes.parameters import real, text
+from liver_seg_ros.nodes.process import run
+from liver_seg_ros.nodes.qos import latched, live
+from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.tip_watch import TipWatch
+from liver_seg_ros.nodes.transform_buffer import TransformError
+from liver_seg_ros.nodes.transforms import Transforms, open_transforms
+from liver_seg_ros.planning.clearance import DistanceField, distance_fields
+from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level, Needle, Reason
+from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
+from liver_seg_ros.planning.trajectory_values import Trajectory
+from liver_seg_ros.progress import Cancelled, raise_if_cancelled
+
+_LENGTHS = {
+    "needle_radius_m": (0.00075, "Of the needle's shaft.", 0.0, 0.02),
+    "needle_length_m": (0.15, "Of the shaft, from the tip backwards.", 0.001, 1.0),
+    "warn_margin_m": (0.003, "WARN within this of where it would be STOP.", 0.0, 0.1),
+    "warn_deviation_m": (0.003, "WARN where the tip is this far off the planned trajectory.", 0.0, 1.0),
+    "stop_deviation_m": (0.01, "STOP where the tip is this far off the planned trajectory.", 0.0, 1.0),
+    "overshoot_m": (0.005, "STOP where the tip is this far beyond the target.", 0.0, 1.0),
+    "least_clearance_m": (0.0, "STOP within this of any structure; some are kept further away anyway.", 0.0, 0.1),
+}
+
+
+@dataclass(frozen=True)
+class _Anatomy:
+    volume_uid: str
+    frame_id: str
+    fields: dict[Structure, DistanceField]
+
+
+class NeedleGuard(StageNode):
+    """Publishes a reading on `needle_guard/reading` as soon as the tip moved, and at `rate_hz` where it did not.
+
+    Where the needle is tells TF (`tip_frame`), what it must not touch the topic `meshes`, and what it should follow
+    the topic `trajectory`. Whatever is missing, stale or wrong makes the reading a STOP.
+
+    Args:
+        kwargs: those of `rclpy.node.Node`.
+    """
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__("needle_guard", **kwargs)
+        self.declare_parameter("tip_frame", "needle_tip", text("TF frame of the needle's tip.", read_only=True))
+        self.declare_parameter(
+            "needle_axis", [0.0, 0.0, 1.0], text("Where the tip points to, in its frame.", read_only=True)
+        )
+        self.declare_parameter("rate_hz", 100.0, real("Readings a second.", 1.0, 1000.0, read_only=True))
+        self.declare_parameter("tf_timeout_s", 0.1, real("A transform older than this is STOP.", 0.001, 10.0, True))
+        self.declare_parameter("max_speed_m_s", 1.0, real("A tip that is faster has jumped: STOP.", 0.001, 100.0, True))
+        for name, (default, description, low, high) in _LENGTHS.items():
+            self.declare_parameter(name, default, real(f"{description} m.", low, high, read_only=True))
+        self._transforms: Transforms | None = None
+        self._anatomy: _Anatomy | None = None
+        self._plan: tuple[Trajectory, str] | None = None  # and the frame that it came in
+        self._why = ""  # there is no anatomy
+        self._said = (Level.OK, Reason.NONE)
+        self._read_s = 0.0
+        self._subscriptions_: list[Subscription] = []
+        self._publisher: Publisher | None = None
+        self._timer: Timer | None = None
+
+    def configure(self) -> None:
+        self._needle, self._limits = self._needle_and_limits()
+        self._watch = TipWatch(
+            self.get_parameter("tf_timeout_s").value, MM_PER_M * self.get_parameter("max_speed_m_s").value
+        )
+        self._rate_hz = float(self.get_parameter("rate_hz").value)
+        self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
+
+    def activate(self) -> None:
+        self._why = "no surfaces came yet on the topic meshes"
+        self._transforms = open_transforms(self, self._on_transforms)
+        self._subscriptions_ = [
+            self.create_subscription(StructureMeshArray, "meshes", self._on_meshes, latched(1)),
+            self.create_subscription(TrajectoryMessage, "trajectory", self._on_trajectory, latched(1)),
+        ]
+        # Of a clock that always runs: where a simulation stands still there must be a STOP too.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(1 / self._rate_hz, self._on_tick, clock=steady)
+        self.diagnostics.say("guarding")
+
+    def deactivate(self) -> None:
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        if self._transforms is not None:
+            self._transforms.close()
+        for subscription in self._subscriptions_:
+            self.destroy_subscription(subscription)
+        self._timer, self._transforms, self._subscriptions_ = None, None, []
+        self._anatomy = self._plan = None
+
+    def cleanup(self) -> None:
+        if self._publisher is not None:
+            self.destroy_lifecycle_publisher(self._publisher)
+        self._publisher = None
+
+    def _needle_and_limits(self) -> tuple[Needle, GuardLimits]:
+        mm = {name.removesuffix("_m"): MM_PER_M * self.get_parameter(name).value for name in _LENGTHS}
+        axis = list(self.get_parameter("needle_axis").value)
+        if len(axis) != 3:
+            raise InputError(f"parameter needle_axis is {axis}; give three numbers")
+        stop_mm = {structure: max(least, mm["least_clearance"]) for structure, least in LEAST_CLEARANCE_MM.items()}
+        needle = Needle(mm["needle_radius"], mm["needle_length"], (axis[0], axis[1], axis[2]))
+        return needle, GuardLimits(
+            stop_mm, mm["warn_margin"], mm["warn_deviation"], mm["stop_deviation"], mm["overshoot"]
+        )
+
+    def _on_meshes(self, message: StructureMeshArray) -> None:
+        # At once: the surfaces of before are not those of this patient any more.
+        self._anatomy = None
+        self._why = "new surfaces are being prepared"
+        self.worker.submit(lambda cancelled: self._prepare(message, cancelled))
+
+    def _prepare(self, message: StructureMeshArray, cancelled: Cancelled) -> None:
+        try:
+            meshes = [message_to_mesh(mesh) for mesh in message.meshes]
+            fields = distance_fields(meshes)
+        except InputError as error:
+            self._why = str(error)
+            raise
+        raise_if_cancelled(cancelled, "preparing the guard")
+        if not fields:
+            self._why = "the surfaces that came hold no structure"
+        else:
+            self._anatomy = _Anatomy(message.volume_uid, message.header.frame_id or FRAME_ID, fields)
+            names = ", ".join(structure.name for structure in fields)
+            self.diagnostics.say(f"guarding {names} of volume {message.volume_uid}", last_volume=message.volume_uid)
+
+    def _on_trajectory(self, message: TrajectoryMessage) -> None:
+        try:
+            self._plan = message_to_trajectory(message), message.header.frame_id or FRAME_ID
+        except InputError as error:
+            self._plan = None
+            self.diagnostics.fail(error)
+
+    def _on_transforms(self, message: TFMessage) -> None:
+        tip_frame = self.get_parameter("tip_frame").value
+        if any(stamped.child_frame_id.removeprefix("/") == tip_frame for stamped in message.transforms):
+            self._on_tick()
+
+    def _on_tick(self) -> None:
+        """Both ticks and transforms come here; at most twice as many readings as asked for leave."""
+        publisher, anatomy = self._publisher, self._anatomy
+        now_s = time.monotonic()
+        if publisher is None or not publisher.is_activated or now_s - self._read_s < 0.5 / self._rate_hz:
+            return
+        self._read_s = now_s
+        reading, stamp_ns = self._read(anatomy)
+        stamp = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
+        frame_id, uid = (FRAME_ID, "") if anatomy is None else (anatomy.frame_id, anatomy.volume_uid)
+        publisher.publish(reading_to_message(reading, frame_id, uid, stamp.to_msg()))
+        self._say_change(reading)
+
+    def _read(self, anatomy: _Anatomy | None) -> tuple[GuardReading, int | None]:
+        if anatomy is None:
+            return GuardReading(Level.STOP, Reason.NO_ANATOMY, self._why), None
+        assert self._transforms is not None
+        try:
+            found = self._transforms.lookup(anatomy.frame_id, self.get_parameter("tip_frame").value)
+            guard = Guard(anatomy.fields, self._needle, self._limits, self._plan_in(anatomy.frame_id))
+        except TransformError as error:
+            return GuardReading(Level.STOP, Reason.NO_TRANSFORM, f"the needle's place is not known: {error}"), None
+        tip_mm = found.transform.apply(np.zeros(3))
+        now_ns = self.get_clock().now().nanoseconds
+        reason, why = self._watch.judge(found.stamp_ns, tip_mm, now_ns, time.monotonic())
+        if reason in (Reason.STALE_TRANSFORM, Reason.JUMP):
+            return GuardReading(Level.STOP, reason, why), found.stamp_ns
+        return guard.read(found.transform), found.stamp_ns
+
+    def _plan_in(self, frame_id: str) -> Trajectory | None:
+        """Raises `TransformError` where the plan's frame is not known."""
+        if self._plan is None:
+            return None
+        plan, plan_frame = self._plan
+        if plan_frame == frame_id:
+            return plan
+        assert self._transforms is not None
+        placed = self._transforms.lookup(frame_id, plan_frame).transform  # each time, as a registration may move it
+        entry, target = placed.apply([plan.entry_mm, plan.target_mm])
+        return Trajectory(to_vector(entry), to_vector(target), plan.radius_mm)
+
+    def _say_change(self, reading: GuardReading) -> None:
+        """Diagnostics follow the level, not each reading."""
+        if (reading.level, reading.reason) == self._said:
+            return
+        self._said = (reading.level, reading.reason)
+        if reading.level == Level.OK:
+            self.diagnostics.say("the needle is clear")
+        else:
+            self.diagnostics.warn(f"{reading.level.name}: {reading.text}")
+
+
+def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
+    return [NeedleGuard()]
+
+
+def main() -> None:
+    """Run the node until SIGINT or SIGTERM."""
+    run(_make_nodes)
+
+
+if __name__ == "__main__":
+    main()
