@@ -53,6 +53,12 @@ def generate_launch_description() -> LaunchDescription:
             description="one process that hands volumes on by reference, or one process per node",
         ),
         DeclareLaunchArgument(
+            "planner",
+            default_value="false",
+            choices=["true", "false"],
+            description="answer questions about needles, ablations and resections, in a process of its own",
+        ),
+        DeclareLaunchArgument(
             "guard",
             default_value="false",
             choices=["true", "false"],
@@ -98,8 +104,11 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
         )
 
     first = [_rviz(share)] if value["rviz"] == "true" else []
-    if value["guard"] == "true":
-        first.append(node("needle_guard", ["needle_guard"], []))
+    first += [
+        node(name, [name], [])
+        for name, wanted in (("planner", "planner"), ("needle_guard", "guard"))
+        if value[wanted] == "true"
+    ]
     if value["composed"] == "true":
         return [*first, node("liver_seg", list(parameters), [path] if path else [])]
     return [*first, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
@@ -26,19 +26,22 @@ SHUTDOWN_DEADLINE_S = 1.7
 KERNEL_DEADLINE_S = 4.5
 
 
-def run(make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str] | None = None) -> None:
+def run(
+    make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str] | None = None, threads: int = 1
+) -> None:
     """Run the nodes that `make_nodes` makes until SIGINT, SIGTERM or SIGHUP.
 
     Args:
         make_nodes: called with the command line's arguments that are not ROS's own.
         arguments: the command line; that of the process where None.
+        threads: of the executor; callbacks of one group never run at once, whatever it is.
     """
     stop = _future_of_signals()
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
-    executor = SingleThreadedExecutor()
+    executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)
     for node in nodes:
         executor.add_node(node)
         if not stop.done():

@@ -42,6 +42,8 @@ class VolumeInput:
         self._assembler: Assembler | None = None
         self._subscription: Subscription | None = None
         self._timer: Timer | None = None
+        if node.has_parameter("slab_timeout_s"):
+            return  # another input of the same node declared them, for all of its inputs
         node.declare_parameter(
             "slab_timeout_s", 5.0, real("Without a further slab for so long, missing slices are reported.", 0.1, 600.0)
         )

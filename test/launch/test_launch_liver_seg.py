@@ -28,7 +28,18 @@ RVIZ_IS_THERE = "rviz2" in ament.get_packages_with_prefixes()
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = REPOSITORY / "launch" / "liver_seg.launch.py"
 
-ARGUMENTS = {"path", "models", "runtime", "precision", "parent_frame", "composed", "guard", "rviz", "namespace"}
+ARGUMENTS = {
+    "path",
+    "models",
+    "runtime",
+    "precision",
+    "parent_frame",
+    "composed",
+    "guard",
+    "planner",
+    "rviz",
+    "namespace",
+}
 
 try:
     import launch.actions
@@ -163,6 +174,7 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
         ({"path": "a.nii.gz"}, [("liver_seg", ["a.nii.gz"])]),
         ({"composed": "false"}, [("segmentation", []), ("reconstruction", [])]),
         ({"guard": "true"}, [("needle_guard", []), ("liver_seg", [])]),
+        ({"guard": "true", "planner": "true"}, [("planner", []), ("needle_guard", []), ("liver_seg", [])]),
         (
             {"composed": "false", "path": "a.nii.gz"},
             [("ct_source", []), ("segmentation", []), ("reconstruction", [])],

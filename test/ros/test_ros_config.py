@@ -11,10 +11,11 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 ROS_OWN = {"use_sim_time", "start_type_description_service"}
 
 
-@pytest.mark.parametrize("name", ["ct_source", "segmentation", "reconstruction", "needle_guard"])
+@pytest.mark.parametrize("name", ["ct_source", "segmentation", "reconstruction", "needle_guard", "planner"])
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
     from liver_seg_ros.nodes.needle_guard import NeedleGuard
+    from liver_seg_ros.nodes.planner import PlannerNode
     from liver_seg_ros.nodes.reconstruction import ReconstructionNode
     from liver_seg_ros.nodes.segmentation import SegmentationNode
 
@@ -23,6 +24,7 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         "segmentation": SegmentationNode,
         "reconstruction": ReconstructionNode,
         "needle_guard": NeedleGuard,
+        "planner": PlannerNode,
     }[name]
     node = kind(context=ros.context)
     try:

@@ -1,0 +1,224 @@
+"""The node `planner`: answers what a planner of the robot asks of the labels that came last.
+
+Requests may be in any frame that TF connects to the CT's; answers are in the frame that was asked in.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from std_msgs.msg import Header
+
+from liver_seg_interfaces.msg import RequestStatus
+from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.checks import check_labels
+from liver_seg_ros.geometry import MM_PER_M, to_vector
+from liver_seg_ros.nodes.messages.assembler import Assembled
+from liver_seg_ros.nodes.messages.guard_readings import message_to_trajectory
+from liver_seg_ros.nodes.messages.planning_answers import (
+    evaluation_to_message,
+    fill_ablation,
+    fill_resection,
+    points_to_mm,
+)
+from liver_seg_ros.nodes.messages.volumes import FRAME_ID
+from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.process import run
+from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.transform_buffer import TransformError
+from liver_seg_ros.nodes.transforms import Transforms, open_transforms
+from liver_seg_ros.nodes.volume_input import VolumeInput
+from liver_seg_ros.planning.ablation import check_ablation
+from liver_seg_ros.planning.ablation_zone import AblationZone
+from liver_seg_ros.planning.anatomy import Anatomy, prepare_anatomy
+from liver_seg_ros.planning.limits import Limits
+from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
+from liver_seg_ros.planning.resection import resect_by_plane
+from liver_seg_ros.planning.trajectory import Trajectory, evaluate_trajectory
+from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM
+from liver_seg_ros.planning.transform import RigidTransform
+from liver_seg_ros.progress import Cancelled, raise_if_cancelled
+from liver_seg_ros.volume import LabelVolume, Volume
+
+#: Questions wait for one another in a thread of their own; what is asked of every node goes on meanwhile.
+THREADS = 2
+MOST_TRAJECTORIES = 20
+
+
+class PlannerNode(StageNode):
+    """Services on the labels of the topic `labels`, and on the CT of the topic `ct` for the skin.
+
+    Args:
+        kwargs: those of `rclpy.node.Node`.
+    """
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__("planner", **kwargs)
+        self.declare_parameter(
+            "use_ct", True, text("Take the CT too: it has the skin, where needles may begin.", read_only=True)
+        )
+        self._labels_input = VolumeInput(self, "labels", np.uint8, self._on_labels)
+        self._ct_input = VolumeInput(self, "ct", np.int16, self._on_ct)
+        self._labels: LabelVolume | None = None
+        self._ct: Volume | None = None
+        self._anatomy: Anatomy | None = None
+        self._why = "not active"  # there is no anatomy
+        self._transforms: Transforms | None = None
+        questions = MutuallyExclusiveCallbackGroup()
+        for kind, name, work in (
+            (EvaluateTrajectory, "evaluate_trajectory", self._evaluate),
+            (PlanTrajectories, "plan_trajectories", self._plan),
+            (AssessAblation, "assess_ablation", self._assess_ablation),
+            (AssessResection, "assess_resection", self._assess_resection),
+        ):
+            self.create_service(kind, f"~/{name}", self._answering(work), callback_group=questions)
+
+    def activate(self) -> None:
+        self._why = "no labels came yet on the topic labels"
+        self._transforms = open_transforms(self, lambda _: None)
+        self._labels_input.open()
+        if self.get_parameter("use_ct").value:
+            self._ct_input.open()
+        self.diagnostics.say("waiting for labels")
+
+    def deactivate(self) -> None:
+        self._labels_input.close()
+        self._ct_input.close()
+        if self._transforms is not None:
+            self._transforms.close()
+        self._labels, self._ct, self._anatomy, self._transforms = None, None, None, None
+        self._why = "not active"
+
+    def _on_labels(self, assembled: Assembled) -> None:
+        self._labels = LabelVolume(assembled.array, assembled.geometry, assembled.uid)
+        self._prepare_next()
+
+    def _on_ct(self, assembled: Assembled) -> None:
+        self._ct = Volume(assembled.array, assembled.geometry, assembled.uid)
+        if self._labels is not None and self._labels.uid == self._ct.uid:
+            self._prepare_next()
+
+    def _prepare_next(self) -> None:
+        labels = self._labels
+        assert labels is not None
+        ct = self._ct if self._ct is not None and self._ct.uid == labels.uid else None
+        self._anatomy, self._why = None, f"volume {labels.uid} is being prepared"
+        self.worker.submit(lambda cancelled: self._prepare(labels, ct, cancelled))
+
+    def _prepare(self, labels: LabelVolume, ct: Volume | None, cancelled: Cancelled) -> None:
+        self.diagnostics.begin(f"preparing volume {labels.uid}", last_volume=labels.uid)
+        try:
+            check_labels(labels, f"volume {labels.uid}")
+            anatomy = prepare_anatomy(labels, ct=ct)
+        except InputError as error:
+            self._why = str(error)
+            raise
+        raise_if_cancelled(cancelled, "preparing")
+        self._anatomy = anatomy
+        self.diagnostics.conclude(f"ready for questions about volume {labels.uid}: {anatomy!r}")
+
+    def _answering(self, work: Callable[[Any, Any, Anatomy], None]) -> Callable[[Any, Any], Any]:
+        def answered(request: Any, response: Any) -> Any:
+            anatomy, status = self._anatomy, response.status
+            if anatomy is None:
+                status.code, status.text = RequestStatus.NOT_READY, self._why
+                return response
+            response.volume_uid = anatomy.labels.uid
+            try:
+                work(request, response, anatomy)
+            except (InputError, TransformError) as error:
+                status.code, status.text = RequestStatus.REFUSED, str(error)
+            except Exception as error:  # noqa: BLE001  a bug in one answer must not end the node
+                self.get_logger().error(traceback.format_exc())
+                status.code, status.text = RequestStatus.FAILED, f"{type(error).__name__}: {error}"
+            return response
+
+        return answered
+
+    def _evaluate(
+        self, request: EvaluateTrajectory.Request, response: EvaluateTrajectory.Response, anatomy: Anatomy
+    ) -> None:
+        header = self._header(request.trajectory.header.frame_id)
+        there = self._to_ct(header)
+        found = evaluate_trajectory(anatomy, self._needle(request.trajectory, there))
+        response.evaluation = evaluation_to_message(found, header, anatomy.labels.uid, there.inverse().apply)
+
+    def _plan(self, request: PlanTrajectories.Request, response: PlanTrajectories.Response, anatomy: Anatomy) -> None:
+        header = self._header(request.header.frame_id)
+        there = self._to_ct(header)
+        back = there.inverse()
+        question = Question(
+            lesion=max(0, request.lesion - 1),
+            limits=limits_for(
+                MM_PER_M * request.needle_radius_m or NEEDLE_RADIUS_MM,
+                MM_PER_M * request.max_length_m or Limits().max_length_mm,
+                MM_PER_M * request.least_clearance_m,
+            ),
+            target_mm=to_vector(there.apply(points_to_mm([request.target])[0])) if request.has_target else None,
+            entries_mm=there.apply(points_to_mm(request.entries)) if request.entries else None,
+        )
+        check_question(question, anatomy.skin is not None)
+        answers = answer(anatomy, question)
+        chosen = answers.trajectories[: request.count or MOST_TRAJECTORIES]
+        response.trajectories = [
+            evaluation_to_message(found, header, anatomy.labels.uid, back.apply) for found in chosen
+        ]
+        response.notes = list(answers.notes)
+        if not chosen:
+            response.status.code, response.status.text = RequestStatus.NOTHING_FOUND, answers.message
+
+    def _assess_ablation(
+        self, request: AssessAblation.Request, response: AssessAblation.Response, anatomy: Anatomy
+    ) -> None:
+        there = self._to_ct(self._header(request.trajectory.header.frame_id))
+        needle = self._needle(request.trajectory, there)
+        along_mm, across_mm, offset_mm, margin_mm = (
+            MM_PER_M * length for length in (request.along_m, request.across_m, request.offset_m, request.margin_m)
+        )
+        zone = AblationZone.on_trajectory(needle.entry_mm, needle.target_mm, along_mm, across_mm, offset_mm)
+        lesion = request.lesion - 1 if request.lesion else None
+        check = check_ablation(anatomy.labels, anatomy.tree, zone, margin_mm, lesion=lesion)
+        fill_ablation(response, check, there.inverse().apply)
+
+    def _assess_resection(
+        self, request: AssessResection.Request, response: AssessResection.Response, anatomy: Anatomy
+    ) -> None:
+        there = self._to_ct(self._header(request.header.frame_id))
+        normal = there.matrix[:3, :3] @ (request.normal.x, request.normal.y, request.normal.z)
+        point_mm = there.apply(points_to_mm([request.point])[0])
+        found = resect_by_plane(anatomy.labels, anatomy.tree, point_mm, normal)
+        fill_resection(response, found, there.inverse().apply)
+
+    def _header(self, frame_id: str) -> Header:
+        return Header(stamp=self.get_clock().now().to_msg(), frame_id=frame_id or FRAME_ID)
+
+    def _to_ct(self, header: Header) -> RigidTransform:
+        """From the frame of a request to the CT's. Raises `TransformError`."""
+        if header.frame_id == FRAME_ID:
+            return RigidTransform(np.eye(4))
+        if self._transforms is None:
+            raise TransformError("not active")
+        return self._transforms.lookup(FRAME_ID, header.frame_id).transform
+
+    def _needle(self, message: Any, there: RigidTransform) -> Trajectory:
+        needle = message_to_trajectory(message)
+        entry, target = there.apply([needle.entry_mm, needle.target_mm])
+        return Trajectory(to_vector(entry), to_vector(target), needle.radius_mm)
+
+
+def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
+    return [PlannerNode()]
+
+
+def main() -> None:
+    """Run the node until SIGINT or SIGTERM."""
+    run(_make_nodes, threads=THREADS)
+
+
+if __name__ == "__main__":
+    main()

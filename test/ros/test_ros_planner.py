@@ -1,0 +1,197 @@
+"""The node `planner` over real DDS, asked about a ball of tumor in a ball of liver, which are known on paper."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import Point, TransformStamped
+from lifecycle_msgs.srv import GetState
+from tf2_msgs.msg import TFMessage
+
+from liver_seg_interfaces.msg import RequestStatus
+from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.nodes import qos
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.volume import LabelVolume
+
+LIVER_M, TUMOR_M = 0.060, 0.012
+CENTER = (0.1, -0.05, 0.9)
+#: Where `ct_lps` is in `map`: turned half around z, and shifted.
+SHIFT_M = (0.5, 0.2, 0.1)
+
+
+def anatomy() -> LabelVolume:
+    """A liver of 60 mm in radius with a tumor of 12 mm at its center, and a vessel in a plane 30 mm to its left."""
+    geometry = Geometry((70, 70, 70), (2.0, 2.0, 2.0), tuple(1000 * c - 69.0 for c in CENTER))
+    k, j, i = np.ogrid[:70, :70, :70]
+    x, y, z = i * 2.0 - 69, j * 2.0 - 69, k * 2.0 - 69
+    labels = np.zeros((70, 70, 70), np.uint8)
+    labels[x**2 + y**2 + z**2 <= 60**2] = LIVER.value
+    labels[((x - 30) ** 2 + y**2 <= 5**2) & (np.abs(z) <= 40)] = VESSEL.value
+    labels[x**2 + y**2 + z**2 <= 12**2] = TUMOR.value
+    return LabelVolume(labels, geometry, "ct-1")
+
+
+def at(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Point:
+    """A point so far from the center of the liver, in `ct_lps`."""
+    return Point(x=CENTER[0] + x, y=CENTER[1] + y, z=CENTER[2] + z)
+
+
+def in_map(point: Point) -> Point:
+    """The same place in `map`."""
+    return Point(x=SHIFT_M[0] - point.x, y=SHIFT_M[1] - point.y, z=SHIFT_M[2] + point.z)
+
+
+def near(point: Point, other: Point) -> bool:
+    return math.dist((point.x, point.y, point.z), (other.x, other.y, other.z)) < 1e-6
+
+
+@pytest.fixture
+def planner(ros: Any) -> Any:
+    """A planner that has labels, and knows where `map` is."""
+    ros.start("planner", use_ct=False)
+    static = ros.node.create_publisher(TFMessage, "/tf_static", qos.latched(10))
+    fixed = TransformStamped(child_frame_id="ct_lps")
+    fixed.header.frame_id = "map"
+    fixed.transform.rotation.z, fixed.transform.rotation.w = 1.0, 0.0
+    fixed.transform.translation.x, fixed.transform.translation.y, fixed.transform.translation.z = SHIFT_M
+    static.publish(TFMessage(transforms=[fixed]))
+    publisher = ros.publisher("labels")
+    for slab in volume_to_slabs(anatomy(), 2, ros.node.get_clock().now().to_msg()):
+        publisher.publish(slab)
+    ros.wait_for_line("/planner 0 ready for questions about volume ct-1")
+    return ros
+
+
+def ask(ros: Any, request: Any) -> Any:
+    kinds = {EvaluateTrajectory: "evaluate_trajectory", PlanTrajectories: "plan_trajectories",
+             AssessAblation: "assess_ablation", AssessResection: "assess_resection"}  # fmt: skip
+    kind = next(kind for kind in kinds if isinstance(request, kind.Request))
+    return ros.call(kind, f"/planner/{kinds[kind]}", request)
+
+
+def evaluation_request(entry: Point, target: Point, frame: str) -> EvaluateTrajectory.Request:
+    request = EvaluateTrajectory.Request()
+    request.trajectory.header.frame_id = frame
+    request.trajectory.entry, request.trajectory.target, request.trajectory.radius_m = entry, target, 0.001
+    return request
+
+
+@pytest.mark.parametrize("frame", ["", "ct_lps", "map"])
+def test_a_needle_is_judged_in_any_frame_and_answered_in_it(planner: Any, frame: str) -> None:
+    there = in_map if frame == "map" else lambda point: point
+    # Along y to the center, past the vessel at a distance of 30 mm from its axis, whose radius is 5 mm.
+    answer = ask(planner, evaluation_request(there(at(y=-0.09)), there(at()), frame))
+    assert (answer.status.code, answer.status.text, answer.volume_uid) == (RequestStatus.OK, "", "ct-1")
+    found = answer.evaluation
+    assert found.trajectory.header.frame_id == (frame or "ct_lps")
+    assert near(found.trajectory.entry, there(at(y=-0.09))) and near(found.trajectory.target, there(at()))
+    assert found.length_m == pytest.approx(0.09)
+    assert found.length_in_liver_m == pytest.approx(LIVER_M, abs=0.002)
+    assert (found.capsule_crossings, list(found.vessel_crossings)) == (1, [])
+    assert found.entry_angle_rad == pytest.approx(0, abs=0.15)
+    clearance = {c.structure: c for c in found.clearances}
+    assert clearance["vessel"].clearance_m == pytest.approx(0.030 - 0.005 - 0.001, abs=0.001)
+    nearest, end = clearance["vessel"].at, there(at())
+    assert math.dist((nearest.x, nearest.y, nearest.z), (end.x, end.y, end.z)) < 0.003
+    assert clearance["tumor"].clearance_m < 0
+
+
+def test_a_needle_through_a_vessel_says_so(planner: Any) -> None:
+    found = ask(planner, evaluation_request(at(x=0.09), at(), "ct_lps")).evaluation
+    [crossing] = found.vessel_crossings
+    assert crossing.structure == "vessel"
+    assert crossing.radius_m == pytest.approx(0.005, abs=0.001)
+    assert crossing.along_m == pytest.approx(0.060, abs=0.002)
+
+
+def plan_request(frame: str = "ct_lps", **fields: Any) -> PlanTrajectories.Request:
+    request = PlanTrajectories.Request(**fields)
+    request.header.frame_id = frame
+    return request
+
+
+def test_trajectories_are_ranked_among_given_entries(planner: Any) -> None:
+    # One through the vessel, one free and short, one free and longer: the order is certain.
+    entries = [at(x=0.09), at(x=-0.09), at(y=0.11)]
+    for frame, there in (("ct_lps", lambda point: point), ("map", in_map)):
+        answer = ask(planner, plan_request(frame, entries=[there(entry) for entry in entries], lesion=1))
+        assert answer.status.code == RequestStatus.OK
+        assert not any(near(found.trajectory.entry, there(entries[0])) for found in answer.trajectories)
+        first = answer.trajectories[0].trajectory
+        assert near(first.entry, there(entries[1]))
+        assert math.dist((first.target.x, first.target.y), (there(at()).x, there(at()).y)) < 0.001
+        assert any("Not labelled" in note for note in answer.notes)
+    assert len(ask(planner, plan_request(entries=entries, count=1)).trajectories) == 1
+
+
+def test_every_request_gets_an_end_that_says_why(planner: Any) -> None:
+    nothing = ask(planner, plan_request(entries=[at(x=-0.09)], max_length_m=0.05))
+    assert (nothing.status.code, list(nothing.trajectories)) == (RequestStatus.NOTHING_FOUND, [])
+    assert "length 1" in nothing.status.text
+    for request, why in (
+        (plan_request(), "where does the needle begin"),
+        (plan_request("moon", entries=[at()]), "no frame 'moon'"),
+        (plan_request(entries=[at(x=math.nan)]), "finite"),
+        (plan_request(entries=[at(x=-0.09)], lesion=7), "no lesion 7"),
+        (evaluation_request(at(x=math.inf), at(), "ct_lps"), "finite"),
+        (evaluation_request(at(), at(), "moon"), "no frame 'moon'"),
+        (AssessAblation.Request(along_m=0.02, across_m=0.02), "not two places"),
+        (AssessResection.Request(point=at()), "direction"),
+    ):
+        status = ask(planner, request).status
+        assert (status.code, why in status.text) == (RequestStatus.REFUSED, True), status.text
+
+
+def test_an_ablation_is_assessed(planner: Any) -> None:
+    request = AssessAblation.Request(along_m=0.018, across_m=0.018, margin_m=0.005)
+    request.trajectory.header.frame_id = "map"
+    request.trajectory.entry, request.trajectory.target = in_map(at(y=-0.09)), in_map(at())
+    answer = ask(planner, request)
+    assert (answer.has_lesion, answer.lesion, answer.covered) == (True, 1, 1.0)
+    assert answer.smallest_margin_m == pytest.approx(0.006, abs=answer.uncertainty_m + 1e-4)
+    assert answer.zone_ml == pytest.approx(4 / 3 * math.pi * 1.8**3)
+    assert answer.healthy_liver_ml == pytest.approx(4 / 3 * math.pi * (1.8**3 - 1.2**3), rel=0.05)
+    assert answer.outside_liver_ml == pytest.approx(0, abs=0.5)
+    assert math.dist(
+        (answer.smallest_at.x, answer.smallest_at.y, answer.smallest_at.z),
+        (in_map(at()).x, in_map(at()).y, in_map(at()).z),
+    ) == pytest.approx(TUMOR_M, abs=0.003)
+
+
+def test_a_resection_is_assessed(planner: Any) -> None:
+    request = AssessResection.Request(point=in_map(at(x=0.02)))
+    request.header.frame_id = "map"
+    request.normal.x = -1.0  # towards +x of ct_lps, where the vessel is
+    answer = ask(planner, request)
+    cap_ml = math.pi * 4.0**2 * (6.0 - 4.0 / 3)  # of a ball of 6 cm in radius, 4 cm high
+    assert answer.resected_ml == pytest.approx(cap_ml, rel=0.03)
+    assert answer.liver_ml == pytest.approx(4 / 3 * math.pi * 6.0**3, rel=0.03)
+    assert answer.tumor_ml == pytest.approx(4 / 3 * math.pi * 1.2**3, rel=0.03)
+    assert answer.remnant_ml == pytest.approx(answer.liver_ml - answer.tumor_ml - answer.resected_ml, rel=1e-6)
+    assert answer.tumor_left_ml == pytest.approx(answer.tumor_ml)
+
+
+def test_who_asks_too_early_is_told_to_come_again(ros: Any) -> None:
+    ros.start("planner", use_ct=False)
+    ros.wait_for_line("/planner 0 waiting for labels")
+    early = ask(ros, evaluation_request(at(x=0.09), at(), "ct_lps"))
+    assert (early.status.code, early.status.text) == (RequestStatus.NOT_READY, "no labels came yet on the topic labels")
+
+
+def test_a_long_question_does_not_keep_others_waiting(planner: Any) -> None:
+    around = np.random.default_rng(0).normal(size=(20_000, 3))
+    around *= 0.1 / np.linalg.norm(around, axis=1, keepdims=True)
+    client = planner.node.create_client(PlanTrajectories, "/planner/plan_trajectories")
+    planner.spin_until(client.service_is_ready)
+    long = client.call_async(plan_request(entries=[at(*place) for place in around.tolist()]))
+    states = []
+    while not long.done():
+        states.append(planner.call(GetState, "/planner/get_state", GetState.Request()).current_state.label)
+    assert states[:-1] and set(states) == {"active"}
+    assert long.result().status.code == RequestStatus.OK
