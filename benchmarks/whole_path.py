@@ -91,7 +91,7 @@ def _measure(ct: Path, output: Path) -> dict[str, Any]:
         measurements=reconstruction.measurements,
         seconds=stages.seconds,
         message=segmentation.message,
-    ).as_dict()
+    ).to_dict()
 
 
 def _markdown(report: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
     if is_dataclass(value):
         return plain_fields(value)
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
     if isinstance(value, (np.ndarray, np.generic)):

@@ -91,9 +91,7 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, strings and numbers."""
-        return plain_fields(self)
+    to_dict = plain_fields
 
 
 def build_report(
@@ -145,7 +143,7 @@ def _rounded(value: Any, name: str = "") -> Any:
 def write_report(path: Path, report: Report) -> None:
     """Write `report` as JSON, completely or not at all."""
     with written_beside(path) as beside:
-        beside.write_text(json.dumps(report.as_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def describe_geometry(geometry: Geometry) -> GeometryReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +69,7 @@ def command(
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.extras import need
     from liver_seg_ros.outputs.folder import ResultFolder
+    from liver_seg_ros.plain import plain
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.measuring.structures import measure
 
@@ -115,8 +115,8 @@ def command(
                 "input": str(labels),
                 "uid": case.labels.uid,
                 "synthetic": case.synthetic,
-                "warnings": [asdict(warning) for warning in warnings],
-                "structures": [measured.to_dict() for measured in measurements],
+                "warnings": plain(warnings),
+                "structures": plain(measurements),
             }
         )
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -132,6 +131,7 @@ def command(
     from liver_seg_ros.cli.warning_lines import warning_lines
     from liver_seg_ros.files.plans import read_entries, write_rows, write_values
     from liver_seg_ros.outputs.folder import ResultFolder
+    from liver_seg_ros.plain import plain
     from liver_seg_ros.planning.anatomy import prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
     from liver_seg_ros.planning.trajectory_rows import COLUMNS, trajectory_rows
@@ -170,7 +170,7 @@ def command(
             "uid": case.labels.uid,
             "synthetic": case.synthetic,
             "frame": "LPS",
-            "warnings": [asdict(warning) for warning in warnings],
+            "warnings": plain(warnings),
             **answers.to_dict(),
             "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
             "versions": versions(),

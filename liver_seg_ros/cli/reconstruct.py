@@ -109,7 +109,7 @@ def command(
             write_report(folder / REPORT, report)
             written = sorted(path.name for path in folder.iterdir())
     if as_json:
-        print_json(report.as_dict())
+        print_json(report.to_dict())
     elif not quiet:
         print_report(report)
         print_written(output, written)

@@ -128,7 +128,7 @@ def command(
             )
             write_report(folder / REPORT, report)
     if as_json:
-        print_json(report.as_dict())
+        print_json(report.to_dict())
     elif not quiet:
         print_report(report)
         print_written(output, (LABELS, SLICER, REPORT))

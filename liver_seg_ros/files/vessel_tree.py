@@ -12,7 +12,6 @@ JSON: an object with `format`, `version`, `frame` (LPS), `unit` (mm); per point 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.files.utf8_path import utf8_path
 from liver_seg_ros.labels import structure_by_name, structure_by_value
+from liver_seg_ros.plain import plain
 from liver_seg_ros.vessel_tree import Branch, VesselTree
 
 FORMAT, VERSION, FRAME, UNIT = "liver_seg_ros vessel tree", 1, "LPS", "mm"
@@ -76,7 +76,7 @@ def _write_json(path: Path, tree: VesselTree) -> None:
         "radius": tree.radius_mm.tolist(),
         "parent": tree.parent.tolist(),
         "branch": tree.branch.tolist(),
-        "branches": [{**asdict(branch), "structure": branch.structure.name} for branch in tree.branches],
+        "branches": plain(tree.branches),
     }
     path.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
 

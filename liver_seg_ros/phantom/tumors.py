@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.phantom.fields import Field, Points, sample_lattice, spline_matrix, superellipsoid
 from liver_seg_ros.phantom.tissue import Phase
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.short_repr import short_repr
 
 SMALLEST_MM, LARGEST_MM = 5.0, 60.0
@@ -56,10 +56,7 @@ class Tumor:
     bulges: bool = False
 
     __repr__ = short_repr
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for `vessels.json` and reports."""
-        return asdict(self)
+    to_dict = plain_fields
 
     def distance(self, points: Points) -> Field:
         """Signed distance in mm at LPS points given as three arrays that broadcast, one along each axis."""

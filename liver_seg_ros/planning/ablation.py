@@ -6,8 +6,7 @@ centers of the voxels' faces, so that they are as uncertain as the labels' surfa
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import edt
 import numpy as np
@@ -17,6 +16,7 @@ from scipy.spatial import cKDTree
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM3_PER_ML, Box, Geometry, Vector, to_vector
 from liver_seg_ros.labels import LIVER, LIVER_VESSELS, STRUCTURES, TUMOR, Structure
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.nearest_vessel import Vessels
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
@@ -117,15 +117,7 @@ class AblationCheck:
     others: tuple[StructureNearZone, ...]
 
     __repr__ = short_repr
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; structures by their names."""
-        return {
-            **asdict(self),
-            "zone": self.zone.to_dict(),
-            "vessels": [{**asdict(vessel), "structure": vessel.structure.name} for vessel in self.vessels],
-            "others": [{**asdict(other), "structure": other.structure.name} for other in self.others],
-        }
+    to_dict = plain_fields
 
 
 def check_ablation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM3_PER_ML, Vector, finite_vector, to_vector
+from liver_seg_ros.plain import plain_fields
 
 #: Halvings of the interval in which the nearest point of an ellipse is sought: to the last digit.
 HALVINGS = 60
@@ -125,7 +126,7 @@ class AblationZone:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "volume_ml": self.volume_ml}
+        return {**plain_fields(self), "volume_ml": self.volume_ml}
 
     def _from_axis(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How far points are from the center along the axis, and from the axis; both not negative."""

@@ -6,8 +6,7 @@ veins that drain the liver and bile ducts do not feed; a vessel that is only kno
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from scipy.spatial import cKDTree
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector, to_vector
 from liver_seg_ros.labels import HEPATIC_ARTERY, PORTAL_VEIN, VESSEL, Structure
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.nearest_vessel import Vessels, nearest_vessel
 from liver_seg_ros.reconstruction.parts import lesions, surface_points, voxel_points
 from liver_seg_ros.short_repr import short_repr
@@ -65,15 +65,11 @@ class LesionFeeding:
     vessels: tuple[FeedingVessel, ...]
 
     __repr__ = short_repr
+    to_dict = plain_fields
 
     def within(self, distance_mm: float) -> tuple[FeedingVessel, ...]:
         """The vessels that are no further away than this."""
         return tuple(vessel for vessel in self.vessels if vessel.distance_mm <= distance_mm)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; structures by their names."""
-        vessels = [{**asdict(vessel), "structure": vessel.structure.name} for vessel in self.vessels]
-        return {**asdict(self), "vessels": vessels}
 
 
 def feeding_vessels(labels: LabelVolume, tree: VesselTree, within_mm: float = 10.0) -> tuple[LesionFeeding, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import (
@@ -23,6 +22,7 @@ from liver_seg_ros.labels import (
     VENA_CAVA,
     Structure,
 )
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM, Clearance, TrajectoryEvaluation
 from liver_seg_ros.short_repr import short_repr
 
@@ -58,6 +58,7 @@ class Limits:
     least_clearance_mm: Mapping[Structure, float] = field(default_factory=lambda: dict(LEAST_CLEARANCE_MM))
 
     __repr__ = short_repr
+    to_dict = plain_fields
 
     def __post_init__(self) -> None:
         if not 0 <= self.needle_radius_mm < float("inf"):
@@ -66,11 +67,6 @@ class Limits:
             raise InputError(f"a longest needle of {self.max_length_mm} mm; give a positive length")
         if not 0 < self.max_entry_angle_deg <= 180:
             raise InputError(f"a largest angle of {self.max_entry_angle_deg} degrees; give more than 0, at most 180")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; structures by name."""
-        clearances = {structure.name: mm for structure, mm in self.least_clearance_mm.items()}
-        return dict(vars(self), least_clearance_mm=clearances)
 
 
 def least_clearance(evaluation: TrajectoryEvaluation, limits: Limits) -> Clearance | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import LIVER_VESSELS
+from liver_seg_ros.plain import plain
 from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.anatomy import Anatomy
@@ -129,12 +130,10 @@ class Answers:
         if self.ranking is not None:
             trajectories = self.ranking.to_dict()
         else:
-            judged = [evaluation.to_dict() for evaluation in self.trajectories]
-            target_mm = self.question.target_mm
             trajectories = {
-                "target_mm": None if target_mm is None else list(target_mm),
-                "limits": self.question.limits.to_dict(),
-                "trajectories": judged,
+                "target_mm": plain(self.question.target_mm),
+                "limits": plain(self.question.limits),
+                "trajectories": plain(self.trajectories),
             }
         return {
             "lesion": self.question.lesion + 1,
@@ -142,9 +141,9 @@ class Answers:
             "message": self.message,
             "skin_cut": self.skin_cut,
             "unlabelled": self.unlabelled,
-            "feeding": None if self.feeding is None else self.feeding.to_dict(),
-            "ablation": None if self.ablation is None else self.ablation.to_dict(),
-            "resection": None if self.resection is None else self.resection.to_dict(),
+            "feeding": plain(self.feeding),
+            "ablation": plain(self.ablation),
+            "resection": plain(self.resection),
         }
 
 

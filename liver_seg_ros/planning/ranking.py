@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.plain import plain, plain_fields
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.clearance import TOLERANCE_MM
 from liver_seg_ros.planning.limits import Limits
@@ -57,7 +58,7 @@ class RankedTrajectory:
         """Plain values for JSON; an infinite clearance as None."""
         return {
             "clearance_mm": self.clearance_mm if np.isfinite(self.clearance_mm) else None,
-            "nearest": None if self.nearest is None else self.nearest.name,
+            "nearest": plain(self.nearest),
             "layer": self.layer,
             "on_front": self.on_front,
             "alike": self.alike,
@@ -87,17 +88,7 @@ class Ranking:
     trajectories: tuple[RankedTrajectory, ...]
 
     __repr__ = short_repr
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "target_mm": list(self.target_mm),
-            "limits": self.limits.to_dict(),
-            "candidates": self.candidates,
-            "accepted": self.accepted,
-            "rejected": dict(self.rejected),
-            "trajectories": [trajectory.to_dict() for trajectory in self.trajectories],
-        }
+    to_dict = plain_fields
 
 
 def rank_trajectories(

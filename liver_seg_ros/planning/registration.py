@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.plain import plain
 from liver_seg_ros.planning.transform import RigidTransform
 from liver_seg_ros.short_repr import short_repr
 
@@ -63,9 +64,9 @@ class LandmarkRegistration:
             **self.transform.to_dict(),
             "fre_mm": self.fre_mm,
             "fle_mm": self.fle_mm,
-            "residual_mm": self.residual_mm.tolist(),
-            "targets_mm": targets.tolist(),
-            "predicted_tre_mm": self.predicted_tre_mm(targets).tolist(),
+            "residual_mm": plain(self.residual_mm),
+            "targets_mm": plain(targets),
+            "predicted_tre_mm": plain(self.predicted_tre_mm(targets)),
         }
 
 

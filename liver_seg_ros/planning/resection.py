@@ -12,8 +12,7 @@ their centers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM3_PER_ML, Geometry, Vector
 from liver_seg_ros.labels import LIVER, TUMOR, Structure
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.nearest_vessel import Vessels
 from liver_seg_ros.planning.territories import LiverTerritories
 from liver_seg_ros.reconstruction.masks import structure_mask
@@ -71,10 +71,7 @@ class Resection:
     cut: tuple[CutBranch, ...]
 
     __repr__ = short_repr
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; structures by their names."""
-        return {**asdict(self), "cut": [{**asdict(c), "structure": c.structure.name} for c in self.cut]}
+    to_dict = plain_fields
 
 
 def resect_by_plane(labels: LabelVolume, tree: VesselTree, point_mm: ArrayLike, normal: ArrayLike) -> Resection:

@@ -11,13 +11,13 @@ point moved further than twice the error that the initial transform may have.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.transform import RigidTransform
 
 #: Points per mm2 drawn on the surface, and how many at most.
@@ -52,9 +52,7 @@ class SurfaceRegistration:
     moved_mm: float
     reach_mm: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {**vars(self), "transform": self.transform.to_dict()}
+    to_dict = plain_fields
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ the wall of the branch that a voxel is given to is never further than the neares
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM3_PER_ML, Geometry
 from liver_seg_ros.labels import LIVER, PORTAL_VEIN, TUMOR, Structure
+from liver_seg_ros.plain import plain
 from liver_seg_ros.planning.nearest_vessel import nearest_vessel
 from liver_seg_ros.reconstruction.masks import StructureMask, structure_mask
 from liver_seg_ros.short_repr import short_repr
@@ -96,7 +97,7 @@ class LiverTerritories:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the voxels."""
         return {
-            "territories": [{**asdict(t), "structure": t.structure.name} for t in self.territories],
+            "territories": plain(self.territories),
             "unassigned_ml": self.unassigned_ml,
             "tumor_ml": self.tumor_ml,
         }

@@ -10,6 +10,7 @@ import numpy as np
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector, finite_vector
 from liver_seg_ros.labels import LIVER, Structure
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.short_repr import short_repr
 
 #: Radius of a needle of 17 gauge, which ablation electrodes often are.
@@ -53,9 +54,7 @@ class Clearance:
     clearance_mm: float
     at_mm: Vector
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the structure by its name."""
-        return {"structure": self.structure.name, "clearance_mm": self.clearance_mm, "at_mm": list(self.at_mm)}
+    to_dict = plain_fields
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,7 @@ class VesselCrossing:
     along_mm: float
     at_mm: Vector
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; the structure by its name."""
-        return dict(vars(self), structure=self.structure.name, at_mm=list(self.at_mm))
+    to_dict = plain_fields
 
 
 @dataclass(frozen=True)
@@ -118,15 +115,6 @@ class TrajectoryEvaluation:
         return next((c.clearance_mm for c in self.clearances if c.structure == structure), float("inf"))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; structures by name."""
-        return {
-            "entry_mm": list(self.trajectory.entry_mm),
-            "target_mm": list(self.trajectory.target_mm),
-            "radius_mm": self.trajectory.radius_mm,
-            "length_mm": self.length_mm,
-            "length_in_liver_mm": self.length_in_liver_mm,
-            "clearances": [clearance.to_dict() for clearance in self.clearances],
-            "vessel_crossings": [crossing.to_dict() for crossing in self.vessel_crossings],
-            "capsule_crossings": self.capsule_crossings,
-            "entry_angle_deg": self.entry_angle_deg,
-        }
+        """Plain values for JSON, those of the needle beside the others; structures by name."""
+        values = plain_fields(self)
+        return {**values.pop("trajectory"), **values}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import finite_vector
+from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.short_repr import short_repr
 
 
@@ -27,6 +27,7 @@ class RigidTransform:
     matrix: NDArray[np.float64]
 
     __repr__ = short_repr
+    to_dict = plain_fields
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, np.float64)
@@ -57,7 +58,3 @@ class RigidTransform:
         """From the target to the source frame."""
         back = self.matrix[:3, :3].T
         return RigidTransform.of(back, -back @ self.matrix[:3, 3])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: the matrix, row by row."""
-        return {"matrix": self.matrix.tolist()}
