@@ -49,7 +49,7 @@ class Case:
         i, j, k = (round(MARGIN_MM / s) for s in geometry.spacing_mm)
         box = around.padded((i, j, k), geometry.size)
         self.spacing = geometry.spacing_mm[::-1]
-        self.voxel_ml = geometry.voxel_volume_mm3 / 1000
+        self.voxel_ml = geometry.voxel_volume_ml
         self.hu, labels, self.organ = (np.ascontiguousarray(a[box.slices]) for a in (hu, labels, organ))
         self.vessel = (labels == VESSEL.value) & self.organ
         self.tumor = labels == TUMOR.value

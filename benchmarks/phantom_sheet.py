@@ -43,9 +43,7 @@ def main() -> None:
         phantom = generate_phantom(seed, scan(seed))
         shown.append((phantom.ct, phantom.labels))
         titles.append(f"synthetic {seed}, {phantom.phase.replace('_', '-')}, {phantom.ct.geometry.spacing_mm[2]:g} mm")
-        volumes = {
-            name: count * phantom.ct.geometry.voxel_volume_mm3 / 1000 for name, count in phantom.labels.counts().items()
-        }
+        volumes = {name: count * phantom.ct.geometry.voxel_volume_ml for name, count in phantom.labels.counts().items()}
         print(titles[-1], ", ".join(f"{name} {ml:.0f} ml" for name, ml in volumes.items()))
     for path in options.beside:
         shown.append((read_volume(path), None))

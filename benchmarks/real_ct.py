@@ -22,7 +22,6 @@ from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_torso_3mm"
-MM3_PER_ML = 1000.0
 
 
 def main() -> None:
@@ -37,7 +36,7 @@ def main() -> None:
     truth = on_grid_of(volume, read_labels(options.liver), str(options.liver))
     found = load_default_segmenter(options.models).segment(volume)
     seconds = sum(s for stage, s in found.seconds.items() if stage != "load")
-    ml = volume.geometry.voxel_volume_mm3 / MM3_PER_ML
+    ml = volume.geometry.voxel_volume_ml
     sizes = [np.count_nonzero(labels.array) * ml for labels in (found.labels, truth)]
     score = dice(found.labels, truth, (LIVER,))[LIVER.name]
     sys.stdout.write(

@@ -25,7 +25,6 @@ from _machine import machine
 
 from liver_seg_ros.evaluation.lesions import lesion_detection
 from liver_seg_ros.files.volumes import read_volume
-from liver_seg_ros.geometry import MM3_PER_ML
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR
 from liver_seg_ros.truth import Truth, read_truth_of, score
@@ -82,7 +81,7 @@ def _row(precision: str, models: Path | None, ct: Volume, truth: Truth) -> str:
 
 def _contents(labels: LabelVolume) -> str:
     """Such as `1861 ml of liver, 164 ml of tumor in it, ...`: the liver is the organ."""
-    ml = labels.geometry.voxel_volume_mm3 / MM3_PER_ML
+    ml = labels.geometry.voxel_volume_ml
     voxels = labels.counts()
     voxels[LIVER.name] = sum(voxels.values())
     return ", ".join(f"{voxels[structure.name] * ml:.0f} ml of {structure.name}" for structure in SEGMENTED)

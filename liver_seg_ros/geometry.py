@@ -149,6 +149,11 @@ class Geometry:
         return float(np.prod(self.spacing_mm))
 
     @property
+    def voxel_volume_ml(self) -> float:
+        """Volume of one voxel."""
+        return mm3_to_ml(self.voxel_volume_mm3)
+
+    @property
     def extent_mm(self) -> Vector:
         """Edge lengths of the grid along `(i, j, k)`, voxel borders included."""
         i, j, k = (n * s for n, s in zip(self.size, self.spacing_mm, strict=True))
@@ -244,6 +249,11 @@ class Geometry:
             return False
         apart = self.index_to_lps(self.corners) - other.index_to_lps(self.corners)
         return bool(np.abs(apart).max() <= tolerance_mm)
+
+
+def mm3_to_ml(volume_mm3: float) -> float:
+    """A volume in cubic millimetres in millilitres."""
+    return volume_mm3 / MM3_PER_ML
 
 
 def lps_to_ros(points_mm: ArrayLike) -> NDArray[np.float64]:

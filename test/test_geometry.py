@@ -238,6 +238,8 @@ def test_same_grid_takes_just_the_tolerance() -> None:
 def test_promised_numbers() -> None:
     assert geometry_module.MM_PER_M == 1000
     assert geometry_module.MM3_PER_ML == 1000
+    assert geometry_module.mm3_to_ml(2500.0) == 2.5
+    assert Geometry((1, 1, 1), (2.0, 2.5, 3.0)).voxel_volume_ml == pytest.approx(0.015)
     assert geometry_module.IDENTITY == ((1, 0, 0), (0, 1, 0), (0, 0, 1))
     assert Geometry((2, 3, 4)) == Geometry((2, 3, 4), (1, 1, 1), (0, 0, 0), np.eye(3))
 

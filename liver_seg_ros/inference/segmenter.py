@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.geometry import Box, Geometry, mm3_to_ml
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
 from liver_seg_ros.inference.liver_place import LiverPlace
@@ -35,8 +35,6 @@ from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.plausibility.evidence import Run
 from liver_seg_ros.progress import Cancelled, Progress, Stages, never_cancelled, no_progress
 from liver_seg_ros.volume import LabelVolume, Volume
-
-MM3_PER_ML = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,5 +247,5 @@ def load_default_segmenter(
 
 
 def _too_small(finding: Finding) -> str:
-    liver_ml, least_ml = finding.liver_mm3 / MM3_PER_ML, finding.least_mm3 / MM3_PER_ML
+    liver_ml, least_ml = mm3_to_ml(finding.liver_mm3), mm3_to_ml(finding.least_mm3)
     return f"the largest liver-like region has {liver_ml:.0f} ml, below {least_ml:.0f} ml"

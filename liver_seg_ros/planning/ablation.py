@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import MM3_PER_ML, Box, Geometry, Vector, to_vector
+from liver_seg_ros.geometry import Box, Geometry, Vector, to_vector
 from liver_seg_ros.labels import LIVER, LIVER_VESSELS, STRUCTURES, TUMOR, Structure
 from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.ablation_zone import AblationZone
@@ -148,7 +148,7 @@ def check_ablation(
     others: list[StructureNearZone] = []
     if window is not None:
         inside = _inside(window.geometry, zone)
-        ml = window.geometry.voxel_volume_mm3 / MM3_PER_ML
+        ml = window.geometry.voxel_volume_ml
         counts = np.bincount(window.array[inside], minlength=256)
         healthy_ml = float(counts[LIVER.value] * ml)
         of_liver_ml = float(sum(counts[structure.value] for structure in OF_LIVER) * ml)
@@ -181,7 +181,7 @@ def _coverage(labels: LabelVolume, zone: AblationZone, margin_mm: float, number:
     inside_mm, with_margin_mm = voxel_points(lesion), _with_margin(labels, lesion, margin_mm)
     return TumorCoverage(
         number,
-        len(inside_mm) * labels.geometry.voxel_volume_mm3 / MM3_PER_ML,
+        len(inside_mm) * labels.geometry.voxel_volume_ml,
         float(zone.contains(inside_mm).mean()),
         float(zone.contains(with_margin_mm).mean()),
         float(depth_mm[at]),

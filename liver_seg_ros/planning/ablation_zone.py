@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import MM3_PER_ML, Vector, finite_vector, to_vector
+from liver_seg_ros.geometry import Vector, finite_vector, mm3_to_ml, to_vector
 from liver_seg_ros.plain import plain_fields
 
 #: Halvings of the interval in which the nearest point of an ellipse is sought: to the last digit.
@@ -64,7 +64,7 @@ class AblationZone:
     @property
     def volume_ml(self) -> float:
         """Volume of the ellipsoid."""
-        return 4 / 3 * np.pi * self.along_mm * self.across_mm**2 / MM3_PER_ML
+        return mm3_to_ml(4 / 3 * np.pi * self.along_mm * self.across_mm**2)
 
     def contains(self, points_mm: ArrayLike) -> NDArray[np.bool_]:
         """`(...)` whether points `(..., 3)` lie in it."""

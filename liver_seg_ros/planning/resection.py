@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import MM3_PER_ML, Geometry, Vector
+from liver_seg_ros.geometry import Geometry, Vector
 from liver_seg_ros.labels import LIVER, TUMOR, Structure
 from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.nearest_vessel import Vessels
@@ -97,7 +97,7 @@ def resect_by_plane(labels: LabelVolume, tree: VesselTree, point_mm: ArrayLike, 
     organ = structure_mask(labels, LIVER)
     if organ is None:
         return _resection(0.0, 0.0, 0.0, 0.0, ())
-    ml = organ.geometry.voxel_volume_mm3 / MM3_PER_ML
+    ml = organ.geometry.voxel_volume_ml
     taken = _beyond(organ.geometry, point, direction)
     taken_organ_ml = float(np.count_nonzero(organ.array & taken) * ml)
     tumor = structure_mask(labels, TUMOR)

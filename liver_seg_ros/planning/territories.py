@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import MM3_PER_ML, Geometry
+from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, PORTAL_VEIN, TUMOR, Structure
 from liver_seg_ros.plain import plain
 from liver_seg_ros.planning.nearest_vessel import nearest_vessel
@@ -125,7 +125,7 @@ def portal_territories(labels: LabelVolume, tree: VesselTree, stems: Sequence[in
     branch[~organ.array] = -1
     tumor = _same_grid(labels, organ) == TUMOR.value
 
-    ml = organ.geometry.voxel_volume_mm3 / MM3_PER_ML
+    ml = organ.geometry.voxel_volume_ml
     volumes_ml = np.bincount(branch[branch >= 0], minlength=len(tree.branches)) * ml
     tumors_ml = np.bincount(branch[(branch >= 0) & tumor], minlength=len(tree.branches)) * ml
     order = [number for number in np.argsort(-volumes_ml, kind="stable").tolist() if volumes_ml[number] > 0]

@@ -21,7 +21,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import MM3_PER_ML, to_vector
+from liver_seg_ros.geometry import to_vector
 from liver_seg_ros.labels import LIVER, TUMOR, Structure, structure_by_name
 from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
 from liver_seg_ros.reconstruction.components import affordable
@@ -130,7 +130,7 @@ def _measure_part(part: StructureMask) -> PartMeasurement:
 
 
 def _volume_ml(mask: StructureMask) -> float:
-    return float(np.count_nonzero(mask.array) * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
+    return float(np.count_nonzero(mask.array) * mask.geometry.voxel_volume_ml)
 
 
 def _volume_uncertainty_ml(mask: StructureMask) -> float:
@@ -141,7 +141,7 @@ def _volume_uncertainty_ml(mask: StructureMask) -> float:
         wider[1:] |= array[:-1]
         wider[:-1] |= array[1:]
     around = np.count_nonzero(grown) - np.count_nonzero(mask.array)
-    return float(around / 2 * mask.geometry.voxel_volume_mm3 / MM3_PER_ML)
+    return float(around / 2 * mask.geometry.voxel_volume_ml)
 
 
 def _largest_diameters(parts: Parts) -> tuple[float, float, AxialDiameter]:
