@@ -31,7 +31,7 @@ from liver_seg_ros.truth import Truth, read_truth_of, score
 from liver_seg_ros.volume import LabelVolume, Volume
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ircadb01_17" / "original_dicom.tar.gz"
-PRECISIONS = ("fp32", "auto")
+COMPARED = ("fp32", "auto")
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         ct = read_volume(folder / "PATIENT_DICOM")
         truth = read_truth_of(ct, folder / "MASKS_DICOM")
         read_seconds = time.perf_counter() - start
-        rows = [_row(precision, options.models, ct, truth) for precision in PRECISIONS]
+        rows = [_row(precision, options.models, ct, truth) for precision in COMPARED]
     size = "x".join(str(n) for n in ct.geometry.size)
     spacing = "x".join(f"{s:.4g}" for s in ct.geometry.spacing_mm)
     sys.stdout.write(

@@ -141,9 +141,9 @@ def _fresh(models: Path | None, *arguments: str) -> Any:
 def _run_choices(models: Path | None) -> list[tuple[str, str]]:
     """Every runtime and number format that runs all models here."""
     from liver_seg_ros.errors import InputError
-    from liver_seg_ros.inference.bundle import load_bundle
+    from liver_seg_ros.inference.bundle import PRECISIONS, load_bundle
     from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
-    from liver_seg_ros.inference.runtimes.choice import PRECISIONS, RUNTIMES, choose
+    from liver_seg_ros.inference.runtimes.choice import RUNTIMES, choose
 
     bundles = [load_bundle(folder) for folder in model_folders(find_models_dir(models))]
     found = []

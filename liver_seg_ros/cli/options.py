@@ -25,7 +25,8 @@ def _runtimes() -> list[str]:
 
 def _precisions() -> list[str]:
     """What a shell offers behind `--precision`."""
-    from liver_seg_ros.inference.runtimes.choice import AUTO, PRECISIONS
+    from liver_seg_ros.inference.bundle import PRECISIONS
+    from liver_seg_ros.inference.runtimes.choice import AUTO
 
     return [AUTO, *PRECISIONS]
 

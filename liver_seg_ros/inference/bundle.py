@@ -37,12 +37,14 @@ DESCRIPTION = "model.yaml"
 CARD = "MODEL_CARD.md"
 
 STAGES = ("localize", "segment")
-PRECISIONS = ("fp32",)
+#: Number formats that a network can be run in.
+PRECISIONS = ("fp32", "fp16", "int8")
+#: That of a bundle's own weights, which its variants are made from.
+FULL_PRECISION = "fp32"
 VALUES = ("hu", "normalized")
 OUTPUTS = ("logits", "softmax", "argmax")
 #: Whose images a network was trained on; "unsaid" in bundles from before this field.
 TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
-VARIANT_PRECISIONS = ("fp32", "fp16", "int8")
 MAX_OVERLAP = 0.9
 
 #: What `postprocessing.clean_labels` does, in this order; a bundle or a caller may leave some out.
@@ -93,7 +95,7 @@ class Variant:
     Attributes:
         weights: file name in the bundle's folder.
         sha256: of that file.
-        precision: number format that most of it computes in, one of `VARIANT_PRECISIONS`.
+        precision: number format that most of it computes in, one of `PRECISIONS`.
         runtimes: names of the runtimes that it is made for.
         megabytes: size of the file, 10^6 bytes.
         scores: Dice per structure on the phantoms that `scored_on` names.
@@ -127,7 +129,7 @@ class BundleSpec:
         scores: what was measured, by name; numbers or nested mappings of numbers.
         license: SPDX identifier of the weights.
         intended_use: what it is for and what it is not for.
-        precision: number format of the weights, one of `PRECISIONS`.
+        precision: number format of the weights, `FULL_PRECISION`.
         values: what the network takes, one of `VALUES`.
         output: what it gives, one of `OUTPUTS`.
         training_data: whose images it was trained on, one of `TRAINING_DATA`; `trained_on` says more.
@@ -144,7 +146,7 @@ class BundleSpec:
     scores: Mapping[str, Any]
     license: str
     intended_use: str
-    precision: str = "fp32"
+    precision: str = FULL_PRECISION
     values: str = "normalized"
     output: str = "logits"
     training_data: str = "unsaid"
@@ -229,7 +231,7 @@ def parse_spec(fields: Fields) -> BundleSpec:
         scores=fields.mapping("scores"),
         license=fields.text("license"),
         intended_use=fields.text("intended_use"),
-        precision=fields.choice("precision", PRECISIONS),
+        precision=fields.choice("precision", (FULL_PRECISION,)),
         # Bundles from before these fields have none of them.
         values=fields.choice("values", VALUES, default="normalized"),
         output=fields.choice("output", OUTPUTS, default="logits"),
@@ -242,7 +244,7 @@ def _parse_variant(fields: Fields) -> Variant:
     return Variant(
         weights=fields.file_name("weights"),
         sha256=fields.text("sha256"),
-        precision=fields.choice("precision", VARIANT_PRECISIONS),
+        precision=fields.choice("precision", PRECISIONS),
         runtimes=fields.texts("runtimes"),
         megabytes=fields.number("megabytes", least=0.0, most=1e6),
         scores=fields.dice("scores", least=0.0),

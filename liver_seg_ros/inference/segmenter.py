@@ -99,7 +99,7 @@ class Segmenter:
             segmenters: one bundle of stage "segment", or several that give different structures; `fusion` says how
                 their answers are put together.
             runtime: a name of `RUNTIMES`, or "auto" for the first available.
-            precision: number format of the weights, see `PRECISIONS`; "auto" for what is best on that runtime.
+            precision: number format of the weights, see `bundle.PRECISIONS`; "auto" for what is best on that runtime.
             options: where engines are kept, progress and cancellation of building them.
             skip: steps of postprocessing to leave out, of those in `bundle.POSTPROCESSING_STEPS`.
 

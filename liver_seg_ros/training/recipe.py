@@ -18,7 +18,8 @@ from liver_seg_ros.inference.bundle import STAGES
 from liver_seg_ros.labels import LIVER, SEGMENTED
 from liver_seg_ros.phantom.variation import VARIATIONS
 
-PRECISIONS = ("float32", "bfloat16")
+#: What a training may compute in, by PyTorch's names; what comes of it is always stored in float32.
+DTYPES = ("float32", "bfloat16")
 PHASES = ("none", "arterial", "portal_venous")
 #: Seeds from here on are kept for tests and benchmarks; no recipe may name them.
 FIRST_HELD_OUT_SEED = 9000
@@ -110,7 +111,7 @@ class OptimizationRecipe:
         steps: length of the training; `--max-minutes` ends it earlier, with the schedule shortened to fit.
         learning_rate: at the peak; it rises for the first 5 % and falls as a cosine to zero.
         weight_decay: of AdamW.
-        precision: "bfloat16" halves the time where the CPU has it (avx512_bf16, amx) and multiplies it elsewhere.
+        precision: one of `DTYPES`: "bfloat16" halves the time where the CPU has it (avx512_bf16, amx) and multiplies it elsewhere.
         fixed_norm_from: share of the training after which batch norms keep their statistics. Few patches per batch
             let a network lean on the statistics of the batch it is in, which inference does not have; the rest of the
             training teaches it to do without.
@@ -144,7 +145,7 @@ class OptimizationRecipe:
         _require(_numbers((fixed,), 1) and 0 <= fixed <= 1, "fixed_norm_from must be a fraction from 0 to 1")
         deep = self.deep_centers
         _require(_numbers((deep,), 1) and 0 <= deep <= 1, "deep_centers must be a fraction from 0 to 1")
-        _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}")
+        _require(self.precision in DTYPES, f"precision must be one of {', '.join(DTYPES)}")
         names = tuple(structure.name for structure in SEGMENTED)
         focus_ok = not self.focus or (_shares(self.focus, names) and sum(self.focus.values()) <= 1)
         _require(focus_ok, f"focus must give shares, together at most 1, to some of {', '.join(names)}")

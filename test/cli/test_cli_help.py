@@ -14,8 +14,8 @@ import typer
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import main
 from liver_seg_ros.cli.app import app as commands
-from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS
-from liver_seg_ros.inference.runtimes.choice import PRECISIONS, RUNTIMES
+from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, PRECISIONS
+from liver_seg_ros.inference.runtimes.choice import RUNTIMES
 from liver_seg_ros.phantom import PhantomOptions
 from liver_seg_ros.phantom.tissue import PHASES
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import ModelBundle
+from liver_seg_ros.inference.bundle import PRECISIONS, ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions, Runtime
 from liver_seg_ros.inference.runtimes.cpu import INT8_FLAGS, int8_instructions
 
@@ -23,8 +23,6 @@ AUTO = "auto"
 
 #: Runtime names, the one to prefer first; each has a module of its name in this folder.
 RUNTIMES = ("tensorrt", "openvino", "onnxruntime")
-
-PRECISIONS = ("fp32", "fp16", "int8")
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ def create_runtime(name: str, bundle: ModelBundle, precision: str = AUTO, option
     Args:
         name: a name of `RUNTIMES`, or "auto".
         bundle: the network.
-        precision: one of `PRECISIONS`, or "auto".
+        precision: one of `bundle.PRECISIONS`, or "auto".
         options: see `LoadOptions`.
 
     Raises:
