@@ -65,6 +65,16 @@ class Box:
         stop = tuple(min(n, b + m) for b, m, n in zip(self.stop, margin, size, strict=True))
         return Box(start, stop)  # type: ignore[arg-type]
 
+    def within(self, size: tuple[int, int, int]) -> Box:
+        """What of this box lies on a grid of `size`. Raises `InputError` where nothing does."""
+        return self.padded((0, 0, 0), size)
+
+    def seen_from(self, other: Box) -> Box:
+        """This box in the indices of an array that was cut out along `other`."""
+        start = tuple(a - first for a, first in zip(self.start, other.start, strict=True))
+        stop = tuple(b - first for b, first in zip(self.stop, other.start, strict=True))
+        return Box(start, stop)  # type: ignore[arg-type]
+
     @staticmethod
     def around(mask: NDArray[np.bool_] | NDArray[np.uint8]) -> Box | None:
         """The smallest box that holds every non-zero voxel of `mask` `[k, j, i]`; None where there is none."""
@@ -205,10 +215,25 @@ class Geometry:
         origin = self.index_to_lps(box.start)
         return replace(self, size=box.size, origin_mm=tuple(origin))
 
-    def padded(self, margin: tuple[int, int, int]) -> Geometry:
-        """This grid with `margin` more voxels on both sides of each axis."""
-        i, j, k = (n + 2 * m for n, m in zip(self.size, margin, strict=True))
-        return replace(self, size=(i, j, k), origin_mm=tuple(self.index_to_lps([-m for m in margin])))
+    def place_of(self, other: Geometry) -> Box:
+        """Where on this grid `other` lies, which was cut out of it and perhaps padded; it may reach beyond."""
+        i, j, k = np.rint(self.lps_to_index(other.origin_mm)).astype(int).tolist()
+        return Box((i, j, k), (i + other.size[0], j + other.size[1], k + other.size[2]))
+
+    def shared_with(self, other: Geometry) -> tuple[Box, Box]:
+        """Where what `other` shares with this grid lies on this one and on the other; see `place_of`.
+
+        Raises `InputError` where they share nothing.
+        """
+        place = self.place_of(other)
+        here = place.within(self.size)
+        return here, here.seen_from(place)
+
+    def padded(self, before: tuple[int, int, int], behind: tuple[int, int, int] | None = None) -> Geometry:
+        """This grid with more voxels before the first and behind the last of each axis; as many where None."""
+        sizes = zip(before, self.size, before if behind is None else behind, strict=True)
+        i, j, k = (a + n + b for a, n, b in sizes)
+        return replace(self, size=(i, j, k), origin_mm=tuple(self.index_to_lps([-a for a in before])))
 
     def strided(self, step: tuple[int, int, int]) -> Geometry:
         """The grid of every `step`-th voxel along `(i, j, k)`, the first included."""

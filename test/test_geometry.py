@@ -286,3 +286,30 @@ def test_box_padded_stays_on_the_grid() -> None:
 def test_empty_box_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         Box((1, 1, 1), (2, 1, 2))
+
+
+@given(geometries(), st.data())
+def test_a_part_that_was_cut_out_and_padded_is_found_again(geometry: Geometry, data: st.DataObject) -> None:
+    """Each voxel that both have lies in one place, and no other voxel does: those outside were added."""
+    start = tuple(data.draw(st.integers(0, n - 1)) for n in geometry.size)
+    stop = tuple(data.draw(st.integers(a + 1, n)) for a, n in zip(start, geometry.size, strict=True))
+    before, behind = (data.draw(st.tuples(*[st.integers(0, 3)] * 3)) for _ in range(2))
+    part = geometry.crop(Box(start, stop)).padded(before, behind)
+    assert part.size == tuple(b - a + m + n for a, b, m, n in zip(start, stop, before, behind, strict=True))
+    place = geometry.place_of(part)
+    assert place == Box(
+        tuple(a - m for a, m in zip(start, before, strict=True)),
+        tuple(b + n for b, n in zip(stop, behind, strict=True)),
+    )
+    here, own = geometry.shared_with(part)
+    on_part = np.argwhere(np.ones(part.size))
+    back = np.rint(geometry.lps_to_index(part.index_to_lps(on_part)))
+    inside = ((back >= 0) & (back < geometry.size)).all(axis=1)
+    assert np.array_equal(on_part[inside], np.argwhere(np.ones(own.size)) + own.start)
+    assert np.array_equal(back[inside], np.argwhere(np.ones(here.size)) + here.start)
+
+
+def test_what_shares_nothing_is_refused() -> None:
+    grid = Geometry((2, 2, 2))
+    with pytest.raises(InputError, match="empty"):
+        grid.shared_with(Geometry((2, 2, 2), origin_mm=(5.0, 0.0, 0.0)))

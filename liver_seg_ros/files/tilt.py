@@ -28,15 +28,11 @@ def straighten(
         return array, geometry
     last = geometry.size[2] - 1
     per_slice = np.array(drift_mm) / geometry.spacing_mm[:2]  # voxels along (i, j)
-    before = np.ceil(np.maximum(0.0, -per_slice * last)).astype(int)  # new voxels in front of the old first one
-    behind = np.ceil(np.maximum(0.0, per_slice * last)).astype(int)
-    i, j, k = geometry.size
-    grown = Geometry(
-        (i + before[0] + behind[0], j + before[1] + behind[1], k),
-        geometry.spacing_mm,
-        tuple(geometry.index_to_lps([-before[0], -before[1], 0])),
-        geometry.direction,
-    )
+    before = (
+        np.ceil(np.maximum(0.0, -per_slice * last)).astype(int).tolist()
+    )  # new voxels in front of the old first one
+    behind = np.ceil(np.maximum(0.0, per_slice * last)).astype(int).tolist()
+    grown = geometry.padded((before[0], before[1], 0), (behind[0], behind[1], 0))
     straight = np.empty(grown.shape, np.int16)
     padding = ((before[1], behind[1]), (before[0], behind[0]))  # rows (j), columns (i)
     for index, (target, part) in enumerate(zip(straight, array, strict=True)):

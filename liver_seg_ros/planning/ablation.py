@@ -193,12 +193,10 @@ def _coverage(labels: LabelVolume, zone: AblationZone, margin_mm: float, number:
 def _with_margin(labels: LabelVolume, lesion: StructureMask, margin_mm: float) -> NDArray[np.float64]:
     """`(N, 3)` LPS: centers of the lesion's voxels and of the liver's within the margin of its surface."""
     spacing_mm = np.array(labels.geometry.spacing_mm)
-    start = np.rint(labels.geometry.lps_to_index(lesion.geometry.origin_mm)).astype(int)
-    margin = _three(np.ceil(margin_mm / spacing_mm))
-    box = Box(_three(start), _three(start + lesion.geometry.size)).padded(margin, labels.geometry.size)
+    in_scan, own = labels.geometry.shared_with(lesion.geometry)
+    box = in_scan.padded(_three(np.ceil(margin_mm / spacing_mm)), labels.geometry.size)
     of_lesion = np.zeros(labels.array[box.slices].shape, bool)
-    k, j, i = (np.argwhere(lesion.array) + (start - box.start)[::-1]).T
-    of_lesion[k, j, i] = True
+    of_lesion[in_scan.seen_from(box).slices] = lesion.array[own.slices]
     # Distances are between centers of voxels; the lesion's surface lies half a voxel further out.
     distance_mm = edt.edt(~of_lesion, anisotropy=tuple(spacing_mm[::-1]), black_border=False)
     of_liver = np.isin(labels.array[box.slices], [structure.value for structure in OF_LIVER])

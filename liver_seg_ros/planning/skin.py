@@ -13,7 +13,7 @@ from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.planning.body import THIN_MM, Body, find_body
 from liver_seg_ros.planning.field_of_view import BODY_HU, cut_places
-from liver_seg_ros.reconstruction.masks import PAD, StructureMask
+from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, checked_points, directions
 from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
@@ -92,7 +92,7 @@ def find_skin(ct: Volume, point_spacing_mm: float = POINT_SPACING_MM, body: Body
         InputError: a spacing that is not positive.
     """
     body = find_body(ct) if body is None else body
-    mask = StructureMask(SKIN, np.pad(body.inside, PAD), body.geometry.padded((PAD, PAD, PAD)))
+    mask = StructureMask.padded(SKIN, body.inside, body.geometry)
     mesh = surface_to_mesh(extract_surface(mask), mask)
     cloud = sample_surfaces([mesh], point_spacing_mm)
     points_mm, normals = cloud.points_mm.astype(np.float64), cloud.normals.astype(np.float64)

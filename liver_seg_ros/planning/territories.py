@@ -90,8 +90,9 @@ class LiverTerritories:
                 "generation or fewer stems"
             )
         values = np.zeros(geometry.shape, np.uint8)
-        own, there = _shared(self.geometry, self.array.shape, geometry)
-        values[there] = self.array[own] + 1
+        if self.array.size:
+            there, own = geometry.shared_with(self.geometry)
+            values[there.slices] = self.array[own.slices] + 1
         return values
 
     def to_dict(self) -> dict[str, Any]:
@@ -222,14 +223,6 @@ def _nearest_stem(organ: StructureMask, tree: VesselTree, stem: NDArray[np.int64
 def _same_grid(labels: LabelVolume, organ: StructureMask) -> NDArray[np.uint8]:
     """The labels on the organ's grid, 0 in its padding."""
     values = np.zeros(organ.array.shape, np.uint8)
-    own, there = _shared(organ.geometry, organ.array.shape, labels.geometry)
-    values[own] = labels.array[there]
+    in_scan, own = labels.geometry.shared_with(organ.geometry)
+    values[own.slices] = labels.array[in_scan.slices]
     return values
-
-
-def _shared(geometry: Geometry, shape: tuple[int, ...], whole: Geometry) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where what a box of `shape` shares with the grid that it was cut out of lies: in the box, and in that grid."""
-    start = np.rint(whole.lps_to_index(geometry.origin_mm)).astype(int)[::-1]
-    low, high = np.maximum(start, 0), np.minimum(start + shape, whole.shape)
-    own = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
-    return own, tuple(slice(a, b) for a, b in zip(low, high, strict=True))

@@ -44,6 +44,11 @@ class StructureMask:
 
     __repr__ = short_repr
 
+    @staticmethod
+    def padded(structure: Structure, array: NDArray[np.bool_], geometry: Geometry) -> StructureMask:
+        """The mask of voxels `array` on `geometry`, to which the layers of background are added here."""
+        return StructureMask(structure, np.pad(array, PAD), geometry.padded((PAD, PAD, PAD)))
+
 
 def labelled_box(labels: LabelVolume) -> LabelVolume:
     """The box of all labelled voxels, sharing memory; `labels` itself where there are none.
@@ -70,7 +75,7 @@ def structure_mask(labels: LabelVolume, structure: Structure) -> StructureMask |
         if box is None:
             return None
         mask = mask[box.slices]
-    return StructureMask(structure, np.pad(mask, PAD), labels.geometry.crop(box).padded((PAD, PAD, PAD)))
+    return StructureMask.padded(structure, mask, labels.geometry.crop(box))
 
 
 def _enclosed_vessel(crop: NDArray[np.uint8], spacing_mm: Vector) -> NDArray[np.bool_]:

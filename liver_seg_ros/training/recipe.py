@@ -111,7 +111,8 @@ class OptimizationRecipe:
         steps: length of the training; `--max-minutes` ends it earlier, with the schedule shortened to fit.
         learning_rate: at the peak; it rises for the first 5 % and falls as a cosine to zero.
         weight_decay: of AdamW.
-        precision: one of `DTYPES`: "bfloat16" halves the time where the CPU has it (avx512_bf16, amx) and multiplies it elsewhere.
+        precision: one of `DTYPES`: "bfloat16" halves the time where the CPU has it (avx512_bf16, amx) and multiplies
+            it elsewhere.
         fixed_norm_from: share of the training after which batch norms keep their statistics. Few patches per batch
             let a network lean on the statistics of the batch it is in, which inference does not have; the rest of the
             training teaches it to do without.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from liver_seg_ros.geometry import Box, Geometry, to_vector
+from liver_seg_ros.geometry import Geometry, to_vector
 from liver_seg_ros.labels import BILE_DUCT, LIVER, LIVER_VESSELS, VENA_CAVA, Structure
 from liver_seg_ros.measurement import Gap
 from liver_seg_ros.reconstruction.masks import PAD, StructureMask, structure_mask
@@ -102,9 +102,7 @@ def _capsule(labels: LabelVolume, organ: StructureMask | None) -> _Surface | Non
     if organ is None:
         return None
     # Within the scan a mask has no faces at the scan's border.
-    start, stop = _place(organ, labels.geometry)
-    first, last = np.maximum(-start, 0), np.minimum(stop, labels.geometry.size) - start
-    inner = Box(_three(first), _three(last))
+    _, inner = labels.geometry.shared_with(organ.geometry)
     return _Surface.of(StructureMask(LIVER, fill_voids.fill(organ.array)[inner.slices], organ.geometry.crop(inner)))
 
 
@@ -133,15 +131,11 @@ def _thinning_error_mm(cell: int, geometry: Geometry) -> float:
     return 0.0 if cell == 1 else cell / 2 * float(np.linalg.norm(geometry.spacing_mm))
 
 
-def _place(mask: StructureMask, geometry: Geometry) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where on the grid `geometry` a mask begins and ends, its `PAD` layers included; `(i, j, k)`, half-open."""
-    start = np.rint(geometry.lps_to_index(mask.geometry.origin_mm)).astype(np.int64)
-    return start, start + mask.geometry.size
-
-
 def _reaches_border(lesion: StructureMask, geometry: Geometry) -> bool:
-    start, stop = _place(lesion, geometry)
-    return bool((start + PAD <= 0).any() or (stop - PAD >= geometry.size).any())
+    place = geometry.place_of(lesion.geometry)  # with PAD layers around its voxels
+    return any(start + PAD <= 0 for start in place.start) or any(
+        stop - PAD >= size for stop, size in zip(place.stop, geometry.size, strict=True)
+    )
 
 
 def _touches(lesion: StructureMask, labels: LabelVolume, structure: Structure) -> bool:
@@ -152,12 +146,5 @@ def _touches(lesion: StructureMask, labels: LabelVolume, structure: Structure) -
         before = array.copy()
         array[1:] |= before[:-1]
         array[:-1] |= before[1:]
-    start, stop = _place(lesion, labels.geometry)
-    first, last = np.maximum(start, 0), np.minimum(stop, labels.geometry.size)
-    here = labels.array[Box(_three(first), _three(last)).slices] == structure.value
-    return bool((here & grown[Box(_three(first - start), _three(last - start)).slices]).any())
-
-
-def _three(index: NDArray[np.int64]) -> tuple[int, int, int]:
-    i, j, k = index.tolist()
-    return i, j, k
+    in_scan, own = labels.geometry.shared_with(lesion.geometry)
+    return bool(((labels.array[in_scan.slices] == structure.value) & grown[own.slices]).any())
