@@ -101,7 +101,7 @@ def _track(options: argparse.Namespace) -> None:
     rclpy.init()
     node = rclpy.create_node("tracker")
     stamp = node.get_clock().now().to_msg()
-    array = meshes_to_array(made.meshes, made.measurements, made.quality, "phantom", stamp)
+    array = meshes_to_array(made.meshes, made.measurements, "phantom", stamp)
     node.create_publisher(StructureMeshArray, "meshes", latched(1)).publish(array)
     publisher = node.create_publisher(TFMessage, "/tf", 100)
     sent: dict[int, float] = {}

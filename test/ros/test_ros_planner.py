@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,13 +16,17 @@ from geometry_msgs.msg import Point, TransformStamped
 from lifecycle_msgs.srv import GetState
 from tf2_msgs.msg import TFMessage
 
-from liver_seg_interfaces.msg import RequestStatus
+from liver_seg_interfaces.msg import RequestStatus, StructureMeshArray
 from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.nodes import qos
+from liver_seg_ros.nodes.messages.meshes import meshes_to_array
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.reconstruction.pipeline import reconstruct
 from liver_seg_ros.volume import LabelVolume
+
+ROOT = Path(__file__).resolve().parents[2]
 
 LIVER_M, TUMOR_M = 0.060, 0.012
 CENTER = (0.1, -0.05, 0.9)
@@ -195,3 +204,36 @@ def test_a_long_question_does_not_keep_others_waiting(planner: Any) -> None:
         states.append(planner.call(GetState, "/planner/get_state", GetState.Request()).current_state.label)
     assert states[:-1] and set(states) == {"active"}
     assert long.result().status.code == RequestStatus.OK
+
+
+def test_the_example_asks_shows_and_guards(planner: Any) -> None:
+    """`examples/ask_and_guard.py` as a process of its own, beside both nodes."""
+    planner.start("needle_guard", tf_timeout_s=10.0)
+    mesh = planner.node.create_publisher(StructureMeshArray, "meshes", qos.latched(1))
+    labels = anatomy()
+    made = reconstruct(labels)
+    stamp = planner.node.get_clock().now().to_msg()
+    mesh.publish(meshes_to_array(made.meshes, made.measurements, labels.uid, stamp))
+    tf = planner.node.create_publisher(TFMessage, "/tf", 10)
+    entry = at(x=-0.09)
+    command = [sys.executable, "examples/ask_and_guard.py", "--seconds", "20", "--entry"]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(planner.domain)}
+    example = subprocess.Popen(
+        [*command, *map(str, (entry.x, entry.y, entry.z))], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+    def ended() -> bool:
+        told = TransformStamped(child_frame_id="needle_tip")
+        told.header.frame_id, told.header.stamp = "ct_lps", planner.node.get_clock().now().to_msg()
+        shift, turn = told.transform.translation, told.transform.rotation
+        shift.x, shift.y, shift.z = entry.x, entry.y, entry.z
+        turn.y, turn.w = math.sqrt(0.5), math.sqrt(0.5)  # z of the tip's frame onto x: towards the lesion
+        tf.publish(TFMessage(transforms=[told]))
+        return example.poll() is not None
+
+    planner.spin_until(ended)
+    assert example.stdout is not None
+    lines = example.stdout.read().splitlines()
+    assert example.returncode == 0, lines
+    assert re.fullmatch(r"trajectory 1: 90 mm long, 2[345]\.\d mm clear of the vessel", lines[0])
+    assert "OK, 90 mm to go" in lines
