@@ -1,0 +1,208 @@
+"""docs/ros.md says what running nodes have, as DDS tells: topics, types, QoS, services, actions, parameters, frames."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rcl_interfaces.msg import ParameterDescriptor, ParameterType
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+from rclpy.action import get_action_server_names_and_types_by_node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+
+from liver_seg_ros.files.volumes import write_volume
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "ros.md").read_text(encoding="utf-8")
+#: The process that holds several nodes, and which.
+COMPOSED, IN_COMPOSED = "liver_seg", {"ct_source", "segmentation", "reconstruction"}
+DURABILITY = {"latched": DurabilityPolicy.TRANSIENT_LOCAL, "live": DurabilityPolicy.VOLATILE}
+
+#: What every lifecycle node has from ROS itself, which the page names once for all.
+SERVICES_OF_ROS = ("lifecycle_msgs/", "rcl_interfaces/", "type_description_interfaces/")
+PARAMETERS_OF_ROS = re.compile(r"use_sim_time|start_type_description_service|qos_overrides\.")
+TOPICS_OF_ROS = ("/rosout", "/parameter_events", "/clock")
+
+
+def executables() -> list[str]:
+    """The nodes that setup.py installs, the composed process left out."""
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    named = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return [name for name in ast.literal_eval(named["NODES"]) if name != COMPOSED]
+
+
+def rows(heading: str) -> Iterator[dict[str, str]]:
+    """The rows of the tables below a heading of the page, by the heads of their columns; none without the heading."""
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL)
+    heads: list[str] = []
+    for line in section.group(1).splitlines() if section else ():
+        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+        if not line.startswith("|"):
+            heads = []
+        elif not heads:
+            heads = cells
+        elif not line.startswith("| ---"):
+            yield dict(zip(heads, cells, strict=True))
+
+
+def quoted(cell: str) -> list[str]:
+    """What stands between backquotes."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def absolute(name: str) -> str:
+    return name if name.startswith("/") else f"/{name}"
+
+
+def full_type(cell: str, kind: str) -> str:
+    """`package/kind/Name` of the type that a cell begins with; without a package it is one of liver_seg_interfaces."""
+    *package, name = re.match(r"[\w/]+", cell).group().split("/")
+    return "/".join((*(package or ["liver_seg_interfaces"]), kind, name))
+
+
+def users(cell: str, name: str, nodes: list[str]) -> list[str]:
+    """The nodes that a cell names; "each" is that in whose namespace the topic lies, or all."""
+    if cell.startswith("each"):
+        return [node for node in nodes if name.startswith(f"/{node}/")] or nodes
+    return [node for node in quoted(cell) if node in nodes]
+
+
+def documented_topics(node: str, column: str) -> dict[str, tuple[str, str]]:
+    """Topic -> type and kind of QoS, of those that the page says a node publishes or takes."""
+    return {
+        topic: (full_type(row["type"], "msg"), row["QoS"].split(",")[0])
+        for row in rows("Topics")
+        for topic in map(absolute, quoted(row["topic"]))
+        if node in users(row[column], topic, executables())
+    }
+
+
+def graph_topics(endpoints_of: Any, names_and_types: list, node: str) -> dict[str, tuple[str, str]]:
+    """The same as the graph tells it, ROS's own topics left out. (DDS does not tell how deep a history is.)"""
+    found = {}
+    for topic, types in names_and_types:
+        if topic in TOPICS_OF_ROS or topic.endswith("/transition_event") or "/_action/" in topic:
+            continue
+        (info,) = (info for info in endpoints_of(topic) if info.node_name == node)
+        assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        (kind,) = (kind for kind, durability in DURABILITY.items() if durability == info.qos_profile.durability)
+        found[topic] = (*types, kind)
+    return found
+
+
+def span(descriptor: ParameterDescriptor) -> str:
+    """The range of a parameter as the page writes it."""
+    for limits in (*descriptor.integer_range, *descriptor.floating_point_range):
+        return f"{limits.from_value:.9g} to {limits.to_value:.9g}"
+    return "any"
+
+
+def default_in_words(value: object) -> str:
+    """A default as the page writes it."""
+    if isinstance(value, str):
+        return f"`{value}`" if value else '`""`'
+    return str(value).lower() if isinstance(value, bool) else str(list(value) if hasattr(value, "tolist") else value)
+
+
+@pytest.fixture(params=executables())
+def node(ros, models, request) -> str:
+    """The name of a node that runs alone and is active."""
+    extra = {"models_dir": str(models)} if request.param == "segmentation" else {}
+    ros.start(request.param, **extra)
+    ros.spin_until(lambda: ros.state(request.param) == "active")
+    return request.param
+
+
+def test_topics_are_those_of_the_page(ros, node):
+    published = documented_topics(node, "published by")
+    taken = documented_topics(node, "taken by")
+    graph = ros.node
+
+    def seen() -> tuple[dict, dict]:
+        return (
+            graph_topics(
+                graph.get_publishers_info_by_topic, graph.get_publisher_names_and_types_by_node(node, "/"), node
+            ),
+            graph_topics(
+                graph.get_subscriptions_info_by_topic, graph.get_subscriber_names_and_types_by_node(node, "/"), node
+            ),
+        )
+
+    ros.spin_for(1.0)  # discovery
+    assert seen() == (published, taken)
+
+
+def test_services_and_actions_are_those_of_the_page(ros, node):
+    ros.spin_for(1.0)
+    services = {
+        name: kind
+        for name, (kind,) in ros.node.get_service_names_and_types_by_node(node, "/")
+        if not kind.startswith(SERVICES_OF_ROS) and "/_action/" not in name
+    }
+    actions = {name: kind for name, (kind,) in get_action_server_names_and_types_by_node(ros.node, node, "/")}
+    for seen, heading, kind in ((services, "Services", "srv"), (actions, "Actions", "action")):
+        column = kind.replace("srv", "service")
+        told = {absolute(*quoted(row[column])): full_type(row["type"], kind) for row in rows(heading)}
+        assert seen == {name: kind for name, kind in told.items() if name.startswith(f"/{node}/")}
+
+
+def test_parameters_are_those_of_the_page(ros, node):
+    listed = ros.call(ListParameters, f"/{node}/list_parameters", ListParameters.Request()).result.names
+    names = sorted(name for name in listed if not PARAMETERS_OF_ROS.match(name))
+    told = {
+        name: row
+        for row in rows("Parameters")
+        if row["node"] == "all" or node in quoted(row["node"])
+        for name in quoted(row["parameter"])
+    }
+    assert names == sorted(told)
+    described = ros.call(
+        DescribeParameters, f"/{node}/describe_parameters", DescribeParameters.Request(names=names)
+    ).descriptors
+    values = ros.call(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=names)).values
+    for name, descriptor, value in zip(names, described, values, strict=True):
+        assert descriptor.description.endswith("."), name
+        assert told[name]["range"] == span(descriptor), name
+        if name not in ("autostart", "models_dir"):  # which the test gives
+            assert told[name]["default"] == default_in_words(parameter_value_to_python(value)), name
+        is_number = descriptor.type in (ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE)
+        assert is_number == (told[name]["range"] != "any"), f"{name} is a number without a range, or the reverse"
+
+
+def test_the_frames_of_all_messages_are_those_of_the_page(ros, models, ct, tmp_path):
+    """One message of every topic that the composed process publishes."""
+    write_volume(tmp_path / "ct.nrrd", ct)
+    received: dict[str, list] = {}
+    for row in rows("Topics"):
+        package, _, name = full_type(row["type"], "msg").split("/")
+        kind = getattr(import_module(f"{package}.msg"), name)
+        listen = ros.latched if row["QoS"].startswith("latched") else ros.live
+        for topic in map(absolute, quoted(row["topic"])):
+            if {*users(row["published by"], topic, executables())} & IN_COMPOSED:
+                received[topic] = listen(kind, topic)
+    ros.start(COMPOSED, str(tmp_path / "ct.nrrd"), models_dir=str(models))
+    ros.spin_until(lambda: all(received.values()))
+    (moved,) = received.pop("/tf_static")[0].transforms
+    received.pop("/diagnostics")  # is about no place
+    for topic, (message, *_) in received.items():
+        parts = getattr(message, "markers", [message])
+        assert parts and {part.header.frame_id for part in parts} == {moved.child_frame_id}, topic
+    frames = {name for row in rows("Frames") for name in quoted(row["frame"])}
+    defaults = {
+        name: quoted(row["default"])[0] for row in rows("Parameters") for name in quoted(row["parameter"])
+        if name.endswith("_frame")
+    }  # fmt: skip
+    assert defaults["parent_frame"] == moved.header.frame_id
+    assert frames == {moved.child_frame_id, *defaults.values()}
