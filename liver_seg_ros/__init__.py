@@ -6,7 +6,18 @@ They are loaded when first asked for, so that importing the package takes no tim
 
 __version__ = "0.1.0"
 
-__all__ = ["load_segmenter", "measure", "plan", "read", "read_labels", "reconstruct", "segment", "territories", "write"]
+__all__ = [
+    "load_segmenter",
+    "measure",
+    "plan",
+    "read",
+    "read_labels",
+    "reconstruct",
+    "register",
+    "segment",
+    "territories",
+    "write",
+]
 
 TYPE_CHECKING = False  # without importing typing
 if TYPE_CHECKING:
@@ -17,6 +28,7 @@ if TYPE_CHECKING:
         read,
         read_labels,
         reconstruct,
+        register,
         segment,
         territories,
         write,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from liver_seg_ros.measurement import StructureMeasurement
     from liver_seg_ros.mesh import Mesh, PointCloud
     from liver_seg_ros.planning.limits import Limits
+    from liver_seg_ros.planning.patient_registration import PatientRegistration
     from liver_seg_ros.planning.questions import Answers
     from liver_seg_ros.planning.territories import LiverTerritories
     from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions
@@ -151,6 +152,33 @@ def plan(
         resection_plane=resection_plane,
     )
     return answer(prepare_anatomy(labels, reconstruction, ct if from_skin else None), question)
+
+
+def register(
+    landmarks_mm: tuple[ArrayLike, ArrayLike] | None = None,
+    points_mm: ArrayLike | None = None,
+    surface: Mesh | None = None,
+    initial: ArrayLike | None = None,
+) -> PatientRegistration:
+    """Where the patient of a CT is in a robot's frame; see `planning.patient_registration.register_patient`.
+
+    Needs the extra [meshes] where points are given.
+
+    Args:
+        landmarks_mm: `(N, 3)` as measured and `(N, 3)` in the CT, LPS.
+        points_mm: `(M, 3)` as measured on the liver.
+        surface: of the liver in the CT, such as a mesh of `reconstruct`.
+        initial: `(4, 4)` from the frame that was measured in to the CT, where there are no landmarks.
+    """
+    if points_mm is not None:
+        need("meshes", "registering by a surface")
+    import numpy as np
+
+    from liver_seg_ros.planning.patient_registration import register_patient
+    from liver_seg_ros.planning.transform import RigidTransform
+
+    start = None if initial is None else RigidTransform(np.asarray(initial, dtype=np.float64))
+    return register_patient(landmarks_mm, points_mm, surface, start)
 
 
 def territories(labels: LabelVolume, generation: int = 1, stems: Sequence[int] | None = None) -> LiverTerritories:

@@ -162,3 +162,19 @@ def test_the_liver_is_divided(labels: LabelVolume) -> None:
     assert whole.volume_ml == pytest.approx((labels.array > 0).sum() * 0.027, rel=0.02)
     assert ls.territories(labels, stems=[whole.branch]).territories == (whole,)
     assert ls.territories(labels, stems=[]).territories == ()
+
+
+def test_a_patient_is_registered() -> None:
+    ct_mm = np.array([[-90.0, -60, -40], [70, 20, 30], [-40, 75, 10], [15, 50, 50]])
+    measured_mm = ct_mm[:, [1, 0, 2]] * [-1, 1, 1] + [600, 0, 300]  # a quarter turn about z
+    found = ls.register((measured_mm, ct_mm))
+    assert found.transform.apply(measured_mm) == pytest.approx(ct_mm)
+    ball = ls.reconstruct(LabelVolume(np.array(_ball(), np.uint8), GRID)).meshes[0]
+    on_it = found.transform.inverse().apply(np.add(ball.vertices_mm[::20], [1.5, 0, 0]))
+    refined = ls.register(None, on_it, ball, found.transform.matrix)
+    assert refined.surface is not None and refined.surface.moved_mm == pytest.approx(1.5, abs=0.3)
+
+
+def _ball() -> np.ndarray:
+    k, j, i = np.ogrid[:40, :56, :64]
+    return (k - 20) ** 2 + (j - 28) ** 2 + (i - 24) ** 2 <= 15**2

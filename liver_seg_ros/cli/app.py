@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from liver_seg_ros import __version__
-from liver_seg_ros.cli import build, evaluate, info, measure, phantom, plan, reconstruct, render, segment, territories
+from liver_seg_ros.cli import (
+    build,
+    evaluate,
+    info,
+    measure,
+    phantom,
+    plan,
+    reconstruct,
+    register,
+    render,
+    segment,
+    territories,
+)
 from liver_seg_ros.cli.completion import CompletingGroup
 from liver_seg_ros.cli.help import SETTINGS, HelpCommand, examples
 from liver_seg_ros.errors import InputError, WriteError, memory_message
@@ -35,7 +47,7 @@ app = typer.Typer(
         "liver-seg segment --help",
     ),
 )
-for _module in (segment, measure, reconstruct, plan, territories, render, evaluate, info, build, phantom):
+for _module in (segment, measure, reconstruct, plan, territories, register, render, evaluate, info, build, phantom):
     app.command(
         name=_module.__name__.rpartition(".")[2],
         cls=HelpCommand,

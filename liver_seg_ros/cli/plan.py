@@ -129,7 +129,7 @@ def command(
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_trajectories
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
-    from liver_seg_ros.files.plans import read_entries, write_rows, write_values
+    from liver_seg_ros.files.plans import read_points, write_rows, write_values
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plain import plain
     from liver_seg_ros.planning.anatomy import prepare_anatomy
@@ -147,7 +147,7 @@ def command(
         limits=limits_for(needle_radius_mm, max_length_mm, min_clearance_mm),
         target_mm=target,
         entry_mm=entry,
-        entries_mm=read_entries(entries) if entries else None,
+        entries_mm=read_points(entries) if entries else None,
         ablation_mm=ablation,
         resection_plane=(resection[:3], resection[3:]) if resection else None,
     )

@@ -1,4 +1,4 @@
-"""The files of answers, plain values as JSON and CSV, and the entries that a user may give."""
+"""The files of answers, plain values as JSON and CSV, and the points that a user may give."""
 
 from __future__ import annotations
 
@@ -29,8 +29,13 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         writer.writerows(rows)
 
 
-def read_entries(path: Path) -> NDArray[np.float64]:
-    """`(N, 3)` LPS mm: entry points from a CSV of three columns x, y, z; a first line without a digit is a heading.
+def read_points(path: Path, what: str = "entries", frame: str = "LPS") -> NDArray[np.float64]:
+    """`(N, 3)` mm: points from a CSV of three columns x, y, z; a first line without a digit is a heading.
+
+    Args:
+        path: the CSV.
+        what: the points are, in messages.
+        frame: in which, in messages.
 
     Raises:
         InputError: no such file, a row that is not three finite numbers, or no row.
@@ -38,7 +43,7 @@ def read_entries(path: Path) -> NDArray[np.float64]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a CSV of entries x,y,z ({error})") from error
+        raise InputError(f"{path}: cannot be read as a CSV of {what} x,y,z ({error})") from error
     points: list[tuple[float, float, float]] = []
     for number, row in enumerate(csv.reader(lines), start=1):
         try:
@@ -51,5 +56,5 @@ def read_entries(path: Path) -> NDArray[np.float64]:
             raise InputError(f"{path}, line {number}: '{','.join(row)}' is not three numbers x,y,z in mm") from None
         points.append((x, y, z))
     if not points:
-        raise InputError(f"{path}: has no entries. Give lines of three numbers x,y,z, LPS in mm.")
+        raise InputError(f"{path}: has no {what}. Give lines of three numbers x,y,z, {frame} in mm.")
     return np.array(points)

@@ -1,7 +1,7 @@
 """Rigid registration of landmarks: the transform, how well it fits, and how far off a target will be.
 
-- Arun, Huang and Blostein 1987, Least-squares fitting of two 3-D point sets (IEEE PAMI 9:698), by singular values, with
-  the guard against reflections of Umeyama 1991; the same optimum as Horn 1987 by quaternions.
+- The rotation is SciPy's: Kabsch 1978 by singular values, with the guard against reflections; the same optimum as Arun,
+  Huang and Blostein 1987 and Horn 1987 by quaternions.
 - Fitzpatrick, West and Maurer 1998, Predicting error in rigid-body point-based registration (IEEE TMI 17:694): FLE is
   how far off a landmark is found (fiducial localization error), FRE how far the landmarks are apart after registration,
   TRE how far a target is off. Equation 10: <FRE^2> = (1 - 2/N) <FLE^2>; equation 46:
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.plain import plain
@@ -90,9 +91,7 @@ def register_landmarks(source_mm: ArrayLike, target_mm: ArrayLike) -> LandmarkRe
         _refuse_degenerate(points, name)
 
     source_center, target_center = source.mean(axis=0), target.mean(axis=0)
-    u, _, vt = np.linalg.svd((source - source_center).T @ (target - target_center))
-    mirror = np.diag([1.0, 1.0, np.sign(np.linalg.det(vt.T @ u.T))])
-    rotation = vt.T @ mirror @ u.T
+    rotation = Rotation.align_vectors(target - target_center, source - source_center)[0].as_matrix()
     transform = RigidTransform.of(rotation, target_center - rotation @ source_center)
 
     residual = np.linalg.norm(transform.apply(source) - target, axis=1)

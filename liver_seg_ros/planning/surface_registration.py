@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
@@ -162,8 +163,8 @@ def _icp(
         if distance_mm <= reach_mm:
             break
         distance_mm = max(distance_mm / 2, reach_mm)
-    u, _, vt = np.linalg.svd(motion[:3, :3])  # of many steps multiplied, exactly a rotation again
-    return RigidTransform.of(u @ vt, motion[:3, 3])
+    turn = Rotation.from_matrix(motion[:3, :3]).as_matrix()  # of many steps multiplied, exactly a rotation again
+    return RigidTransform.of(turn, motion[:3, 3])
 
 
 def _fit(placed: NDArray[np.float64], surface: Mesh, center: NDArray[np.float64], reach_mm: float) -> _Fit:

@@ -15,7 +15,18 @@ from liver_seg_ros import __version__
 from liver_seg_ros.cli import main
 from liver_seg_ros.errors import InputError
 
-COMMANDS = ("phantom", "segment", "reconstruct", "measure", "plan", "territories", "render", "build", "info")
+COMMANDS = (
+    "phantom",
+    "segment",
+    "reconstruct",
+    "measure",
+    "plan",
+    "territories",
+    "register",
+    "render",
+    "build",
+    "info",
+)
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,19 +11,31 @@ from typing import get_type_hints
 
 import pytest
 
-from liver_seg_ros.cli import evaluate, main, measure, phantom, plan, reconstruct, render, segment, territories
+from liver_seg_ros.cli import (
+    evaluate,
+    main,
+    measure,
+    phantom,
+    plan,
+    reconstruct,
+    register,
+    render,
+    segment,
+    territories,
+)
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.outputs.folder import ResultFolder
 from liver_seg_ros.outputs.record import RECORD
 
 COMMANDS = {
     "segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render,
-    "evaluate": evaluate, "territories": territories,
+    "evaluate": evaluate, "territories": territories, "register": register,
 }  # fmt: skip
 #: A file that each command writes.
 OUTPUTS = {
     "segment": "labels.nii.gz", "reconstruct": "liver.ply", "measure": "measurements.csv", "plan": "plan.csv",
-    "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "phantom": "ct.nii.gz",
+    "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "register": "transform.json",
+    "phantom": "ct.nii.gz",
 }  # fmt: skip
 
 
@@ -197,7 +209,7 @@ def test_no_command_replaces_a_file_that_it_did_not_write(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / OUTPUTS[name]).write_text("mine")
-    needed = ["missing.nii.gz"] * {"phantom": 0, "render": 2, "evaluate": 2}.get(name, 1)
+    needed = ["missing.nii.gz"] * {"phantom": 0, "register": 0, "render": 2, "evaluate": 2}.get(name, 1)
     assert main.run([name, *needed, "-o", str(tmp_path)]) == 2
     assert f"was not written by '{name}'" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
