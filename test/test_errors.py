@@ -15,6 +15,7 @@ from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.nodes.messages.slab import Slab
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.planning.ablation_zone import AblationZone
+from liver_seg_ros.planning.guard import GuardLimits, Needle
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.planning.transform import RigidTransform
@@ -60,6 +61,12 @@ REFUSED: list[Callable[[], object]] = [
     lambda: AblationZone.on_trajectory(ORIGIN, ORIGIN, 1, 1),
     lambda: AblationZone.on_trajectory((0, 0), ORIGIN, 1, 1),
     lambda: AblationZone.on_trajectory(ORIGIN, (0, 0, NAN), 1, 1),
+    lambda: Needle(radius_mm=NAN),
+    lambda: Needle(length_mm=0),
+    lambda: Needle(axis=ORIGIN),
+    lambda: Needle(axis=(0.0, 1.0)),  # type: ignore[arg-type]
+    lambda: GuardLimits(warn_margin_mm=-1),
+    lambda: GuardLimits(stop_deviation_mm=1, warn_deviation_mm=2),
     lambda: Limits(needle_radius_mm=-1),
     lambda: Limits(max_length_mm=0),
     lambda: Limits(max_entry_angle_deg=NAN),

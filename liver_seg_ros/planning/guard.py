@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import Vector, to_vector
+from liver_seg_ros.geometry import Vector, finite_vector, to_vector
 from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.planning.clearance import DistanceField
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
@@ -64,8 +64,8 @@ class Needle:
             raise InputError(f"a needle's radius of {self.radius_mm} mm; give a length of zero or more")
         if not 0 < self.length_mm < np.inf:
             raise InputError(f"a needle's length of {self.length_mm} mm; give a positive length")
-        norm = float(np.linalg.norm(self.axis))
-        if not 1e-6 < norm < np.inf:
+        norm = float(np.linalg.norm(finite_vector(self.axis, "a needle's axis")))
+        if norm < 1e-6:
             raise InputError(f"a needle's axis of {tuple(self.axis)} is no direction")
         object.__setattr__(self, "axis", to_vector(np.asarray(self.axis, float) / norm))
 
