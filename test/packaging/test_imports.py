@@ -35,6 +35,7 @@ ROOMS = {
     "planning": ("meshes",),
     "files/meshes.py": ("meshes",),
     "files/open3d_clouds.py": ("meshes",),
+    "files/surfaces.py": ("meshes",),
     "files/vessel_tree.py": ("meshes",),
 }
 #: Extras that a robot has.
