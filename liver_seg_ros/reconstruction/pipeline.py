@@ -37,6 +37,7 @@ from liver_seg_ros.reconstruction.meshes.interpolation import interpolated
 from liver_seg_ros.reconstruction.meshes.quality import mesh_quality
 from liver_seg_ros.reconstruction.meshes.self_intersections import without_self_intersections
 from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface, surface_to_mesh
+from liver_seg_ros.reconstruction.noise import refuse_noise
 from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
@@ -125,7 +126,7 @@ def reconstruct(
 
     Raises:
         CancelledError: `cancelled` said so.
-        InputError: it would need more memory than the machine has free.
+        InputError: it would need more memory than the machine has free, or the labels are noise (`noise`).
     """
     options = options or ReconstructionOptions()
     clock = Stages(cancelled=cancelled)
@@ -139,6 +140,7 @@ def reconstruct(
     with clock.stage("masks"):
         labels = labelled_box(labels)
         check_memory(labels, options.interpolate)
+        refuse_noise(labels)
     meshes: list[Mesh] = []
     collisions: list[Mesh] = []
     measurements, organ = [], None
