@@ -16,6 +16,7 @@ import typer
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import (
     build,
+    doctor,
     evaluate,
     info,
     measure,
@@ -47,7 +48,20 @@ app = typer.Typer(
         "liver-seg segment --help",
     ),
 )
-for _module in (segment, measure, reconstruct, plan, territories, register, render, evaluate, info, build, phantom):
+for _module in (
+    segment,
+    measure,
+    reconstruct,
+    plan,
+    territories,
+    register,
+    render,
+    evaluate,
+    info,
+    doctor,
+    build,
+    phantom,
+):
     app.command(
         name=_module.__name__.rpartition(".")[2],
         cls=HelpCommand,

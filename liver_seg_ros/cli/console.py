@@ -38,6 +38,11 @@ def print_written(output: Path, names: Iterable[str]) -> None:
     _print(Words(f"Wrote in {output}:", whole=True), Words("  ".join(names), indent=2))
 
 
+def print_words(*lines: Words) -> None:
+    """Lines of words on stdout."""
+    _print(*lines)
+
+
 def print_json(result: Mapping[str, Any]) -> None:
     """`result` as the one JSON object on stdout."""
     typer.echo(json.dumps(result, allow_nan=False))

@@ -26,6 +26,7 @@ COMMANDS = (
     "render",
     "build",
     "info",
+    "doctor",
 )
 
 

@@ -1,0 +1,1 @@
+"""What of this machine keeps the package from working well, and what to do about it."""
