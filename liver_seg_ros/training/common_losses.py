@@ -11,13 +11,35 @@ from collections.abc import Sequence
 
 import torch
 from monai.losses.cldice import SoftclDiceLoss
-from monai.losses.dice import DiceLoss
+from monai.losses.dice import DiceCELoss, DiceLoss
 from monai.losses.tversky import TverskyLoss
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import VESSEL
+
+
+def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy plus one minus the mean soft Dice of the foreground classes (Isensee et al. 2021, nnU-Net).
+
+        CE(z, target) + 1 - mean_{c in F} (2 sum_v p_cv y_cv + s) / (sum_v p_cv + sum_v y_cv + s)
+
+    The smoothing s = 20 voxels is less than the smallest tumors have, and lets a class that a batch does not have cost
+    little.
+
+    Args:
+        logits: `(B, C, *size)`, any float type; computed in float32.
+        target: `(B, *size)` int64, 0 to C - 1.
+
+    Returns:
+        A scalar, 0 for a perfect and certain answer.
+    """
+    loss = DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True, smooth_nr=20.0, smooth_dr=20.0
+    )
+    value: Tensor = loss(logits.float(), target.unsqueeze(1))
+    return value
 
 
 def soft_dice(logits: Tensor, target: Tensor, *, background: bool = False, smoothing: float = 1e-5) -> Tensor:

@@ -16,35 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
 
 from liver_seg_ros.errors import InputError
-
-
-def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy plus one minus the mean soft Dice of the foreground classes (Isensee et al. 2021, nnU-Net).
-
-        loss = CE(logits, target) + 1 - mean_c (2 sum_v p_cv y_cv + s) / (sum_v p_cv + sum_v y_cv + s)
-
-    with p = softmax(logits), y the one-hot target, v all voxels of the batch together, c the classes behind the
-    background. The smoothing s = 20 voxels is less than the smallest tumors have, and lets a class that a batch
-    does not have cost little.
-
-    Args:
-        logits: `(B, C, *size)`, any float type; computed in float32.
-        target: `(B, *size)` int64, 0 to C - 1.
-
-    Returns:
-        A scalar, 0 for a perfect and certain answer.
-    """
-    logits = logits.float()
-    probability = torch.softmax(logits, dim=1)[:, 1:]
-    truth = one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)  # (B, C - 1, *size)
-    voxels = (0, *range(2, logits.ndim))
-    smoothing = 20.0
-    overlap = 2 * (probability * truth).sum(voxels) + smoothing
-    sizes = probability.sum(voxels) + truth.sum(voxels) + smoothing
-    return cross_entropy(logits, target) + 1 - (overlap / sizes).mean()
 
 
 @dataclass(frozen=True)
@@ -71,7 +44,7 @@ class LossSpec:
 
 
 LOSSES: dict[str, LossSpec] = {
-    "dice_ce": LossSpec("losses:dice_and_cross_entropy", "nnU-Net (Isensee et al. 2021); what this package ships"),
+    "dice_ce": LossSpec("common_losses:dice_and_cross_entropy", "nnU-Net (Isensee et al. 2021); what is shipped"),
     "dice": LossSpec("common_losses:soft_dice", "Milletari et al. 2016; paper 2 (UCA-Net), section 3.1"),
     "ce": LossSpec("common_losses:weighted_cross_entropy", "cross-entropy per voxel"),
     "balanced_ce": LossSpec("common_losses:class_balanced_cross_entropy", "Xie & Tu 2015, equation 2"),

@@ -24,7 +24,7 @@ from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_en
 from liver_seg_ros.inference.runtimes.tensorrt.library import load_tensorrt  # noqa: E402
 from liver_seg_ros.networks import NETWORKS, create_network  # noqa: E402
 from liver_seg_ros.phantom import Phantom  # noqa: E402
-from liver_seg_ros.training.losses import dice_and_cross_entropy  # noqa: E402
+from liver_seg_ros.training.common_losses import dice_and_cross_entropy  # noqa: E402
 
 CLASSES = 4
 STEPS = 4

@@ -13,8 +13,8 @@ from scipy.ndimage import minimum_filter
 from torch import Tensor
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.training.common_losses import log_probabilities
-from liver_seg_ros.training.losses import LOSSES, create_loss, dice_and_cross_entropy
+from liver_seg_ros.training.common_losses import dice_and_cross_entropy, log_probabilities
+from liver_seg_ros.training.losses import LOSSES, create_loss
 from liver_seg_ros.training.paper_losses import edge_map
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from liver_seg_ros.evaluation.metrics import DiceCounter
-from liver_seg_ros.training.losses import dice_and_cross_entropy
+from liver_seg_ros.training.common_losses import dice_and_cross_entropy
 
 
 def test_a_perfect_and_certain_answer_costs_nothing() -> None:
