@@ -12,10 +12,17 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from trimesh.visual.material import PBRMaterial
+from vtkmodules.util.numpy_support import numpy_to_vtk
+from vtkmodules.util.vtkConstants import VTK_ID_TYPE
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+from vtkmodules.vtkIOGeometry import vtkSTLWriter
 
-from liver_seg_ros.atomic import written_beside
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.atomic import final_place, written_beside
+from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.files.ply import write_ply
+from liver_seg_ros.files.quiet import quiet_on_failure
+from liver_seg_ros.files.utf8_path import utf8_path
 from liver_seg_ros.geometry import lps_to_ros
 from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.mesh import Mesh, PointCloud
@@ -25,8 +32,6 @@ LPS_TO_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1
 
 VERTEX = np.dtype([(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")])
 COLORS = [(name, "u1") for name in ("red", "green", "blue", "alpha")]
-STL_TRIANGLE = np.dtype([("normal", "<f4", (3,)), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-STL_HEADER_BYTES = 80
 
 
 def write_mesh(path: str | Path, mesh: Mesh) -> None:
@@ -80,15 +85,21 @@ def _write_ply(path: Path, mesh: Mesh) -> None:
 
 
 def _write_stl(path: Path, mesh: Mesh) -> None:
-    """Binary STL with a header that 3D Slicer understands, which trimesh's writer cannot set."""
-    triangles = np.zeros(len(mesh.triangles), STL_TRIANGLE)
-    corners = mesh.vertices_mm[mesh.triangles]  # (T, 3, 3)
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    triangles["normal"] = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
-    triangles["corners"] = corners
-    header = f"{mesh.structure.name} SPACE=LPS unit mm".encode("ascii").ljust(STL_HEADER_BYTES)
-    path.write_bytes(header + np.uint32(len(triangles)).tobytes() + triangles.tobytes())
+    """Binary STL with a header that 3D Slicer understands, which trimesh's writer cannot set and VTK's can."""
+    points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
+    points.SetData(numpy_to_vtk(mesh.vertices_mm))
+    corners = mesh.triangles.astype(np.int64).reshape(-1)  # kept: VTK looks at it
+    cells.SetData(3, numpy_to_vtk(corners, array_type=VTK_ID_TYPE))
+    surface.SetPoints(points)
+    surface.SetPolys(cells)
+    writer = vtkSTLWriter()
+    writer.SetFileTypeToBinary()
+    writer.SetHeader(f"{mesh.structure.name} SPACE=LPS unit mm")
+    writer.SetInputData(surface)
+    with utf8_path(path) as name, quiet_on_failure():
+        writer.SetFileName(name)
+        if not writer.Write():
+            raise WriteError.of(final_place(path))
 
 
 def _trimesh(mesh: Mesh, vertices: NDArray[np.floating]) -> trimesh.Trimesh:
