@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "command_line",
+    "packages",
     "ros_messages",
 ]
 myst_enable_extensions = ["colon_fence", "deflist"]

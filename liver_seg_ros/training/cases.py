@@ -1,8 +1,8 @@
-"""Training cases: phantoms brought to a network's spacing by the very function that inference uses, kept on disk.
+"""Training cases: CTs with their truth at a network's spacing, resampled as inference does it, kept on disk.
 
-A case depends on its seed and on the recipe's `stage` and `data`. It is stored as `<folder>/<seed>.npz`; the folder is
-named after that part of the recipe, so that a changed recipe never meets cases made for another one. (It cannot know of
-a changed phantom: delete the cache then.)
+A phantom's case depends on its seed and on the recipe's `stage` and `data`. It is stored as `<folder>/<seed>.npz`; the
+folder is named after that part of the recipe, so that a changed recipe never meets cases made for another one. (It
+cannot know of a changed phantom: delete the cache then.)
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, Vector
 from liver_seg_ros.inference.resampling import resample_labels_to, resample_to_spacing
 from liver_seg_ros.labels import BACKGROUND, LIVER
+from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.volume import LabelVolume, Volume
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One phantom as the network's input grid has it, axes canonical (left, posterior, superior).
+    """One patient or phantom as the network's input grid has it, axes canonical (left, posterior, superior).
 
     Attributes:
         image: `(K, J, I)` int16, HU.
@@ -53,17 +55,35 @@ def case_folder(cache: Path, recipe: Recipe) -> Path:
 def make_case(seed: int, recipe: Recipe) -> Case:
     """The case of phantom `seed`: the same seed and recipe give the same arrays."""
     phantom = generate_phantom(seed, _scan(recipe, np.random.default_rng((seed, 1))))
-    box = Box((0, 0, 0), phantom.ct.geometry.size)
-    liver = Box.around(phantom.labels.array)
+    return case_of(phantom.ct, phantom.labels, recipe)
+
+
+def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
+    """The case that a CT and its truth are, whoever made them.
+
+    Args:
+        ct: in any orientation.
+        labels: on its grid, as `truth.as_truth` has them: 1 liver, 2 tumor, 3 vessels inside the organ, nothing else.
+        recipe: of which `stage`, `data.margin_mm` and `data.spacing_mm` count.
+
+    Raises:
+        InputError: the two are not on one grid.
+    """
+    if not ct.geometry.is_same_grid(labels.geometry):
+        raise InputError(f"a CT of {ct.geometry} and labels of {labels.geometry}: give both on one grid")
+    box = Box((0, 0, 0), ct.geometry.size)
+    liver = Box.around(labels.array)
     if recipe.data.margin_mm is not None and liver is not None:
-        i, j, k = (round(recipe.data.margin_mm / s) for s in phantom.ct.geometry.spacing_mm)
+        i, j, k = (round(recipe.data.margin_mm / s) for s in ct.geometry.spacing_mm)
         box = liver.padded((i, j, k), box.stop)
-    ct, labels = phantom.ct.crop(box), phantom.labels.crop(box)
-    image, grid = resample_to_spacing(ct.array, ct.geometry, recipe.data.spacing_mm)
-    truth = labels.array
+    ct, labels = ct.crop(box), labels.crop(box)
+    axes = to_canonical(ct.geometry)
+    grid = axes.apply_to_geometry(ct.geometry)
+    image, coarse = resample_to_spacing(axes.apply(ct.array), grid, recipe.data.spacing_mm)
+    truth = axes.apply(labels.array)
     if recipe.stage == "localize":
         truth = np.where(truth != BACKGROUND, np.uint8(LIVER.value), np.uint8(BACKGROUND))
-    return Case(np.rint(image).astype(np.int16), resample_labels_to(truth, labels.geometry, grid))
+    return Case(np.rint(image).astype(np.int16), resample_labels_to(truth, grid, coarse))
 
 
 def write_case(path: Path, case: Case) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.labels import structure_by_name
-from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.cases import Case, case_path, read_case
+from liver_seg_ros.training.patch_source import Batch
 from liver_seg_ros.training.provenance import SYNTHETIC, phantoms_in_words
 from liver_seg_ros.training.recipe import Recipe
 
@@ -26,21 +25,6 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 #: Voxels remembered per connected part of a structure as possible patch centers.
 _CENTERS_PER_PART = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What one step sees.
-
-    Attributes:
-        images: `(B, 1, K, J, I)` float32, normalized.
-        labels: `(B, K, J, I)` int64.
-    """
-
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-    __repr__ = short_repr
 
 
 class PhantomDataset:

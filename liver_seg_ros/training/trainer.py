@@ -23,7 +23,8 @@ from liver_seg_ros.training.cases import Case
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
 from liver_seg_ros.training.initial_weights import load_initial_weights
 from liver_seg_ros.training.losses import create_loss
-from liver_seg_ros.training.phantom_dataset import Batch, PhantomDataset, cut
+from liver_seg_ros.training.patch_source import Batch, PatchSource
+from liver_seg_ros.training.phantom_dataset import cut
 from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import Recipe
 
@@ -55,7 +56,7 @@ class Trainer:
         self,
         recipe: Recipe,
         output: Path,
-        training: PhantomDataset,
+        training: PatchSource,
         validation: Mapping[int, Case],
         max_minutes: float = math.inf,
     ) -> None:

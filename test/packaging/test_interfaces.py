@@ -18,9 +18,9 @@ WHY = "needs ROS 2 and the built messages: make setup"
 TF_MESSAGE_HASH = "RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087"
 
 
-def test_every_message_file_is_built() -> None:
-    listed = re.findall(r"msg/(\w+)\.msg", (INTERFACES / "CMakeLists.txt").read_text(encoding="utf-8"))
-    assert sorted(listed) == sorted(path.stem for path in (INTERFACES / "msg").glob("*.msg"))
+def test_every_interface_file_is_built() -> None:
+    listed = re.findall(r"^  (\w+/\w+\.(?:msg|srv|action))$", (INTERFACES / "CMakeLists.txt").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(str(path.relative_to(INTERFACES)) for path in INTERFACES.glob("*/*"))
 
 
 def test_the_comment_of_the_labels_lists_the_label_table() -> None:

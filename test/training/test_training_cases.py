@@ -11,9 +11,11 @@ import pytest
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import TUMOR
-from liver_seg_ros.phantom import PhantomOptions
-from liver_seg_ros.training.cases import _scan, case_folder, case_path, make_case, read_case, write_case
+from liver_seg_ros.orientation import Reorientation
+from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+from liver_seg_ros.training.cases import _scan, case_folder, case_of, case_path, make_case, read_case, write_case
 from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.volume import LabelVolume, Volume
 
 
 @pytest.fixture
@@ -89,3 +91,24 @@ def test_a_damaged_case_is_named(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=r"cannot read the training case .*00001.npz.*delete it"):
         read_case(path)
+
+
+def test_any_ct_with_its_truth_is_a_case_in_any_orientation(coarse: Recipe) -> None:
+    """As `make_case` has it, for the same phantom; stored with other axes it is the same case."""
+    phantom = generate_phantom(5, _scan(coarse, np.random.default_rng((5, 1))))
+    expected = make_case(5, coarse)
+    turned = Reorientation((2, 0, 1), (True, True, False))
+    grid = turned.apply_to_geometry(phantom.ct.geometry)
+    case = case_of(
+        Volume(np.ascontiguousarray(turned.apply(phantom.ct.array)), grid),
+        LabelVolume(np.ascontiguousarray(turned.apply(phantom.labels.array)), grid),
+        coarse,
+    )
+    assert np.array_equal(case.labels, expected.labels) and np.array_equal(case.image, expected.image)
+
+
+def test_a_ct_and_labels_of_other_grids_are_no_case(coarse: Recipe) -> None:
+    phantom = generate_phantom(5, _scan(coarse, np.random.default_rng((5, 1))))
+    box = Box((0, 0, 0), (10, 10, 10))
+    with pytest.raises(InputError, match="give both on one grid"):
+        case_of(phantom.ct, phantom.labels.crop(box), coarse)
