@@ -47,7 +47,7 @@ class RankedTrajectory:
     clearance_mm: float
     nearest: Structure | None
     layer: int
-    alike: int = 0
+    alike: int
 
     @property
     def on_front(self) -> bool:

@@ -10,6 +10,7 @@ import pytest
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
@@ -198,3 +199,24 @@ def test_a_lesion_is_aimed_at_in_its_center_and_a_hollow_one_where_it_is_deepest
         lesion_target(labels, 2)
     with pytest.raises(InputError, match="no tumor is labelled"):
         lesion_target(LabelVolume(np.zeros((2, 2, 2), np.uint8), Geometry((2, 2, 2))))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_bent_lesion_is_aimed_at_in_the_voxel_that_is_farthest_from_all_that_is_not_it(order):
+    """A thin hook, around its center of mass, in voxels of three lengths: depth by distances to every voxel outside."""
+    array = np.zeros((30, 30, 30), np.uint8)
+    array[2:28, 3:8, 3:8] = TUMOR.value
+    array[2:7, 3:28, 3:9] = TUMOR.value
+    array[20:22, 20:22, 20:22] = TUMOR.value  # smaller, and so the second
+    labels = LabelVolume(
+        np.ascontiguousarray(array.transpose(order)), Geometry((30, 30, 30), (0.7, 1.1, 2.3), (4, 5, 6))
+    )
+    target = lesion_target(labels)
+    assert target == lesion_target(labels, 0)
+    k, j, i = np.nonzero(labels.array == 0)
+    outside = cKDTree(labels.geometry.index_to_lps(np.stack([i, j, k], axis=1)))
+    k, j, i = np.nonzero(labels.array)
+    places = labels.geometry.index_to_lps(np.stack([i, j, k], axis=1))
+    depth_mm = outside.query(places)[0]
+    assert np.linalg.norm(places - target, axis=1).min() < 1e-9
+    assert outside.query(target)[0] == pytest.approx(depth_mm.max())

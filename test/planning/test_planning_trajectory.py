@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BONE, LIVER, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
@@ -96,6 +97,20 @@ def test_a_needle_that_begins_in_the_liver_has_no_angle_until_it_comes_back(pati
     assert both.capsule_crossings == 4
     assert both.length_in_liver_mm == pytest.approx(80, abs=0.2)
     assert both.entry_angle_deg == pytest.approx(0, abs=1)
+
+
+def test_the_angle_is_that_of_the_first_of_two_entries():
+    two = anatomy_of(mesh(LIVER, ball((0, 0, 0), 20.0), ball((60, 10, 0), 20.0)))
+    [there, back] = evaluate_trajectories(two, [[-40, 10, 0], [100, 10, 0]], [[100, 10, 0], [-40, 10, 0]])
+    assert there.capsule_crossings == back.capsule_crossings == 4
+    assert there.entry_angle_deg == pytest.approx(30, abs=1)  # 10 mm beside the center of a ball of 20
+    assert back.entry_angle_deg == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize("radius_mm", [-1e-9, np.inf, np.nan])
+def test_needles_without_a_radius_are_refused(patient, radius_mm):
+    with pytest.raises(InputError, match="a needle's radius"):
+        evaluate_trajectories(patient, [[0, 0, 0]], [[1, 0, 0]], radius_mm)
 
 
 @settings(max_examples=50)

@@ -17,7 +17,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BILE_DUCT, LIVER, PORTAL_VEIN, TUMOR, VESSEL
 from liver_seg_ros.measurement import CollisionMeshQuality, MeshQuality, PartMeasurement, StructureMeasurement
 from liver_seg_ros.plausibility import findings
-from liver_seg_ros.plausibility.evidence import PADDING_HU, Run, gather
+from liver_seg_ros.plausibility.evidence import PADDING_HU, Evidence, Run, gather
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.plausibility.rules import DOUBT, NOTE, RULES
 from liver_seg_ros.reconstruction.measuring.structures import measure
@@ -286,6 +286,32 @@ def test_medians_are_of_the_labelled_voxels_alone() -> None:
 def test_what_no_liver_is_like_is_doubted(hu: float, doubted: bool) -> None:
     labels = usual()
     assert ("liver_hu" in judged(labels, ct_of(labels, hu, 60, 400))) is doubted
+
+
+def test_the_edges_of_what_a_liver_is_like_are_like_it() -> None:
+    def doubts(hu: float) -> bool:
+        return findings.liver_hu(Evidence(GRID, (), {}, liver_hu=hu)) is not None
+
+    assert [doubts(hu) for hu in (-20.5, -20, 250, 250.5)] == [True, False, False, True]
+
+
+def test_any_liver_is_one_and_what_was_not_measured_is_nothing() -> None:
+    def found(*measured: StructureMeasurement) -> bool:
+        return findings.no_liver(Evidence(GRID, measured, {}, run=Run())) is None
+
+    assert [found(), found(StructureMeasurement(LIVER, 0.0, 0.0, 0))] == [False, False]
+    assert found(StructureMeasurement(LIVER, 0.25, 1.0, 1))
+    nothing = Evidence(GRID, (), {}).measured(VESSEL)
+    assert (nothing.structure, nothing.volume_ml, nothing.largest_diameter_mm, nothing.count) == (VESSEL, 0, 0, 0)
+
+
+def test_a_median_of_few_voxels_is_exact() -> None:
+    labels = usual()
+    hu = np.zeros(GRID.shape, np.int16)
+    liver = labels.array == LIVER.value
+    hu[liver] = np.where(np.arange(np.count_nonzero(liver)) % 2, 30, 90)  # every second one alone is 30 or 90
+    hu[np.argwhere(liver)[0][0], np.argwhere(liver)[0][1], np.argwhere(liver)[0][2]] = 60
+    assert gather(labels, (), Volume(hu, GRID)).liver_hu == float(np.median(hu[liver]))
 
 
 def test_what_networks_did_is_said_only_of_labels_that_networks_made() -> None:

@@ -1,0 +1,63 @@
+"""What a needle may by default is promised in numbers; and what is no limit is refused."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.labels import structure_by_name
+from liver_seg_ros.planning.limits import Limits, least_clearance
+from liver_seg_ros.planning.trajectory_values import Clearance, Trajectory, TrajectoryEvaluation
+
+
+def test_defaults_are_what_is_promised() -> None:
+    limits = Limits()
+    assert (limits.needle_radius_mm, limits.max_length_mm, limits.max_entry_angle_deg) == (0.75, 150, 70)
+    assert {structure.name: mm for structure, mm in limits.least_clearance_mm.items()} == {
+        "vessel": 0, "portal_vein": 0, "hepatic_vein": 0, "hepatic_artery": 0, "bile_duct": 0,
+        "bone": 1,
+        "vena_cava": 3, "aorta": 3, "gallbladder": 3, "pancreas": 3, "kidney": 3, "spleen": 3, "lung": 3,
+        "stomach": 5, "duodenum": 5, "colon": 5, "heart": 5,
+    }  # fmt: skip
+
+
+def test_defaults_of_one_are_not_those_of_another() -> None:
+    one = Limits()
+    one.least_clearance_mm.clear()  # type: ignore[attr-defined]
+    assert len(Limits().least_clearance_mm) == 17
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("needle_radius_mm", (0, 1e-9, 1e9), (-1e-9, inf, nan)),
+        ("max_length_mm", (1e-9, inf), (0, -1, nan)),
+        ("max_entry_angle_deg", (1e-9, 0.5, 180), (0, 180.001, -1, nan)),
+    ],
+)
+def test_the_edge_of_what_is_a_limit(name: str, taken: tuple[float, ...], refused: tuple[float, ...]) -> None:
+    for value in taken:
+        assert getattr(Limits(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(InputError, match="give"):
+            Limits(**{name: value})
+
+
+@pytest.mark.parametrize("radius_mm", [-1e-9, inf, nan])
+def test_a_needle_without_a_radius_is_refused(radius_mm: float) -> None:
+    with pytest.raises(InputError, match="a needle's radius"):
+        Trajectory((0, 0, 0), (1, 0, 0), radius_mm)
+    assert Trajectory((0, 0, 0), (1, 0, 0), 0).radius_mm == 0
+
+
+def test_the_least_clearance_is_to_what_the_limits_name() -> None:
+    names = ("tumor", "bone", "colon")
+    clearances = tuple(
+        Clearance(structure_by_name(name), mm, (0.0, 0.0, 0.0)) for name, mm in zip(names, (-3, 7, 5), strict=True)
+    )
+    met = TrajectoryEvaluation(Trajectory((0, 0, 0), (9, 0, 0)), 9.0, 0.0, clearances, (), 0, None)
+    assert least_clearance(met, Limits()) == clearances[2]
+    assert least_clearance(met, Limits(least_clearance_mm={structure_by_name("bone"): 0.0})) == clearances[1]
+    assert least_clearance(met, Limits(least_clearance_mm={structure_by_name("heart"): 0.0})) is None
