@@ -165,17 +165,23 @@ def _voxels(
     position, orientation, measures = groups
     row_spacing, column_spacing = (float(s) for s in measures.PixelSpacing)
     row, column = np.array(orientation.ImageOrientationPatient, float).reshape(2, 3)
+    start = geometry.lps_to_index(np.array(position.ImagePositionPatient, float))
+    right, down = (
+        geometry.lps_to_index(np.array(position.ImagePositionPatient, float) + step) - start
+        for step in (column_spacing * row, row_spacing * column)
+    )  # of a pixel's step to the right and down, in voxels (i, j, k)
     rows, columns = np.nonzero(frame)
-    places = (
-        np.array(position.ImagePositionPatient, float)
-        + columns[:, None] * column_spacing * row
-        + rows[:, None] * row_spacing * column
-    )
-    indices = geometry.lps_to_index(places)  # (P, 3) in (i, j, k)
-    voxels = np.rint(indices).astype(np.intp)
-    if np.abs(indices - voxels).max(initial=0.0) > OFF_GRID_TOLERANCE:
+    if not rows.size:
+        return rows, rows, rows
+    # What rounding leaves is linear over the frame, so that it is largest in a corner of the box of the set pixels.
+    corners = [(r, c) for r in (rows[0], rows[-1]) for c in (columns.min(), columns.max())]
+    steps = [np.rint(step) for step in (start, right, down)]
+    apart = [start - steps[0] + c * (right - steps[1]) + r * (down - steps[2]) for r, c in corners]
+    if np.abs(apart).max() > OFF_GRID_TOLERANCE:
         raise InputError(f"{path}: frame {index + 1} lies between the voxels of the CT. Give the CT it was drawn on.")
-    if (voxels < 0).any() or (voxels >= geometry.size).any():
+    first, along, across = (step.astype(np.intp) for step in steps)
+    ends = np.array([first + c * along + r * across for r, c in corners])
+    if (ends < 0).any() or (ends >= geometry.size).any():
         raise InputError(f"{path}: frame {index + 1} lies outside the CT. Give the CT it was drawn on.")
-    i, j, k = voxels.T
+    i, j, k = (first[axis] + columns * along[axis] + rows * across[axis] for axis in range(3))
     return k, j, i

@@ -113,6 +113,35 @@ def test_mirrored_export_lies_at_the_same_place(tmp_path: Path, masks: np.ndarra
     assert (read_dicom_seg(path, GEOMETRY).mask(1) == masks[0]).all()
 
 
+@pytest.mark.parametrize("axes", [(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_frames_may_lie_in_any_plane_of_the_ct(tmp_path: Path, masks: np.ndarray, axes: tuple[int, int, int]) -> None:
+    """Sagittal or coronal frames, as a program writes that cuts the other way: rows along another axis of the CT."""
+    turned = Geometry(
+        tuple(GEOMETRY.size[axis] for axis in axes),
+        tuple(GEOMETRY.spacing_mm[axis] for axis in axes),
+        GEOMETRY.origin_mm,
+        GEOMETRY.direction_matrix[:, axes],
+    )
+    array = masks[0].T.transpose(axes).T  # (i, j, k) is the order of `axes`
+    frames = [(1, k, array[k]) for k in range(turned.size[2])]
+    path = save_seg(tmp_path / "seg.dcm", {1: ("Liver", LIVER_SCT)}, frames, turned)
+    assert (read_dicom_seg(path, GEOMETRY).mask(1) == masks[0]).all()
+
+
+@pytest.mark.parametrize(("stretch", "fits"), [(1.005, True), (1.02, False)])
+def test_pixels_of_another_size_count_by_how_far_the_last_one_is_off(
+    tmp_path: Path, masks: np.ndarray, stretch: float, fits: bool
+) -> None:
+    """The last set pixel is 11 to the right: at 0.5 % a twentieth of a voxel off, at 2 % a fifth."""
+    i_mm, j_mm, k_mm = GEOMETRY.spacing_mm
+    wider = Geometry(GEOMETRY.size, (i_mm * stretch, j_mm, k_mm), GEOMETRY.origin_mm, GEOMETRY.direction)
+    path = save_seg(tmp_path / "seg.dcm", {1: ("Liver", LIVER_SCT)}, [(1, 2, masks[0, 2])], wider)
+    if fits:
+        assert (read_dicom_seg(path, GEOMETRY).mask(1)[2] == masks[0, 2]).all()
+    else:
+        refused(path, GEOMETRY, "between the voxels")
+
+
 def refused(path: Path, geometry: Geometry, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         read_dicom_seg(path, geometry)

@@ -86,7 +86,7 @@ def test_it_computes_what_onnx_runtime_computes(folder: Path, variant: str | Non
     reference = create_runtime("onnxruntime", bundle)
     runtime = create_runtime("tensorrt", bundle, precision, LoadOptions(tmp_path))
     assert (runtime.name, runtime.precision) == ("tensorrt", precision) and runtime.device.startswith("GPU ")
-    # Enough of one shape that graphs are recorded and launched, then another shape, then the first again.
+    # Enough of one shape that both sets of buffers are used again, then another shape, then the first again.
     batches = [windows(bundle, 4, 4, 4)] * 6 + [windows(bundle, 2, 5, 3)] * 2 + [windows(bundle, 4, 4, 4)] * 2
     for batch, found in zip(batches, runtime.run_sequence(iter(batches)), strict=True):
         expected = reference.run(batch).astype(np.float32)

@@ -1,7 +1,11 @@
-"""The little of CUDA that running an engine needs: a context, streams, events, graphs, and memory that both sides see.
+"""The little of CUDA that running an engine needs: a context, streams, events, and memory that both sides see.
 
 Through the driver's interface (`cuda.bindings.driver`), which belongs to the driver and not to a CUDA toolkit, so that
 any toolkit's TensorRT goes with it. TensorRT works in the device's primary context; so does this.
+
+By hand, and not by NVIDIA's `cuda.core`, for two reasons (1.2.2): page-locked memory that is mapped into the GPU's
+addresses, which a Jetson needs to copy nothing, cannot be asked for there; and its errors carry a text and no status,
+so that too little memory would have to be told from a fault by words. See docs/decisions.md.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.runtimes.out_of_memory import too_little_gpu_memory
 from liver_seg_ros.inference.runtimes.tensorrt.gpu import Gpu
 
-Handle = Any  # of a stream, an event or a graph; opaque
+Handle = Any  # of a stream or an event; opaque
 
 
 class CudaError(RuntimeError):
@@ -151,28 +155,6 @@ def wait_for(event: Handle) -> None:
 def finish(stream: Handle) -> None:
     """Wait here until the stream has nothing left to do."""
     call(driver.cuStreamSynchronize, stream)
-
-
-def record_graph(stream: Handle, work: Callable[[], bool]) -> Handle | None:
-    """What `work` queues into the stream, as a graph that can be launched again; None where it cannot be recorded."""
-    call(driver.cuStreamBeginCapture, stream, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
-    queued = work()
-    try:
-        recorded = call(driver.cuStreamEndCapture, stream)
-    except CudaError:
-        return None
-    try:
-        return call(driver.cuGraphInstantiate, recorded, 0) if queued else None
-    finally:
-        call(driver.cuGraphDestroy, recorded)
-
-
-def launch_graph(graph: Handle, stream: Handle) -> None:
-    call(driver.cuGraphLaunch, graph, stream)
-
-
-def drop_graph(graph: Handle) -> None:
-    call(driver.cuGraphExecDestroy, graph)
 
 
 def drop_stream(stream: Handle) -> None:

@@ -1,8 +1,9 @@
-"""Running an engine of TensorRT: tensors bound by name, copies beside the work, recorded graphs.
+"""Running an engine of TensorRT: tensors bound by name, copies beside the work.
 
 A sequence of windows goes through two sets of buffers and three streams: while one window is computed, the answer of
-the one before is copied back and the next one is copied in. Once a set has run a shape, its work is recorded as a CUDA
-graph and launched as one. On a Jetson, whose GPU works in the CPU's memory, nothing is copied at all.
+the one before is copied back and the next one is copied in. On a Jetson, whose GPU works in the CPU's memory, nothing
+is copied at all. By hand, as TensorRT's package has no layer above this, and ONNX Runtime's hides the engine that a
+robot must know to be the right one (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -127,8 +128,6 @@ class TensorRt:
         )
         if self._context is None:
             raise loaded.error("TensorRT cannot make an execution context")
-        # TensorRT-RTX records graphs by itself: it may still be compiling kernels for a shape when a window comes.
-        self._records_graphs = self._kernels is None
         self._copy_in, self._compute, self._copy_out = (cuda.new_stream() for _ in range(3))
         plan = plan_buffers(self._input, self._output, largest, device.gpu.shares_memory)
         self._sets = [_BufferSet(self._input, self._output, plan) for _ in range(plan.sets)]
@@ -185,7 +184,7 @@ class TensorRt:
         buffers.input.upload(batch.shape, self._copy_in)
         cuda.mark(buffers.copied_in, self._copy_in)
         cuda.wait_in(self._compute, buffers.copied_in)
-        self._queue(buffers)
+        self._enqueue(buffers)
         cuda.mark(buffers.computed, self._compute)
         cuda.wait_in(self._copy_out, buffers.computed)
         buffers.output.download(self._answer_shape, self._copy_out)
@@ -199,26 +198,13 @@ class TensorRt:
         if not self._context.set_input_shape(self._input.name, shape):
             raise self._loaded.error(f"TensorRT does not take a batch of {shape}")
         self._answer_shape = tuple(self._context.get_tensor_shape(self._output.name))
-        for buffers in self._sets:
-            buffers.forget_graph()
         self._shape = shape
 
-    def _queue(self, buffers: _BufferSet) -> None:
-        """Queue the work itself: as it is the first time, since TensorRT then still prepares, and recorded later."""
-        if buffers.graph is None:
-            self._context.set_tensor_address(self._input.name, buffers.input.address)
-            self._context.set_tensor_address(self._output.name, buffers.output.address)
-            if self._records_graphs and buffers.has_run:
-                buffers.graph = cuda.record_graph(self._compute, self._enqueue)
-                self._records_graphs = buffers.graph is not None
-        if buffers.graph is not None:
-            cuda.launch_graph(buffers.graph, self._compute)
-        elif not self._enqueue():
+    def _enqueue(self, buffers: _BufferSet) -> None:
+        self._context.set_tensor_address(self._input.name, buffers.input.address)
+        self._context.set_tensor_address(self._output.name, buffers.output.address)
+        if not self._context.execute_async_v3(int(self._compute)):
             raise self._loaded.error("TensorRT cannot run the engine")
-        buffers.has_run = True
-
-    def _enqueue(self) -> bool:
-        return bool(self._context.execute_async_v3(int(self._compute)))
 
     def _finish(self) -> None:
         for stream in (self._copy_in, self._compute, self._copy_out):
@@ -230,8 +216,6 @@ class _BufferSet:
 
     Attributes:
         answer_shape: of the window that it holds.
-        graph: the recorded work, None where there is none yet.
-        has_run: whether it has run the context's present shape.
     """
 
     def __init__(self, network_input: Port, output: Port, plan: BufferPlan) -> None:
@@ -239,21 +223,13 @@ class _BufferSet:
         self.output = cuda.Buffer(plan.output_bytes, output.dtype, plan.mapped)
         self.copied_in, self.computed, self.copied_out = (cuda.new_event() for _ in range(3))
         self.answer_shape: tuple[int, ...] = ()
-        self.graph: cuda.Handle | None = None
-        self.has_run = False
 
     def wait(self) -> NDArray[np.generic]:
         """The answer, once it is there; in the buffer itself."""
         cuda.wait_for(self.copied_out)
         return self.output.array(self.answer_shape)
 
-    def forget_graph(self) -> None:
-        if self.graph is not None:
-            cuda.drop_graph(self.graph)
-        self.graph, self.has_run = None, False
-
     def close(self) -> None:
-        self.forget_graph()
         for event in (self.copied_in, self.computed, self.copied_out):
             cuda.drop_event(event)
         self.input.close()

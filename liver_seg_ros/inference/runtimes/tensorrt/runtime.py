@@ -1,6 +1,6 @@
 """TensorRT on an NVIDIA GPU: JetPack's on a Jetson, TensorRT-RTX on a workstation. No PyTorch is needed.
 
-`tensorrt_engine` gives the engine, `tensorrt_execution` runs it.
+`engine` gives the engine, `execution` runs it.
 """
 
 from __future__ import annotations
