@@ -115,6 +115,7 @@ def plan(
     ablation_mm: tuple[float, float] | None = None,
     resection_plane: tuple[Vector, Vector] | None = None,
     limits: Limits | None = None,
+    by_hu: bool = True,
     reconstruction: Reconstruction | None = None,
 ) -> Answers:
     """Ways for a needle to a lesion, best first, and what an ablation or a resection would do; LPS mm.
@@ -123,13 +124,14 @@ def plan(
 
     Args:
         labels: what to reach and what to keep clear of.
-        ct: on the same grid; its skin is where a needle may begin.
+        ct: on the same grid; its skin is where a needle may begin, and it shows bone, lung and gas.
         lesion: which, 1 is the largest.
         target_mm: the lesion's center where None.
         entry_mm: judge the one way from here.
         entries_mm: `(N, 3)` to rank; those on the skin where None.
         ablation_mm, resection_plane: see `planning.questions.Question`.
         limits: what a way has to keep to.
+        by_hu: whether to keep clear of bone, lung and gas by their HU in `ct`, where they are not labelled.
         reconstruction: what `reconstruct` made of `labels`; made here where None.
     """
     need("meshes", "plan")
@@ -151,7 +153,7 @@ def plan(
         ablation_mm=ablation_mm,
         resection_plane=resection_plane,
     )
-    return answer(prepare_anatomy(labels, reconstruction, ct if from_skin else None), question)
+    return answer(prepare_anatomy(labels, reconstruction, ct, skin=from_skin, by_hu=by_hu), question)
 
 
 def register(

@@ -89,6 +89,12 @@ def command(
     needle_radius_mm: Annotated[
         float, typer.Option(metavar="MM", help="Radius of the needle, mm.", min=0, rich_help_panel=LIMITS)
     ] = 0.75,
+    no_hu: Annotated[
+        bool,
+        typer.Option(
+            "--no-hu", help="Keep clear of labels alone, not of bone, lung and gas by HU.", rich_help_panel=LIMITS
+        ),
+    ] = False,
     ablation: Annotated[
         tuple | None,
         typer.Option(
@@ -160,7 +166,7 @@ def command(
         stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None
         with stages.stage("anatomy"):
-            anatomy = prepare_anatomy(case.labels, reconstruction, case.ct if from_skin else None)
+            anatomy = prepare_anatomy(case.labels, reconstruction, case.ct, skin=from_skin, by_hu=not no_hu)
         with stages.stage("plan"):
             answers = answer(anatomy, question)
         warnings = case.warnings(reconstruction.measurements)

@@ -1,4 +1,5 @@
-"""What a plan adds to the pictures: an ablation's zone and a resection's plane, as meshes like the structures'."""
+"""What a plan adds to the pictures, as meshes like the structures': an ablation's zone, a resection's plane, what is
+found by HU."""
 
 from __future__ import annotations
 
@@ -18,18 +19,34 @@ from liver_seg_ros.planning.questions import Answers
 ZONE = Structure(0, "ablation_zone", (230, 159, 0), 0.35, "", "")
 PLANE = Structure(0, "resection_plane", (120, 70, 160), 0.35, "", "")
 
+#: What is found by HU must not hide what is labelled, and is drawn so far around it and the trajectories.
+BY_HU_OPACITY, AROUND_MM = 0.25, 10.0
+
 #: How far the plane reaches beyond the structures.
 PLANE_MARGIN_MM = 10.0
 
 
 def drawn_meshes(answers: Answers, meshes: Sequence[Mesh]) -> tuple[Mesh, ...]:
     """What the answers add to the structures' `meshes`."""
-    drawn = []
+    ends = [end for way in answers.trajectories for end in (way.trajectory.entry_mm, way.trajectory.target_mm)]
+    places = np.concatenate([*(mesh.vertices_mm for mesh in meshes), np.reshape(ends, (-1, 3))])
+    low, high = places.min(axis=0) - AROUND_MM, places.max(axis=0) + AROUND_MM
+    drawn = [_drawn_by_hu(mesh, low, high) for mesh in answers.by_hu.meshes]
     if answers.ablation is not None:
         drawn.append(zone_mesh(answers.ablation.zone))
     if answers.question.resection_plane is not None:
         drawn.append(plane_mesh(*answers.question.resection_plane, meshes))
     return tuple(drawn)
+
+
+def _drawn_by_hu(mesh: Mesh, low: NDArray[np.floating], high: NDArray[np.floating]) -> Mesh:
+    """The part of a surface between two corners, called by how it was found."""
+    inside = ((mesh.vertices_mm >= low) & (mesh.vertices_mm <= high)).all(axis=1)
+    triangles = mesh.triangles[inside[mesh.triangles].all(axis=1)]
+    used, renumbered = np.unique(triangles, return_inverse=True)
+    structure = replace(mesh.structure, name=f"{mesh.structure.name}_by_HU", opacity=BY_HU_OPACITY)
+    renumbered = renumbered.reshape(-1, 3).astype(np.int32)
+    return Mesh(structure, mesh.vertices_mm[used], renumbered, mesh.normals[used])
 
 
 def zone_mesh(zone: AblationZone) -> Mesh:

@@ -77,7 +77,7 @@ def _trajectory(number: int, evaluation: TrajectoryEvaluation, limits: Limits) -
         f"{evaluation.length_mm:.1f}",
         f"{evaluation.length_in_liver_mm:.1f}",
         UNKNOWN if least is None else f"{least.clearance_mm:.1f}",
-        UNKNOWN if least is None else least.structure.title,
+        UNKNOWN if least is None else least.title,
         f"{len(crossed)}, {2 * max(c.radius_mm for c in crossed):.1f} mm" if crossed else "0",
         UNKNOWN if angle_deg is None else f"{angle_deg:.0f}",
         ", ".join(f"{mm:.0f}" for mm in evaluation.trajectory.entry_mm),
@@ -95,7 +95,7 @@ def clearances_table(title: str, evaluation: TrajectoryEvaluation, limits: Limit
         ("structure", "clearance mm", "at least mm", "limit"),
         tuple(
             (
-                c.structure.title,
+                c.title,
                 f"{c.clearance_mm:.1f}",
                 f"{limits.least_clearance_mm[c.structure]:.1f}",
                 "too near" if c.clearance_mm < limits.least_clearance_mm[c.structure] else UNKNOWN,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.planning.body import Body, find_body
 from liver_seg_ros.planning.clearance import DistanceField, distance_fields
+from liver_seg_ros.planning.obstacles_by_hu import ByHu, find_by_hu
 from liver_seg_ros.planning.skin import Skin, find_skin
 from liver_seg_ros.reconstruction.pipeline import Reconstruction, reconstruct
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume, Volume
+
+NOT_LOOKED_FOR = ByHu(why_not="that was not asked for")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,8 +26,10 @@ class Anatomy:
         labels: the segmentation.
         meshes: the (visual) surfaces, one per structure that is there.
         tree: the vessels of the liver; empty where none are labelled.
-        fields: distances to each of the meshes, in their order. A structure that is not labelled has none.
-        skin: the body's surface; None where no CT was given.
+        fields: distances to each of the meshes, in their order, then to what was found by HU. A structure that is
+            neither labelled nor found has none.
+        skin: the body's surface; None where no CT was given or it was not asked for.
+        by_hu: what is not labelled and was found in the CT.
     """
 
     labels: LabelVolume
@@ -30,25 +37,54 @@ class Anatomy:
     tree: VesselTree
     fields: dict[Structure, DistanceField]
     skin: Skin | None = None
+    by_hu: ByHu = NOT_LOOKED_FOR
 
     def __repr__(self) -> str:
         names = ", ".join(mesh.structure.name for mesh in self.meshes)
-        return f"Anatomy({names or 'nothing'}; {self.tree}; {'skin' if self.skin else 'no skin'})"
+        by_hu = "".join(f", {structure.name} by HU" for structure in self.by_hu.found)
+        return f"Anatomy({names or 'nothing'}{by_hu}; {self.tree}; {'skin' if self.skin else 'no skin'})"
 
 
 def prepare_anatomy(
-    labels: LabelVolume, reconstruction: Reconstruction | None = None, ct: Volume | None = None
+    labels: LabelVolume,
+    reconstruction: Reconstruction | None = None,
+    ct: Volume | None = None,
+    *,
+    skin: bool = True,
+    by_hu: bool = True,
 ) -> Anatomy:
-    """What planning needs of a segmentation: half a second for each structure, and one or two for the skin.
+    """What planning needs of a segmentation: half a second for each structure, and some seconds for what the CT shows.
 
     Args:
         labels: on any right-handed grid; also without any label, which leaves nothing to keep clear of.
         reconstruction: what `reconstruct` made of `labels`, for its meshes and vessel tree; made here where None.
-        ct: gives the skin.
+        ct: on the points of the labels; gives the skin, and bone, lung and gas by their HU.
+        skin: whether the skin is wanted.
+        by_hu: whether bone and lung are looked for in the CT where they are not labelled, and gas.
 
     Raises:
-        InputError: the CT shows no body (`find_skin`).
+        InputError: the CT shows no body (`find_body`), and the skin is wanted; or the labels are on other points than
+            the CT, and something is to be found by HU.
     """
     result = reconstruction or reconstruct(labels)
-    skin = None if ct is None else find_skin(ct)
-    return Anatomy(labels, result.meshes, result.tree, distance_fields(result.meshes), skin)
+    body, why_not = _body(ct, skin, by_hu)
+    found = ByHu(why_not=why_not)
+    if ct is not None and body is not None and by_hu:
+        found = find_by_hu(ct, labels, body)
+    fields = {**distance_fields(result.meshes), **distance_fields(found.meshes)}
+    surface = find_skin(ct, body=body) if ct is not None and skin else None
+    return Anatomy(labels, result.meshes, result.tree, fields, surface, found)
+
+
+def _body(ct: Volume | None, skin: bool, by_hu: bool) -> tuple[Body | None, str]:
+    """The body where it is needed, and why nothing can be found by HU in it; empty where something can."""
+    if ct is None:
+        return None, "that needs the CT"
+    if not skin and not by_hu:
+        return None, "as asked"
+    try:
+        return find_body(ct), "" if by_hu else "as asked"
+    except InputError:
+        if skin:
+            raise
+        return None, "the CT shows no body"

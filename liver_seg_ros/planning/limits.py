@@ -23,17 +23,23 @@ from liver_seg_ros.labels import (
     Structure,
 )
 from liver_seg_ros.plain import plain_fields
+from liver_seg_ros.planning.air_by_hu import GAS
 from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM, Clearance, TrajectoryEvaluation
 from liver_seg_ros.short_repr import short_repr
 
-#: Least clearance in mm to each structure, where it is labelled. Starting values for a clinician to change, not taken
-#: from a guideline: bones stop a needle, what holds gas, bile or moves is kept further away, vessels are not touched.
+#: Least clearance in mm to each structure, where it is labelled or found by HU. Starting values for a clinician to
+#: change, not taken from a guideline: bones stop a needle, what holds gas, bile or moves is kept further away, vessels
+#: are not touched.
 LEAST_CLEARANCE_MM: dict[Structure, float] = {
     **dict.fromkeys(LIVER_VESSELS, 0.0),
     **dict.fromkeys((BONE,), 1.0),
     **dict.fromkeys((VENA_CAVA, AORTA, GALLBLADDER, PANCREAS, KIDNEY, SPLEEN, LUNG), 3.0),
-    **dict.fromkeys((STOMACH, DUODENUM, COLON, HEART), 5.0),
+    **dict.fromkeys((STOMACH, DUODENUM, COLON, HEART, GAS), 5.0),
 }
+
+
+#: What is in the way and not in danger: a needle keeps to its limit, and is no better for passing further away from it.
+NOT_WEIGHED = (BONE,)
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,9 @@ class Limits:
         max_length_mm: from entry to target.
         max_entry_angle_deg: between the needle and the inward normal of the liver's capsule; a needle that meets the
             capsule at a grazing angle slips along it.
-        least_clearance_mm: per structure; one that is not in it is no obstacle, one that is not labelled neither. Only
-            these structures count for the clearance that trajectories are ranked by.
+        least_clearance_mm: per structure; one that is not in it is no obstacle, one that is neither labelled nor
+            found by HU is none either. Only these structures, but for
+            those of `NOT_WEIGHED`, count for the clearance that trajectories are ranked by.
 
     Raises:
         InputError: a radius or angle out of range, or a length that is not positive.
@@ -70,6 +77,15 @@ class Limits:
 
 
 def least_clearance(evaluation: TrajectoryEvaluation, limits: Limits) -> Clearance | None:
-    """The smallest clearance to a structure of the limits; None where none of them is labelled."""
-    kept_clear = [clearance for clearance in evaluation.clearances if clearance.structure in limits.least_clearance_mm]
-    return min(kept_clear, key=lambda clearance: clearance.clearance_mm, default=None)
+    """The smallest clearance to a structure of the limits; None where none of them is known.
+
+    One to what is not weighed (`NOT_WEIGHED`) counts only where it is below its limit.
+    """
+    least_mm = limits.least_clearance_mm
+    counted = [
+        clearance
+        for clearance in evaluation.clearances
+        if clearance.structure in least_mm
+        and (clearance.structure not in NOT_WEIGHED or clearance.clearance_mm < least_mm[clearance.structure])
+    ]
+    return min(counted, key=lambda clearance: clearance.clearance_mm, default=None)

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.labels import LIVER_VESSELS
+from liver_seg_ros.labels import LIVER_VESSELS, STRUCTURES
 from liver_seg_ros.plain import plain
 from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
 from liver_seg_ros.planning.ablation_zone import AblationZone
-from liver_seg_ros.planning.anatomy import Anatomy
+from liver_seg_ros.planning.anatomy import NOT_LOOKED_FOR, Anatomy
 from liver_seg_ros.planning.feeding import LesionFeeding, feeding_vessels
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM, Limits
+from liver_seg_ros.planning.obstacles_by_hu import ByHu
 from liver_seg_ros.planning.ranking import Ranking, rank_trajectories
 from liver_seg_ros.planning.resection import Resection, resect_by_plane
 from liver_seg_ros.planning.target import lesion_target
@@ -68,6 +69,7 @@ class Answers:
         ablation, resection: None where not asked for, and an ablation where there is no trajectory to put it on.
         skin_cut: the part, 0 to 1, of the body's sides where the CT cuts the body, so that no trajectory begins there;
             None where the skin was not looked for.
+        by_hu: what was found in the CT without a label.
         at_lesion: whether the target is the lesion's center, and none that the question gave.
     """
 
@@ -79,6 +81,7 @@ class Answers:
     resection: Resection | None
     skin_cut: float | None = None
     at_lesion: bool = False
+    by_hu: ByHu = NOT_LOOKED_FOR
 
     def __repr__(self) -> str:
         asked = [name for name in ("feeding", "ablation", "resection") if getattr(self, name) is not None]
@@ -109,7 +112,8 @@ class Answers:
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines that someone who trusts the answers has to know."""
-        return tuple(line for line in (self.cut, self.unlabelled) if line)
+        by_hu = self.by_hu.in_words if self.trajectories or self.ranking is not None else ""
+        return tuple(line for line in (self.cut, by_hu, self.unlabelled) if line)
 
     @property
     def unlabelled(self) -> str:
@@ -121,7 +125,7 @@ class Answers:
         names = [
             structure.title
             for structure in self.question.limits.least_clearance_mm
-            if structure not in known and not (vessels_known and structure in LIVER_VESSELS)
+            if structure in STRUCTURES and structure not in known and not (vessels_known and structure in LIVER_VESSELS)
         ]
         return f"Not labelled, and so not kept clear of: {', '.join(names)}." if names else ""
 
@@ -140,6 +144,7 @@ class Answers:
             **trajectories,
             "message": self.message,
             "skin_cut": self.skin_cut,
+            "by_hu": self.by_hu.to_dict(),
             "unlabelled": self.unlabelled,
             "feeding": plain(self.feeding),
             "ablation": plain(self.ablation),
@@ -201,4 +206,4 @@ def answer(anatomy: Anatomy, question: Question) -> Answers:
         resection = resect_by_plane(anatomy.labels, anatomy.tree, *question.resection_plane)
     at_lesion = question.target_mm is None and lesion is not None
     question = replace(question, target_mm=target_mm)
-    return Answers(question, ranking, found, feeding, ablation, resection, skin_cut, at_lesion)
+    return Answers(question, ranking, found, feeding, ablation, resection, skin_cut, at_lesion, anatomy.by_hu)

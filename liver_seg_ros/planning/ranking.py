@@ -20,7 +20,7 @@ from liver_seg_ros.labels import Structure
 from liver_seg_ros.plain import plain, plain_fields
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.clearance import TOLERANCE_MM
-from liver_seg_ros.planning.limits import Limits
+from liver_seg_ros.planning.limits import NOT_WEIGHED, Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 from liver_seg_ros.reconstruction.meshes.surface_queries import checked_points
@@ -36,7 +36,8 @@ class RankedTrajectory:
 
     Attributes:
         evaluation: all that is known of it.
-        clearance_mm: the smallest clearance to any structure of the limits; infinite where none of them is labelled.
+        clearance_mm: the smallest clearance to any structure of the limits that is weighed (no bone); infinite where
+            none of them is known.
         nearest: the structure that it is smallest to; None where there is none.
         layer: 0 on the Pareto front: no other is as short and as clear, and better in one of both. 1 on the front
             of what is left without those, and so on.
@@ -76,7 +77,7 @@ class Ranking:
         candidates: how many entries were looked at; `accepted` and the numbers of `rejected` add up to it.
         accepted: how many keep to all limits.
         rejected: how many do not, by the first limit that they break: "length", "clearance to <structure>" in the order
-            of the label table, "entry angle", "leaves the liver" (and goes back in).
+            of the label table and then those by HU, "entry angle", "leaves the liver" (and goes back in).
         trajectories: the best of the accepted ones.
     """
 
@@ -181,7 +182,10 @@ def _keeps_to(evaluations: TrajectoryEvaluations, limits: Limits, rejected: dict
     """`(N,)`; those that do not are counted by the first reason."""
     kept = np.ones(len(evaluations), bool)
     reasons = [
-        (f"clearance to {structure.name}", evaluations.clearance_mm[:, column] < limits.least_clearance_mm[structure])
+        (
+            f"clearance to {structure.name}{' by HU' if structure in evaluations.anatomy.by_hu.found else ''}",
+            evaluations.clearance_mm[:, column] < limits.least_clearance_mm[structure],
+        )
         for column, structure in enumerate(evaluations.structures)
         if structure in limits.least_clearance_mm
     ]
@@ -202,8 +206,9 @@ def _count(rejected: dict[str, int], reason: str, breaks: NDArray[np.bool_]) -> 
 def _smallest_clearance(
     evaluations: TrajectoryEvaluations, limits: Limits
 ) -> tuple[NDArray[np.float64], list[Structure | None]]:
-    """`(N,)` over the structures of the limits that are labelled, and which it is."""
-    columns = [c for c, structure in enumerate(evaluations.structures) if structure in limits.least_clearance_mm]
+    """`(N,)` over the structures of the limits that are known and weighed, and which it is."""
+    weighed = limits.least_clearance_mm.keys() - NOT_WEIGHED
+    columns = [c for c, structure in enumerate(evaluations.structures) if structure in weighed]
     if not columns:
         return np.full(len(evaluations), np.inf), [None] * len(evaluations)
     clearance_mm = evaluations.clearance_mm[:, columns]

@@ -43,7 +43,7 @@ class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
         entries_mm, targets_mm: `(N, 3)` LPS.
         radius_mm: of all needles.
         length_mm, length_in_liver_mm: `(N,)`.
-        structures: the `S` labelled structures, without the liver.
+        structures: the `S` structures that are labelled or found by HU, without the liver.
         clearance_mm: `(N, S)`.
         clearance_at_mm: `(N, S, 3)` LPS.
         capsule_crossings: `(N,)`.
@@ -77,7 +77,7 @@ class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
             float(self.length_mm[number]),
             float(self.length_in_liver_mm[number]),
             tuple(
-                Clearance(structure, float(clearance_mm), _vector(at_mm))
+                Clearance(structure, float(clearance_mm), _vector(at_mm), structure in self.anatomy.by_hu.found)
                 for structure, clearance_mm, at_mm in zip(
                     self.structures, self.clearance_mm[number], self.clearance_at_mm[number], strict=True
                 )

@@ -48,11 +48,18 @@ class Clearance:
         structure: the row of the label table.
         clearance_mm: between the surfaces of needle and structure; negative where the needle touches or enters it.
         at_mm: the place on the needle's axis where it is smallest, LPS.
+        by_hu: whether the structure was found by its HU; else it is labelled.
     """
 
     structure: Structure
     clearance_mm: float
     at_mm: Vector
+    by_hu: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is to, as people write it."""
+        return f"{self.structure.title} by HU" if self.by_hu else self.structure.title
 
     to_dict = plain_fields
 
@@ -86,8 +93,9 @@ class TrajectoryEvaluation:
         trajectory: the needle.
         length_mm: from entry to target.
         length_in_liver_mm: of its axis, tumors and vessels in the liver included.
-        clearances: to each structure that is labelled but the liver, in the order of the label table. Where the needle
-            goes in, minus how deep it gets. (The liver is there to be entered; its `DistanceField` knows how deep.)
+        clearances: to each structure that is labelled but the liver, in the order of the label table, then to each
+            that was found by HU. Where the needle goes in, minus how deep it gets. (The liver is there to be entered;
+            its `DistanceField` knows how deep.)
         vessel_crossings: branches that it goes through, from the entry on.
         capsule_crossings: how often its axis goes through the surface of the liver; 1 from outside to a lesion.
         entry_angle_deg: between the needle and the inward normal where it first goes into the liver, 0 is
@@ -105,7 +113,7 @@ class TrajectoryEvaluation:
     __repr__ = short_repr
 
     def clearance_mm(self, structure: Structure) -> float:
-        """The clearance to `structure`; infinite where it is not labelled: there is nothing to come near to.
+        """The clearance to `structure`; infinite where it is not known: there is nothing to come near to.
 
         Raises:
             InputError: for the liver, to which a needle keeps no clearance.

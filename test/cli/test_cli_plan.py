@@ -223,3 +223,42 @@ def test_the_title_names_the_lesion_only_where_it_is_the_target(
         arguments = ["plan", small_ct / "labels.nii.gz", "-o", tmp_path / "out", "--entry=-89,19,7", *target]
         assert main.run([str(argument) for argument in arguments]) == 0
         assert goal in capsys.readouterr().out.splitlines()
+
+
+def test_bone_by_hu_is_kept_clear_of_and_told_as_such(
+    draw_body: Draw, write_nifti: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rib of 12 mm where the shortest trajectory enters."""
+    ct, labels = draw_body()
+    ct[:, 31:38, 6:9] = 700
+    write_nifti(tmp_path / "ct.nii.gz", ct)
+    write_nifti(tmp_path / "labels.nii.gz", labels)
+    arguments = [tmp_path / "labels.nii.gz", "--ct", tmp_path / "ct.nii.gz", "-o", tmp_path / "out"]
+    assert main.run(["plan", *map(str, arguments), "--html"]) == 0
+    out = capsys.readouterr().out
+    assert "bone by HU" in out and "Kept clear of by HU, without labels: bone." in " ".join(out.split())
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert plan["by_hu"] == {"searched": ["bone", "lung", "gas"], "found": ["bone"], "why_not": ""}
+    assert plan["rejected"]["clearance to bone by HU"] > 10 and "bone" not in plan["unlabelled"]
+    for way in plan["trajectories"]:
+        (bone,) = (clearance for clearance in way["clearances"] if clearance["structure"] == "bone")
+        assert bone["by_hu"] and bone["clearance_mm"] >= 1 and way["nearest"] != "bone"
+        assert not any(c["by_hu"] for c in way["clearances"] if c != bone)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "bone by HU" in page and "Kept clear of by HU" in page
+
+    off = run([*arguments, "--no-hu"], capsys)
+    assert off["by_hu"] == {"searched": [], "found": [], "why_not": "as asked"}
+    assert off["accepted"] > plan["accepted"] and "clearance to bone by HU" not in off["rejected"]
+    assert "bone" in off["unlabelled"]
+
+    given = [*arguments, "--entry=-89,19,7"]
+    (way,) = run(given, capsys)["trajectories"]
+    (bone,) = (clearance for clearance in way["clearances"] if clearance["structure"] == "bone")
+    assert bone["clearance_mm"] < -3
+    (way,) = run([*given, "--no-hu"], capsys)["trajectories"]
+    assert not any(clearance["structure"] == "bone" for clearance in way["clearances"])
+    capsys.readouterr()
+    assert main.run(["plan", *map(str, given)]) == 0
+    table = capsys.readouterr().out
+    assert any("bone by HU" in line and "too near" in line for line in table.splitlines())
