@@ -41,12 +41,12 @@ def drawn_meshes(answers: Answers, meshes: Sequence[Mesh]) -> tuple[Mesh, ...]:
 
 def _drawn_by_hu(mesh: Mesh, low: NDArray[np.floating], high: NDArray[np.floating]) -> Mesh:
     """The part of a surface between two corners, called by how it was found."""
-    inside = ((mesh.vertices_mm >= low) & (mesh.vertices_mm <= high)).all(axis=1)
-    triangles = mesh.triangles[inside[mesh.triangles].all(axis=1)]
-    used, renumbered = np.unique(triangles, return_inverse=True)
+    inside = np.all((mesh.vertices_mm >= low) & (mesh.vertices_mm <= high), axis=1)
+    kept = mesh.triangles[np.all(inside[mesh.triangles], axis=1)]
     structure = replace(mesh.structure, name=f"{mesh.structure.name}_by_HU", opacity=BY_HU_OPACITY)
-    renumbered = renumbered.reshape(-1, 3).astype(np.int32)
-    return Mesh(structure, mesh.vertices_mm[used], renumbered, mesh.normals[used])
+    used, renumbered = np.unique(kept, return_inverse=True)
+    triangles = renumbered.reshape(-1, 3).astype(np.int32)
+    return Mesh(structure, mesh.vertices_mm[used], triangles, mesh.normals[used])
 
 
 def zone_mesh(zone: AblationZone) -> Mesh:

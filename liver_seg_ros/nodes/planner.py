@@ -62,6 +62,9 @@ class PlannerNode(StageNode):
         self.declare_parameter(
             "use_ct", True, text("Take the CT too: it has the skin, where needles may begin.", read_only=True)
         )
+        self.declare_parameter(
+            "by_hu", True, text("Keep clear of bone, lung and gas that are not labelled, by their HU.", read_only=True)
+        )
         self._labels_input = VolumeInput(self, "labels", np.uint8, self._on_labels)
         self._ct_input = VolumeInput(self, "ct", np.int16, self._on_ct)
         self._labels: LabelVolume | None = None
@@ -114,7 +117,7 @@ class PlannerNode(StageNode):
         self.diagnostics.begin(f"preparing volume {labels.uid}", last_volume=labels.uid)
         try:
             check_labels(labels, f"volume {labels.uid}")
-            anatomy = prepare_anatomy(labels, ct=ct)
+            anatomy = prepare_anatomy(labels, ct=ct, by_hu=bool(self.get_parameter("by_hu").value))
         except InputError as error:
             self._why = str(error)
             raise

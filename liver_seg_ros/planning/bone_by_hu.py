@@ -38,11 +38,8 @@ AT_LABELS = 0.1
 
 def find_bone(coarse: CoarseCt) -> Mask:
     """`(K, J, I)` bool: blocks that hold bone, or what is as bright: metal, calcified vessels, contrast in arteries."""
-    liver_hu = -np.inf
-    if len(coarse.liver_hu):
-        middle, deviation = _middle_and_deviation(coarse.liver_hu)
-        liver_hu = middle + NOISES * deviation
-    bone_hu, beside_hu = (np.clip(liver_hu, least, CORTEX_HU) for least in (BONE_HU, BESIDE_BONE_HU))
+    noise_hu = _brightest(coarse.liver_hu)
+    bone_hu, beside_hu = (float(np.clip(noise_hu, least, CORTEX_HU)) for least in (BONE_HU, BESIDE_BONE_HU))
     may_be = (coarse.depth_mm > UNDER_SKIN_MM) & ~coarse.labelled
     bright = may_be & (coarse.brightest > bone_hu)
     bone = cc3d.dust(bright, threshold=LEAST_MM3 / coarse.geometry.voxel_volume_mm3, connectivity=26)
@@ -79,7 +76,10 @@ def find_cartilage(coarse: CoarseCt, bone: Mask) -> Mask:
     return found
 
 
-def _middle_and_deviation(hu: NDArray[np.generic]) -> tuple[float, float]:
-    """Median and standard deviation of the noise; by medians, so that stents and calcifications do not count."""
+def _brightest(hu: NDArray[np.int16]) -> float:
+    """How bright noise makes a tissue; by medians, so that stents and calcifications in it do not count."""
+    if not len(hu):
+        return -np.inf
     middle = float(np.median(hu))
-    return middle, 1.4826 * float(np.median(np.abs(hu - middle)))
+    deviation = 1.4826 * float(np.median(np.abs(hu - middle)))  # the standard deviation, of a normal distribution
+    return middle + NOISES * deviation

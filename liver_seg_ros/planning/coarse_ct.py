@@ -67,7 +67,7 @@ class CoarseCt:
     def volume_mm3(self, parts: NDArray[np.integer], where: Mask | None = None) -> NDArray[np.float64]:
         """`(P,)` of each part, numbered from 0, or of what of it is `where`."""
         voxels = np.bincount(parts.ravel() if where is None else parts[where], minlength=int(parts.max()) + 1)
-        return voxels * self.geometry.voxel_volume_mm3
+        return np.asarray(voxels * self.geometry.voxel_volume_mm3)
 
 
 def coarse_ct(ct: Volume, labels: LabelVolume, body: Body) -> CoarseCt:
@@ -154,7 +154,7 @@ def _liver_hu(hu: NDArray[np.int16], value: NDArray[np.uint8]) -> NDArray[np.int
 def _depth_mm(body: Body, geometry: Geometry) -> NDArray[np.float32]:
     """`(K, J, I)` at the places of `geometry`, whose axes are those of the body's grid."""
     depth = edt.edt(body.inside, anisotropy=body.geometry.spacing_mm[::-1], black_border=False, parallel=2)
-    ends = body.geometry.lps_to_index(geometry.index_to_lps([[0, 0, 0], np.array(geometry.size) - 1]))
+    ends = body.geometry.lps_to_index(geometry.index_to_lps(geometry.corners[[0, -1]]))
     nearest = [
         np.rint(np.linspace(first, last, count)).clip(0, there - 1).astype(np.intp)
         for first, last, count, there in zip(*ends, geometry.size, body.geometry.size, strict=True)
