@@ -12,6 +12,7 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.inference.bundle import InputSpec
 from liver_seg_ros.nodes.messages.slab import Slab
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.planning.ablation_zone import AblationZone
@@ -87,6 +88,7 @@ REFUSED: list[Callable[[], object]] = [
     lambda: Slab("1.2", 0, "8UC1", GRID, 1, 2, b""),
     lambda: contact_sheet([], [], "sheet.png"),
     lambda: contact_sheet([], ["one"], "sheet.png"),
+    lambda: InputSpec((1.5, 1.5, 1.5), (-100.0, 300.0), (30, 32, 32), 0.25, 8),
     lambda: DataRecipe((0.0, 1.0, 1.0), (-100.0, 300.0), None, {"none": 1.0}, (0, 1), (1, 2)),
     lambda: AugmentationRecipe(flip=2),
     lambda: OptimizationRecipe((0, 32, 32), 1, 1, 0.001),

@@ -26,11 +26,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from liver_seg_ros.checked_fields import REQUIRED, FieldError, Number, Text, Valid, Whole, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import Vector
-from liver_seg_ros.inference.bundle_fields import LABEL_VALUES, Fields
+from liver_seg_ros.labels import BACKGROUND, STRUCTURES
 
 WEIGHTS = "model.onnx"
 DESCRIPTION = "model.yaml"
@@ -51,6 +51,42 @@ MAX_OVERLAP = 0.9
 POSTPROCESSING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
 
 
+#: {name: value} of all that a class may be called.
+LABEL_VALUES = {"background": BACKGROUND, **{structure.name: structure.value for structure in STRUCTURES}}
+
+
+#: What is valid of a grid's spacing and of a window of HU, in bundles and in recipes.
+SPACING = Valid("three positive lengths in mm, [i, j, k]", lambda lengths: min(lengths) > 0)
+WINDOW = Valid("[low, high] in HU with low < high", lambda window: window[0] < window[1])
+
+
+def _are_labels(names: Mapping[int, str]) -> bool:
+    """From 0 upward, each name of the label table once."""
+    values = list(names.values())
+    in_order = list(names) == list(range(len(names))) and len(names) > 1 and values[0] == "background"
+    return in_order and set(values) <= set(LABEL_VALUES) and len(set(values)) == len(values)
+
+
+_STRUCTURES = tuple(structure.name for structure in STRUCTURES)
+_TEXT = Valid("text that is not empty (quote a number, as in '1.0')")
+_FILE = Valid("text, a file name without folders", lambda name: Path(name).name == name)
+_NAMES = Valid("a list of names, at least one", bool)
+_PATCH = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
+_LABELS = Valid(
+    f"{{0: background, 1: liver, ...}} without a gap, each of {', '.join(LABEL_VALUES)} at most once", _are_labels
+)
+_VOLUMES = Valid(
+    f"numbers from 0 upward per structure ({', '.join(_STRUCTURES)})",
+    lambda volumes: set(volumes) <= set(_STRUCTURES) and min(volumes.values(), default=0) >= 0,
+)
+_STEPS = Valid(
+    f"a list of {', '.join(POSTPROCESSING_STEPS)}, of those that are wanted",
+    lambda steps: set(steps) <= set(POSTPROCESSING_STEPS),
+)
+_DICE = Valid("numbers from 0 to 1 per structure", lambda dice: all(0 <= value <= 1 for value in dice.values()))
+_DICE_LOSS = Valid("numbers from -1 to 1 per structure", lambda dice: all(-1 <= value <= 1 for value in dice.values()))
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """How a CT becomes the network's input. Triples are in file order `(i, j, k)`.
@@ -62,13 +98,21 @@ class InputSpec:
             the most that is run at once; the sides may differ (see `windows`).
         overlap: what neighboring windows share, as a fraction of the patch, 0 to 0.9.
         divisor: every side of the input must be a multiple of it.
+
+    Raises:
+        InputError: a side of the patch is no multiple of the divisor.
     """
 
-    spacing_mm: Vector
-    hu_window: tuple[float, float]
-    patch: tuple[int, int, int]
-    overlap: float
-    divisor: int
+    spacing_mm: Annotated[tuple[Number, Number, Number], SPACING]
+    hu_window: Annotated[tuple[Number, Number], WINDOW]
+    patch: Annotated[tuple[Whole, Whole, Whole], _PATCH]
+    overlap: Annotated[Number, Valid.between(0, MAX_OVERLAP)]
+    divisor: Annotated[Whole, Valid.between(1, 128, "a whole number")]
+
+    def __post_init__(self) -> None:
+        if any(edge % self.divisor for edge in self.patch):
+            words = f"three positive sizes in voxels, [i, j, k], each a multiple of input.divisor = {self.divisor}"
+            raise FieldError("patch", list(self.patch), words)
 
 
 @dataclass(frozen=True)
@@ -83,9 +127,9 @@ class Postprocessing:
         steps: in stage "segment", which of `POSTPROCESSING_STEPS` are taken.
     """
 
-    min_volume_mm3: Mapping[str, float] = field(default_factory=dict)
-    margin_mm: float = 0.0
-    steps: tuple[str, ...] = POSTPROCESSING_STEPS
+    min_volume_mm3: Annotated[Mapping[str, Number], _VOLUMES, REQUIRED] = field(default_factory=dict)
+    margin_mm: Annotated[Number, Valid.between(0, 500), REQUIRED] = 0.0
+    steps: Annotated[tuple[str, ...], _STEPS] = POSTPROCESSING_STEPS
 
 
 @dataclass(frozen=True)
@@ -104,14 +148,14 @@ class Variant:
         scored_on: in words.
     """
 
-    weights: str
-    sha256: str
-    precision: str
-    runtimes: tuple[str, ...]
-    megabytes: float
-    scores: Mapping[str, float] = field(default_factory=dict)
-    dice_loss: Mapping[str, float] = field(default_factory=dict)
-    scored_on: str = "nothing"
+    weights: Annotated[Text, _FILE]
+    sha256: Annotated[Text, _TEXT]
+    precision: Annotated[str, Valid.one_of(PRECISIONS)]
+    runtimes: Annotated[tuple[Text, ...], _NAMES]
+    megabytes: Annotated[Number, Valid.between(0, 1e6)]
+    scores: Annotated[Mapping[str, Number], _DICE, REQUIRED] = field(default_factory=dict)
+    dice_loss: Annotated[Mapping[str, Number], _DICE_LOSS, REQUIRED] = field(default_factory=dict)
+    scored_on: Annotated[Text, _TEXT, REQUIRED] = "nothing"
 
 
 @dataclass(frozen=True)
@@ -136,26 +180,35 @@ class BundleSpec:
         variants: by name, e.g. "fp16".
     """
 
-    name: str
-    version: str
-    stage: str
+    name: Annotated[Text, _TEXT]
+    version: Annotated[Text, _TEXT]
+    stage: Annotated[str, Valid.one_of(STAGES)]
     input: InputSpec
-    labels: Mapping[int, str]
+    labels: Annotated[Mapping[Whole, str], _LABELS]
     postprocessing: Postprocessing
-    trained_on: str
-    scores: Mapping[str, Any]
-    license: str
-    intended_use: str
-    precision: str = FULL_PRECISION
-    values: str = "normalized"
-    output: str = "logits"
-    training_data: str = "unsaid"
+    trained_on: Annotated[Text, _TEXT]
+    scores: Annotated[Mapping[Any, Any], Valid("a mapping")]
+    license: Annotated[Text, _TEXT]
+    intended_use: Annotated[Text, _TEXT]
+    precision: Annotated[str, Valid.one_of((FULL_PRECISION,)), REQUIRED] = FULL_PRECISION
+    # Bundles from before these fields have none of them.
+    values: Annotated[str, Valid.one_of(VALUES)] = "normalized"
+    output: Annotated[str, Valid.one_of(OUTPUTS)] = "logits"
+    training_data: Annotated[str, Valid.one_of(TRAINING_DATA)] = "unsaid"
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
     def label_values(self) -> tuple[int, ...]:
         """Per class, the value of its name in the label table."""
         return tuple(LABEL_VALUES[name] for name in self.labels.values())
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What else is in `model.yaml`: the file and its checksum."""
+
+    weights: Annotated[Text, _FILE]
+    sha256: Annotated[Text, _TEXT]
 
 
 @dataclass(frozen=True)
@@ -198,59 +251,15 @@ def load_bundle(folder: Path) -> ModelBundle:
             valid), or the weights do not match their sha256.
     """
     folder = Path(folder)
-    fields = Fields.read(folder / DESCRIPTION)
-    spec = parse_spec(fields)
-    sha256 = fields.text("sha256")
-    weights = _checked(folder, fields.file_name("weights"), sha256)
-    return ModelBundle(folder, weights, sha256, spec)
+    path = folder / DESCRIPTION
+    values = read_mapping(path, "model description")
+    spec, file = parse_spec(values, path), from_mapping(_Weights, values, str(path), others=True)
+    return ModelBundle(folder, _checked(folder, file.weights, file.sha256), file.sha256, spec)
 
 
-def parse_spec(fields: Fields) -> BundleSpec:
+def parse_spec(values: Mapping[str, Any], path: Path) -> BundleSpec:
     """What a `model.yaml` says. Raises `InputError` naming the field that is missing or invalid."""
-    network_input = fields.section("input")
-    postprocessing = fields.section("postprocessing")
-    divisor = network_input.integer("divisor", least=1, most=128)
-    return BundleSpec(
-        name=fields.text("name"),
-        version=fields.text("version"),
-        stage=fields.choice("stage", STAGES),
-        input=InputSpec(
-            spacing_mm=network_input.lengths_mm("spacing_mm"),
-            hu_window=network_input.window("hu_window"),
-            patch=network_input.sizes("patch", multiple_of=divisor),
-            overlap=network_input.number("overlap", least=0.0, most=MAX_OVERLAP),
-            divisor=divisor,
-        ),
-        labels=fields.labels("labels"),
-        postprocessing=Postprocessing(
-            min_volume_mm3=postprocessing.per_structure("min_volume_mm3"),
-            margin_mm=postprocessing.number("margin_mm", least=0.0, most=500.0),
-            steps=postprocessing.choices("steps", POSTPROCESSING_STEPS),
-        ),
-        trained_on=fields.text("trained_on"),
-        scores=fields.mapping("scores"),
-        license=fields.text("license"),
-        intended_use=fields.text("intended_use"),
-        precision=fields.choice("precision", (FULL_PRECISION,)),
-        # Bundles from before these fields have none of them.
-        values=fields.choice("values", VALUES, default="normalized"),
-        output=fields.choice("output", OUTPUTS, default="logits"),
-        training_data=fields.choice("training_data", TRAINING_DATA, default="unsaid"),
-        variants={name: _parse_variant(variant) for name, variant in fields.sections("variants").items()},
-    )
-
-
-def _parse_variant(fields: Fields) -> Variant:
-    return Variant(
-        weights=fields.file_name("weights"),
-        sha256=fields.text("sha256"),
-        precision=fields.choice("precision", PRECISIONS),
-        runtimes=fields.texts("runtimes"),
-        megabytes=fields.number("megabytes", least=0.0, most=1e6),
-        scores=fields.dice("scores", least=0.0),
-        dice_loss=fields.dice("dice_loss", least=-1.0),
-        scored_on=fields.text("scored_on"),
-    )
+    return from_mapping(BundleSpec, values, str(path), others=True)
 
 
 def _checked(folder: Path, name: str, sha256: str) -> Path:

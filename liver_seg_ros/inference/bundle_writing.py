@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from liver_seg_ros.checked_fields import read_mapping
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import (
     CARD,
@@ -21,7 +22,6 @@ from liver_seg_ros.inference.bundle import (
     parse_spec,
     sha256_of,
 )
-from liver_seg_ros.inference.bundle_fields import Fields
 from liver_seg_ros.inference.model_card import model_card
 from liver_seg_ros.outputs.folder import ResultFolder
 
@@ -110,7 +110,8 @@ def _write(
             (new / name).write_bytes(content)
         (new / DESCRIPTION).write_text(text, encoding="utf-8")
         (new / CARD).write_text(model_card(description), encoding="utf-8")
-        parse_spec(Fields.read(new / DESCRIPTION, shown_as=folder / DESCRIPTION))
+        shown = folder / DESCRIPTION
+        parse_spec(read_mapping(new / DESCRIPTION, "model description", shown), shown)
     return load_bundle(folder)
 
 

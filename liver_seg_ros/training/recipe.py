@@ -6,15 +6,14 @@ hour later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-import yaml
-
+from liver_seg_ros.checked_fields import Number, Valid, Whole, check_fields, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import STAGES
+from liver_seg_ros.inference.bundle import SPACING, STAGES, WINDOW
 from liver_seg_ros.labels import LIVER, SEGMENTED
 from liver_seg_ros.phantom.variation import VARIATIONS
 
@@ -23,6 +22,33 @@ DTYPES = ("float32", "bfloat16")
 PHASES = ("none", "arterial", "portal_venous")
 #: Seeds from here on are kept for tests and benchmarks; no recipe may name them.
 FIRST_HELD_OUT_SEED = 9000
+
+
+def _shares_of(names: Collection[str]) -> Valid:
+    words = f"a positive share for some of {', '.join(names)}"
+    return Valid(words, lambda shares: set(shares) <= set(names) and min(shares.values(), default=0) > 0)
+
+
+_STRUCTURES = tuple(structure.name for structure in SEGMENTED)
+_UPWARD = Valid("a number from 0 upward", lambda value: value >= 0)
+_ONE_OR_MORE = Valid("a whole number from 1 upward", lambda value: value >= 1)
+_FRACTION = Valid.between(0, 1, "a fraction")
+_PART = Valid("a fraction above 0, at most 1", lambda value: 0 < value <= 1)
+_BELOW_ONE = Valid("a fraction from 0 to below 1", lambda value: 0 <= value < 1)
+_MARGIN = Valid("a length in mm or null", lambda mm: mm is None or mm >= 0)
+_SIZES = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
+_SEEDS = Valid(
+    f"[first, one behind the last], from 0 to at most {FIRST_HELD_OUT_SEED}",
+    lambda seeds: 0 <= seeds[0] < seeds[1] <= FIRST_HELD_OUT_SEED,
+)
+_COUNT = Valid(
+    "[fewest, most], from 0 to at most 50, or null", lambda count: count is None or 0 <= count[0] <= count[1] <= 50
+)
+_FOCUS = Valid(
+    f"shares, together at most 1, of some of {', '.join(_STRUCTURES)}",
+    lambda focus: not focus or (_shares_of(_STRUCTURES).check(focus) and sum(focus.values()) <= 1),
+)
+_NAMED = Valid("a mapping with a 'name'", lambda options: "name" in options)
 
 
 @dataclass(frozen=True)
@@ -40,32 +66,20 @@ class DataRecipe:
         variations: share of the cases per `phantom.PhantomOptions.variation`.
     """
 
-    spacing_mm: tuple[float, float, float]
-    hu_window: tuple[float, float]
-    margin_mm: float | None
-    phases: dict[str, float]
-    training_seeds: tuple[int, int]
-    validation_seeds: tuple[int, int]
-    tumor_count: tuple[int, int] | None = None
-    variations: dict[str, float] = field(default_factory=lambda: {"plain": 1.0})
+    spacing_mm: Annotated[tuple[Number, Number, Number], SPACING]
+    hu_window: Annotated[tuple[Number, Number], WINDOW]
+    margin_mm: Annotated[Number | None, _MARGIN]
+    phases: Annotated[dict[str, Number], _shares_of(PHASES)]
+    training_seeds: Annotated[tuple[Whole, Whole], _SEEDS]
+    validation_seeds: Annotated[tuple[Whole, Whole], _SEEDS]
+    tumor_count: Annotated[tuple[Whole, Whole] | None, _COUNT] = None
+    variations: Annotated[dict[str, Number], _shares_of(VARIATIONS)] = field(default_factory=lambda: {"plain": 1.0})
 
     def __post_init__(self) -> None:
-        _require(_numbers(self.spacing_mm, 3) and min(self.spacing_mm) > 0, "spacing_mm must be three lengths in mm")
-        _require(_numbers(self.hu_window, 2) and self.hu_window[0] < self.hu_window[1], "hu_window must be [low, high]")
-        margin_ok = self.margin_mm is None or (_numbers((self.margin_mm,), 1) and self.margin_mm >= 0)
-        _require(margin_ok, "margin_mm must be a length in mm or null")
-        _require(_shares(self.phases, PHASES), f"phases must give a positive share to some of {', '.join(PHASES)}")
-        known = ", ".join(VARIATIONS)
-        _require(_shares(self.variations, VARIATIONS), f"variations must give a positive share to some of {known}")
-        for name in ("training_seeds", "validation_seeds"):
-            seeds = getattr(self, name)
-            valid = _integers(seeds, 2) and 0 <= seeds[0] < seeds[1] <= FIRST_HELD_OUT_SEED
-            _require(valid, f"{name} must be [first, one behind the last], from 0 to at most {FIRST_HELD_OUT_SEED}")
+        check_fields(self)
         (a, b), (c, d) = self.training_seeds, self.validation_seeds
-        _require(b <= c or d <= a, "training_seeds and validation_seeds overlap")
-        count = self.tumor_count
-        count_ok = count is None or (_integers(count, 2) and 0 <= count[0] <= count[1] <= 50)
-        _require(count_ok, "tumor_count must be [fewest, most], from 0 to at most 50, or null")
+        if c < b and a < d:
+            raise InputError("training_seeds and validation_seeds overlap")
 
 
 @dataclass(frozen=True)
@@ -84,21 +98,17 @@ class AugmentationRecipe:
         blur_voxels: largest standard deviation of an added Gaussian blur, per axis.
     """
 
-    field_of_view: float = 1.0
-    flip: float = 0.0
-    shift_hu: float = 0.0
-    scale: float = 0.0
-    structure_shift_hu: float = 0.0
-    tumor_mirror: float = 0.0
-    noise_hu: float = 0.0
-    blur_voxels: float = 0.0
+    field_of_view: Annotated[Number, _PART] = 1.0
+    flip: Annotated[Number, _FRACTION] = 0.0
+    shift_hu: Annotated[Number, _UPWARD] = 0.0
+    scale: Annotated[Number, _BELOW_ONE] = 0.0
+    structure_shift_hu: Annotated[Number, _UPWARD] = 0.0
+    tumor_mirror: Annotated[Number, _FRACTION] = 0.0
+    noise_hu: Annotated[Number, _UPWARD] = 0.0
+    blur_voxels: Annotated[Number, _UPWARD] = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            _require(_numbers((value,), 1) and value >= 0, f"{name} must be a number from 0 upward")
-        _require(0 < self.field_of_view <= 1, "field_of_view must be a fraction above 0, at most 1")
-        _require(self.flip <= 1 and self.scale < 1, "flip and scale must be fractions from 0 to 1")
-        _require(self.tumor_mirror <= 1, "tumor_mirror must be a fraction from 0 to 1")
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -124,33 +134,20 @@ class OptimizationRecipe:
             outside the liver: a network that hardly sees it calls it background.
     """
 
-    patch: tuple[int, int, int]
-    batch: int
-    steps: int
-    learning_rate: float
-    weight_decay: float = 1e-4
-    precision: str = "float32"
-    fixed_norm_from: float = 0.5
-    focus: dict[str, float] = field(default_factory=dict)
-    validate_every: int = 250
-    seed: int = 0
-    deep_centers: float = 0.0
+    patch: Annotated[tuple[Whole, Whole, Whole], _SIZES]
+    batch: Annotated[Whole, _ONE_OR_MORE]
+    steps: Annotated[Whole, _ONE_OR_MORE]
+    learning_rate: Annotated[Number, _UPWARD]
+    weight_decay: Annotated[Number, _UPWARD] = 1e-4
+    precision: Annotated[str, Valid.one_of(DTYPES)] = "float32"
+    fixed_norm_from: Annotated[Number, _FRACTION] = 0.5
+    focus: Annotated[dict[str, Number], _FOCUS] = field(default_factory=dict)
+    validate_every: Annotated[Whole, _ONE_OR_MORE] = 250
+    seed: Annotated[Whole, _UPWARD] = 0
+    deep_centers: Annotated[Number, _FRACTION] = 0.0
 
     def __post_init__(self) -> None:
-        _require(_integers(self.patch, 3) and min(self.patch) > 0, "patch must be three sizes in voxels")
-        for name in ("batch", "steps", "validate_every"):
-            _require(_integers((getattr(self, name),), 1) and getattr(self, name) > 0, f"{name} must be 1 or more")
-        for name in ("learning_rate", "weight_decay"):
-            _require(_numbers((getattr(self, name),), 1) and getattr(self, name) >= 0, f"{name} must be 0 or more")
-        fixed = self.fixed_norm_from
-        _require(_numbers((fixed,), 1) and 0 <= fixed <= 1, "fixed_norm_from must be a fraction from 0 to 1")
-        deep = self.deep_centers
-        _require(_numbers((deep,), 1) and 0 <= deep <= 1, "deep_centers must be a fraction from 0 to 1")
-        _require(self.precision in DTYPES, f"precision must be one of {', '.join(DTYPES)}")
-        names = tuple(structure.name for structure in SEGMENTED)
-        focus_ok = not self.focus or (_shares(self.focus, names) and sum(self.focus.values()) <= 1)
-        _require(focus_ok, f"focus must give shares, together at most 1, to some of {', '.join(names)}")
-        _require(_integers((self.seed,), 1) and self.seed >= 0, "seed must be 0 or more")
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -165,22 +162,21 @@ class Recipe:
             begins from random ones.
     """
 
-    stage: str
-    network: dict[str, Any]
+    stage: Annotated[str, Valid.one_of(STAGES)]
+    network: Annotated[dict[str, Any], _NAMED]
     data: DataRecipe
     optimization: OptimizationRecipe
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
-    loss: dict[str, Any] = field(default_factory=lambda: {"name": "dice_ce"})
-    initial: str | None = None
+    loss: Annotated[dict[str, Any], _NAMED] = field(default_factory=lambda: {"name": "dice_ce"})
+    initial: Annotated[str | None, Valid("a bundle's folder or null")] = None
 
     def __post_init__(self) -> None:
-        _require(self.stage in STAGES, f"stage must be one of {', '.join(STAGES)}")
-        _require(self.initial is None or isinstance(self.initial, str), "initial must be a bundle's folder or null")
-        norms_fixed = self.initial is None or self.optimization.fixed_norm_from == 0
-        _require(norms_fixed, "with initial weights, whose norms are folded, optimization.fixed_norm_from must be 0")
-        for name in ("network", "loss"):
-            section = getattr(self, name)
-            _require(isinstance(section, dict) and "name" in section, f"{name} needs a 'name'")
+        check_fields(self)
+        if self.initial is not None and self.optimization.fixed_norm_from != 0:
+            raise InputError(
+                "with initial weights, whose norms are folded, optimization.fixed_norm_from must be 0, "
+                f"not {self.optimization.fixed_norm_from}"
+            )
 
     @property
     def labels(self) -> dict[int, str]:
@@ -191,64 +187,9 @@ class Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in the YAML file `path`. Raises `InputError` naming the file, the field and what it may hold."""
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML: {error}") from error
-    return recipe_from_dict(values, str(path))
+    return recipe_from_dict(read_mapping(Path(path), "recipe"), str(path))
 
 
-def recipe_from_dict(values: Any, where: str) -> Recipe:
+def recipe_from_dict(values: Mapping[str, Any], where: str) -> Recipe:
     """The recipe that `values` describes; the reverse of `dataclasses.asdict`. Raises `InputError` (names `where`)."""
-    sections = {"data": DataRecipe, "optimization": OptimizationRecipe, "augmentation": AugmentationRecipe}
-    if isinstance(values, dict):
-        values = {k: _build(sections[k], v, f"{where}: {k}") if k in sections else v for k, v in values.items()}
-    return _build(Recipe, values, where)
-
-
-Section = TypeVar("Section")
-
-
-def _build(section: type[Section], values: Any, where: str) -> Section:
-    if not isinstance(values, Mapping):
-        raise InputError(f"{where} must hold a mapping of fields, not {values!r}")
-    known = {f.name: f for f in fields(section)}  # type: ignore[arg-type]
-    unknown = sorted(str(name) for name in set(values) - set(known))
-    if unknown:
-        raise InputError(f"{where} has unknown fields {', '.join(unknown)}; known are {', '.join(known)}")
-    needed = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
-    if needed - set(values):
-        raise InputError(f"{where} lacks {', '.join(sorted(needed - set(values)))}")
-    try:
-        return section(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
-
-
-def _numbers(values: Any, count: int) -> bool:
-    return _many(values, count) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
-
-
-def _integers(values: Any, count: int) -> bool:
-    return _many(values, count) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
-
-
-def _many(values: Any, count: int) -> bool:
-    return isinstance(values, tuple) and len(values) == count
-
-
-def _shares(values: Any, names: tuple[str, ...]) -> bool:
-    return (
-        isinstance(values, dict)
-        and len(values) > 0
-        and set(values) <= set(names)
-        and _numbers(tuple(values.values()), len(values))
-        and min(values.values()) > 0
-    )
+    return from_mapping(Recipe, values, where)

@@ -47,6 +47,7 @@ KEYS = {
     "onnxruntime": "python3-onnxruntime-pip",
     "open3d": "python3-open3d-pip",
     "pillow": "python3-pil",
+    "pydantic": "python3-pydantic",
     "pyvista": "python3-pyvista-pip",
     "pyyaml": "python3-yaml",
     "rich": "python3-rich",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,29 +28,33 @@ def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str
 @pytest.mark.parametrize(
     ("section", "field", "value", "message"),
     [
-        (None, "stage", "both", "stage must be one of localize, segment"),
+        (None, "stage", "both", "must be one of localize, segment"),
         (None, "optimisation", {}, "unknown fields optimisation; known are stage, network"),
-        (None, "loss", {"weight": 2}, "loss needs a 'name'"),
-        ("data", "spacing_mm", [1.5, 1.5], "data: spacing_mm must be three lengths in mm"),
-        ("data", "spacing_mm", [1.5, 1.5, 0], "data: spacing_mm must be three lengths in mm"),
-        ("data", "hu_window", [250, -100], r"data: hu_window must be \[low, high\]"),
-        ("data", "margin_mm", "wide", "data: margin_mm must be a length in mm or null"),
-        ("data", "phases", {"venous": 1}, "data: phases must give a positive share to some of none, arterial"),
-        ("data", "training_seeds", [0, 10001], "data: training_seeds must be .* at most 9000"),
-        ("data", "tumor_count", [5, 2], r"data: tumor_count must be \[fewest, most\]"),
-        ("data", "tumor_count", 4, r"data: tumor_count must be \[fewest, most\]"),
-        ("data", "variations", {"wild": 1}, "data: variations must give a positive share to some of plain, varied"),
+        (None, "loss", {"weight": 2}, "must be a mapping with a 'name'"),
+        ("data", "spacing_mm", [1.5, 1.5], "must be three positive lengths in mm"),
+        ("data", "spacing_mm", [1.5, 1.5, 0], "must be three positive lengths in mm"),
+        ("data", "hu_window", [250, -100], r"must be \[low, high\]"),
+        ("data", "margin_mm", "wide", "must be a length in mm or null"),
+        ("data", "phases", {"venous": 1}, "must be a positive share for some of none, arterial"),
+        ("data", "training_seeds", [0, 10001], r"must be .* at most 9000"),
+        ("data", "tumor_count", [5, 2], r"must be \[fewest, most\]"),
+        ("data", "tumor_count", 4, r"must be \[fewest, most\]"),
+        ("data", "variations", {"wild": 1}, "must be a positive share for some of plain, varied"),
         ("data", "validation_seeds", [0, 4], "data: training_seeds and validation_seeds overlap"),
-        ("optimization", "batch", 0, "optimization: batch must be 1 or more"),
-        ("optimization", "steps", "many", "optimization: steps must be 1 or more"),
-        ("optimization", "precision", "int4", "optimization: precision must be one of float32, bfloat16"),
-        ("optimization", "fixed_norm_from", 1.5, "optimization: fixed_norm_from must be a fraction from 0 to 1"),
-        ("optimization", "deep_centers", 2, "optimization: deep_centers must be a fraction from 0 to 1"),
-        (None, "initial", 3, "initial must be a bundle's folder or null"),
+        ("optimization", "batch", 0, "must be a whole number from 1 upward"),
+        ("optimization", "steps", "many", "must be a whole number from 1 upward"),
+        ("optimization", "precision", "int4", "must be one of float32, bfloat16"),
+        ("optimization", "fixed_norm_from", 1.5, "must be a fraction from 0 to 1"),
+        ("optimization", "deep_centers", 2, "must be a fraction from 0 to 1"),
+        (None, "initial", 3, "must be a bundle's folder or null"),
         (None, "initial", "models/segmenter", "initial weights, whose norms are folded, .*fixed_norm_from must be 0"),
-        ("optimization", "focus", {"tumor": 0.8, "vessel": 0.8}, "optimization: focus must give shares"),
-        ("augmentation", "flip", 2, "augmentation: flip and scale must be fractions"),
-        ("augmentation", "noise_hu", -1, "augmentation: noise_hu must be a number from 0 upward"),
+        ("optimization", "focus", {"tumor": 0.8, "vessel": 0.8}, "must be shares, together at most 1"),
+        ("augmentation", "flip", 2, "must be a fraction from 0 to 1"),
+        ("augmentation", "scale", 1, "must be a fraction from 0 to below 1"),
+        ("data", "flips", 1, "'data' has unknown fields flips; known are spacing_mm, hu_window"),
+        (None, "data", [1], r"must be a mapping"),
+        ("optimization", "seed", True, "must be a number from 0 upward"),
+        ("augmentation", "noise_hu", -1, "must be a number from 0 upward"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, section: str | None, field: str, value: Any, message: str) -> None:
@@ -57,6 +62,9 @@ def test_a_mistake_is_named(tmp_path: Path, section: str | None, field: str, val
     (values[section] if section else values)[field] = value
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    if message.startswith("must be"):
+        name = f"{section}.{field}" if section else field
+        message = re.escape(f"field '{name}' is {value!r}; it ") + message
     with pytest.raises(InputError, match=message) as caught:
         read_recipe(path)
     assert str(path) in str(caught.value)
@@ -65,7 +73,7 @@ def test_a_mistake_is_named(tmp_path: Path, section: str | None, field: str, val
 def test_a_missing_field_and_a_missing_file_are_named(tmp_path: Path) -> None:
     values = yaml.safe_load((RECIPES / "segmenter.yaml").read_text(encoding="utf-8"))
     del values["data"]["hu_window"]
-    with pytest.raises(InputError, match="data lacks hu_window"):
+    with pytest.raises(InputError, match=r"must be \[low, high\] in HU"):
         recipe_from_dict(values, "recipe")
     with pytest.raises(InputError, match=r"cannot read the recipe .*none.yaml"):
         read_recipe(tmp_path / "none.yaml")
