@@ -36,7 +36,7 @@ def refuse_noise(labels: LabelVolume) -> None:
             most = MOST_PARTS if parts > MOST_PARTS else MOST_TUNNELS
             raise InputError(
                 f"the labels of {structure.title} are noise: {found}, and surfaces are made of up to {most}. Segment "
-                "again, or smooth the labels"
+                "again, or smooth the labels."
             )
 
 
