@@ -66,7 +66,7 @@ def main() -> None:
     write("Both give lengths, the clearance to each structure and where, crossings of vessels and of the capsule, ")
     write("and the angle to it.\n\n")
     rate, naive_rate = options.trajectories / ours_s, options.naive / naive_s
-    write("| way | trajectories/s | times as fast |\n| --- | ---: | ---: |\n")
+    write("| method | trajectories/s | times as fast |\n| --- | ---: | ---: |\n")
     write(f"| vectorised | {rate:.0f} | {rate / naive_rate:.0f} |\n| loop, k-d trees | {naive_rate:.0f} | 1 |\n\n")
     write("| clearance to | error, mean | error, max | in a loop, mean | max |\n| --- | ---: | ---: | ---: | ---: |\n")
     count = min(options.exact, options.naive)

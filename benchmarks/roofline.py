@@ -1,4 +1,4 @@
-"""How near segmentation comes to what the machine can do, and what that predicts for Jetson boards.
+"""Speed of segmentation against the limits of the machine, and what that predicts for Jetson boards.
 
     .venv/bin/python benchmarks/roofline.py                      prints Markdown, about two minutes on two cores
     .venv/bin/python benchmarks/roofline.py --write              writes it to benchmarks/roofline.md

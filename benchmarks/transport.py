@@ -49,7 +49,7 @@ def main() -> None:
         return
     megabytes = options.slices * SHAPE_JI[0] * SHAPE_JI[1] * 2 / 1e6
     sys.stdout.write(f"A CT of 512x512x{options.slices} voxels, {megabytes:.0f} MB; median of {options.runs}. ")
-    sys.stdout.write(f"{machine()}.\n\n| way | milliseconds | against the first |\n| --- | ---: | ---: |\n")
+    sys.stdout.write(f"{machine()}.\n\n| method | milliseconds | against the first |\n| --- | ---: | ---: |\n")
     first = None
     for name, way in WAYS.items():
         milliseconds = statistics.median(_time(options, *way)) * 1000

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From labels to meshes and ways for a needle, without ROS:
+"""From labels to meshes and trajectories of a needle, without ROS:
 
     python examples/plan_a_needle.py [CT LABELS] [-o FOLDER]
 
@@ -19,7 +19,7 @@ SMALL = PhantomOptions(size=(96, 96, 60), spacing_mm=(3.5, 3.5, 4.0), tumor_coun
 
 
 def main() -> None:
-    """Reconstruct, plan, print the best ways, write the meshes."""
+    """Reconstruct, plan, print the best trajectories, write the meshes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("case", nargs="*", type=Path, metavar="CT LABELS", help="a CT and its labels")
     parser.add_argument("-o", "--output", type=Path, default=Path("planned"), help="folder for a PLY per structure")
@@ -43,10 +43,10 @@ def main() -> None:
     # The limits that come with the package are no clinical guideline either.
     answers = ls.plan(labels, ct, lesion=1, limits=Limits(max_length_mm=180.0), reconstruction=surfaces)
     print(answers)
-    for way in answers.trajectories[:3]:
-        entry = ", ".join(f"{coordinate:.0f}" for coordinate in way.trajectory.entry_mm)
-        print(f"from ({entry}) mm: {way.length_mm:.0f} mm, {way.length_in_liver_mm:.0f} mm of it in the liver")
-        for clearance in way.clearances:
+    for found in answers.trajectories[:3]:
+        entry = ", ".join(f"{coordinate:.0f}" for coordinate in found.trajectory.entry_mm)
+        print(f"from ({entry}) mm: {found.length_mm:.0f} mm, {found.length_in_liver_mm:.0f} mm of it in the liver")
+        for clearance in found.clearances:
             print(f"    {clearance.clearance_mm:6.1f} mm to {clearance.structure.name}")
     print(answers.message or answers.unlabelled)
 

@@ -5,9 +5,9 @@
     ct = ls.read("ct.nii.gz")                       # HU, on an LPS grid in mm
     found = ls.segment(ct)                          # found.labels is on the same grid
     surfaces = ls.reconstruct(found.labels)         # watertight meshes, LPS mm
-    answers = ls.plan(found.labels, ct, lesion=1)   # ways for a needle from the skin, best first
+    answers = ls.plan(found.labels, ct, lesion=1)   # trajectories from the skin, best first
 
-Each function is a short way to one of the rooms, which offer more. They raise `errors.InputError`, whose text is one
+Each function calls one of the packages, which offer more. They raise `errors.InputError`, whose text is one
 line, where what they are given is at fault, and where an extra of the installation is missing.
 """
 
@@ -118,7 +118,7 @@ def plan(
     by_hu: bool = True,
     reconstruction: Reconstruction | None = None,
 ) -> Answers:
-    """Ways for a needle to a lesion, best first, and what an ablation or a resection would do; LPS mm.
+    """Trajectories of a needle to a lesion, best first, and what an ablation or a resection would do; LPS mm.
 
     Needs the extra [meshes]. The default limits are no clinical guideline.
 
@@ -127,10 +127,10 @@ def plan(
         ct: on the same grid; its skin is where a needle may begin, and it shows bone, lung and gas.
         lesion: which, 1 is the largest.
         target_mm: the lesion's center where None.
-        entry_mm: judge the one way from here.
+        entry_mm: judge the one trajectory from here.
         entries_mm: `(N, 3)` to rank; those on the skin where None.
         ablation_mm, resection_plane: see `planning.questions.Question`.
-        limits: what a way has to keep to.
+        limits: what a trajectory has to keep to.
         by_hu: whether to keep clear of bone, lung and gas by their HU in `ct`, where they are not labelled.
         reconstruction: what `reconstruct` made of `labels`; made here where None.
     """

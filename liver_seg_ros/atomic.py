@@ -1,4 +1,4 @@
-"""Writing without half-written files: write beside the target, rename when done.
+"""Writing atomically: beside the target, renamed when complete, so that no half-written file stays.
 
 What is not finished is remembered until it is, so that a process which is told to end (`signals.py`) takes it away. All
 of it lies in a folder for nobody else: once that is gone, a thread that still works cannot make a file there again.

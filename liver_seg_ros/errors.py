@@ -1,4 +1,4 @@
-"""The exceptions that cross rooms on purpose.
+"""The exceptions that one package raises and another one handles.
 
 Whatever a public function or constructor refuses of what it is given (a broken file, a wrong option, an array of
 another shape) is an `InputError` whose message is one line: what is wrong, where, and what to do. One sentence has no

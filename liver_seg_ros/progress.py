@@ -1,4 +1,4 @@
-"""How long-running work reports progress, is timed, and learns that it was cancelled: the same in every room."""
+"""How long-running work reports progress, is timed, and learns that it was cancelled: the same in every package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two types that flow through the house: a CT (`Volume`) and its segmentation (`LabelVolume`).
+"""What flows between the packages: a CT (`Volume`) and its segmentation (`LabelVolume`).
 
 Both are an array `[k, j, i]` on a right-handed `Geometry`. Real files also come left-handed; `make_right_handed` is
 called once, at reading, so that nothing behind it has to think about winding or mirrored poses again.

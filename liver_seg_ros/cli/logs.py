@@ -1,4 +1,4 @@
-"""Warnings of the rooms below, as a person reads them: each once, in one line on stderr.
+"""Warnings of the packages below, as a person reads them: each once, in one line on stderr.
 
 Those of other libraries speak to programmers; they are shown with `--verbose` only.
 """
@@ -33,7 +33,7 @@ class OnceHandler(logging.Handler):
 
 
 def be_verbose(wanted: bool) -> bool:
-    """Let what the rooms below merely mention be shown too, and warnings of other libraries."""
+    """Let what the packages below merely mention be shown too, and warnings of other libraries."""
     _OURS.setLevel(logging.INFO if wanted else logging.WARNING)
     return wanted
 

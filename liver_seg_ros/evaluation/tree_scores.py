@@ -1,4 +1,4 @@
-"""How near a vessel tree comes to the one that it was found in the voxels of."""
+"""Accuracy of an extracted vessel tree against ground truth."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reading any CT or label file that users have, and writing ours: the front door of this room.
+"""Reading any CT or label file that users have, and writing ours: where to begin in this package.
 
-What comes in is right-handed, checked and in HU; what goes out is written beside and renamed, so that a file that
+What comes in is right-handed, checked and in HU; what goes out is written atomically, so that a file that
 exists is whole.
 """
 

@@ -21,7 +21,7 @@ class NetworkSpec:
     """One row of the table.
 
     Attributes:
-        target: "file:class or function" in this room.
+        target: "file:class or function" in this package.
         size: what the source feeds it, voxels `(D, H, W)` or pixels `(H, W)`.
         source: where it is described.
         options: what makes this variant; a caller's options come on top.

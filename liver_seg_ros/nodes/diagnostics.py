@@ -15,7 +15,7 @@ from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 _PERIOD_S = 1.0
 
-#: Warnings of the rooms below that are kept, the last.
+#: Warnings of the packages below that are kept, the last.
 _MOST_REMARKS = 10
 
 OK = DiagnosticStatus.OK
@@ -33,7 +33,7 @@ class NodeDiagnostics:
         self._message = "started"
         self._values = {"state": "unconfigured", "last_volume": "", "last_error": "", "error_kind": ""}
         self._doubts: dict[str, str] = {}  # code to text, of the last result
-        self._remarks: list[str] = []  # of the rooms below, about the last volume
+        self._remarks: list[str] = []  # of the packages below, about the last volume
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", live())
         self._timer = node.create_timer(_PERIOD_S, self.publish)
 
@@ -54,7 +54,7 @@ class NodeDiagnostics:
         self.say(message, **values)
 
     def conclude(self, message: str, doubts: Iterable[PlausibilityWarning] = (), **values: str) -> None:
-        """The work is done; level WARN where there are reasons to doubt the result, or the rooms below warned."""
+        """The work is done; level WARN where there are reasons to doubt the result, or the packages below warned."""
         with self._lock:
             self._doubts = {doubt.code: doubt.message for doubt in doubts}
             reasons = [*self._doubts, *(["see library_warnings"] if self._remarks else [])]
@@ -66,7 +66,7 @@ class NodeDiagnostics:
         self._change(WARN, message, **values)
 
     def remark(self, text: str) -> None:
-        """Something that the rooms below warn of; of one volume the same is said once."""
+        """Something that the packages below warn of; of one volume the same is said once."""
         with self._lock:
             if text in self._remarks:
                 return

@@ -1,4 +1,4 @@
-"""What the rooms below warn of, said in the log and on the diagnostics of the node that they work for.
+"""What the packages below warn of, said in the log and on the diagnostics of the node that they work for.
 
 They know no ROS: they use Python's `logging`, and libraries below them its `warnings`. Several nodes may share a
 process, so each thread says for which one it works.

@@ -56,7 +56,7 @@ class StageNode(LifecycleNode):
             self.get_logger().warning(text)
 
     def destroy_node(self) -> None:
-        """Also ends what the node is told of the rooms below."""
+        """Also stop telling the node what the packages below warn of."""
         library_warnings.remove(self)
         super().destroy_node()
 

@@ -85,8 +85,8 @@ class Answers:
 
     def __repr__(self) -> str:
         asked = [name for name in ("feeding", "ablation", "resection") if getattr(self, name) is not None]
-        ways = self.message or f"{len(self.trajectories)} ways"
-        return f"Answers({', '.join([f'lesion {self.question.lesion + 1}', ways, *asked])})"
+        found = self.message or f"{len(self.trajectories)} trajectories"
+        return f"Answers({', '.join([f'lesion {self.question.lesion + 1}', found, *asked])})"
 
     @property
     def message(self) -> str:

@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
         f"{findings.EDGE_MM2 / 100:.0f} cm² or more of the liver lie on the edge of the scan, or beside {PADDING_HU} "
         "HU and less, where the scanner saw nothing",
         "what is cut off is in no volume; behind less than that lie some voxels at most",
-        "Its volume and ways through the cut are not to be relied on: use a CT of the whole liver.",
+        "Its volume and trajectories through the cut are not to be relied on: use a CT of the whole liver.",
         findings.liver_cut,
     ),
     Rule(

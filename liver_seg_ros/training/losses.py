@@ -25,7 +25,7 @@ class LossSpec:
     """One row of the table.
 
     Attributes:
-        target: "file:function" in this room; its keyword-only arguments are the options.
+        target: "file:function" in this package; its keyword-only arguments are the options.
         source: where it is described.
         outputs: fields of the network's outputs that the function takes, in order, before the target.
         options: what makes this variant; a caller's options come on top.
