@@ -1,4 +1,4 @@
-"""Ending when told to: SIGINT, SIGTERM and SIGHUP are heard at once, and nothing half-written stays."""
+"""Ending on SIGINT, SIGTERM and SIGHUP: at once, and nothing half-written stays."""
 
 from __future__ import annotations
 

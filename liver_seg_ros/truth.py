@@ -1,4 +1,4 @@
-"""What is true of a CT, in the form in which the networks' labels are: labels of any tool, to be scored by."""
+"""Labels of any tool as ground truth, in the form of the networks' labels, to score against."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from liver_seg_ros.volume import LabelVolume, Volume
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is right, as the networks are judged by it.
+    """Ground truth in the form that networks are scored against.
 
     Attributes:
         labels: 1 liver, 2 tumor, 3 vessels inside the organ; nothing else.
@@ -33,7 +33,7 @@ class Truth:
 
 
 def read_truth_of(ct: Volume, path: Path, whose: str | None = None) -> Truth:
-    """What the labels at `path` say is right, on the grid of `ct`. Raises as `read_labels_of`, or as `as_truth`."""
+    """The labels at `path` as ground truth, on the grid of `ct`. Raises as `read_labels_of`, or as `as_truth`."""
     truth = as_truth(find_labels_in(path, whose, ct.geometry), str(path))
     return Truth(on_grid_of(ct, truth.labels, str(path)), truth.structures)
 

@@ -1,4 +1,4 @@
-"""`liver-seg measure`: how large, how far across, how many, how near to what."""
+"""`liver-seg measure`: volumes, diameters, numbers and distances of structures and lesions."""
 
 from __future__ import annotations
 

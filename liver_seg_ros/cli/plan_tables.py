@@ -56,7 +56,7 @@ def _ranked(title: str, ranking: Ranking) -> ReportTable:
 def trajectories_table(
     title: str, evaluations: Sequence[TrajectoryEvaluation], limits: Limits, note: str = ""
 ) -> ReportTable:
-    """One row per trajectory, the best first; each a place, its target, and a path."""
+    """One row per trajectory, the best first; choosing one shows its target."""
     return ReportTable(
         title,
         ("rank", "length mm", "in liver mm", "clearance mm", "nearest", "crosses", "angle °", "entry LPS mm"),

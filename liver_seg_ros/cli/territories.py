@@ -1,4 +1,4 @@
-"""`liver-seg territories`: which part of the liver hangs on which branch of the portal vein."""
+"""`liver-seg territories`: which part of the liver each branch of the portal vein supplies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network meets when it is used: windows of CTs, from which quantization learns the ranges of its maps."""
+"""Calibration data for quantization: windows of CTs as the network sees them in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Landmarks that were found twice, in the CT and by what measures in the robot's frame; and rigid transforms.
+"""Reading landmarks, measured in the CT and in the robot's frame, and rigid transforms.
 
 A CSV has a line for each landmark: `x,y,z,ct_x,ct_y,ct_z`, with its name before them where it has one. The JSON of the
 same: `{"landmarks": [{"name": "...", "measured_mm": [x, y, z], "ct_mm": [x, y, z]}]}`. All in millimetres, the CT's in
@@ -25,10 +25,12 @@ FORM = "Give lines of [name,]x,y,z,ct_x,ct_y,ct_z in mm, or the JSON of docs/how
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """Attributes:
-    names: of the landmarks; their numbers from 1 where the file has none.
-    measured_mm: `(N, 3)` in the frame of what measured them.
-    ct_mm: `(N, 3)` in the CT, LPS.
+    """The same landmarks in two frames.
+
+    Attributes:
+        names: of the landmarks; their numbers from 1 where the file has none.
+        measured_mm: `(N, 3)` in the frame of what measured them.
+        ct_mm: `(N, 3)` in the CT, LPS.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Looking where the liver is, and further wherever it ends only because nothing counted any further."""
+"""Segmenting where the liver is, and further where it ends only at the edge of what was searched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node `needle_guard`: says many times a second how near a moving needle is to what it must not touch.
+"""The node `needle_guard`: publishes the clearances of a moving needle and when to stop it, many times a second.
 
 In a process of its own, so that no other work makes it late.
 """

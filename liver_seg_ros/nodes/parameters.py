@@ -6,22 +6,22 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 
 def text(description: str, read_only: bool = False) -> ParameterDescriptor:
-    """Of a string, a list or a switch."""
+    """Descriptor of a string, a list or a switch."""
     return ParameterDescriptor(description=description, read_only=read_only)
 
 
 def name_or_number(description: str) -> ParameterDescriptor:
-    """Of a name that may be a number: ROS takes `2` in a file or on the command line as one."""
+    """Descriptor of a name that may be a number: ROS takes `2` in a file or on the command line as one."""
     return ParameterDescriptor(description=description, dynamic_typing=True)
 
 
 def whole(description: str, low: int, high: int, read_only: bool = False) -> ParameterDescriptor:
-    """Of a whole number from `low` to `high`."""
+    """Descriptor of a whole number from `low` to `high`."""
     steps = [IntegerRange(from_value=low, to_value=high, step=1)]
     return ParameterDescriptor(description=description, integer_range=steps, read_only=read_only)
 
 
 def real(description: str, low: float, high: float, read_only: bool = False) -> ParameterDescriptor:
-    """Of a real number from `low` to `high`."""
+    """Descriptor of a real number from `low` to `high`."""
     span = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
     return ParameterDescriptor(description=description, floating_point_range=span, read_only=read_only)

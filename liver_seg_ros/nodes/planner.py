@@ -1,4 +1,4 @@
-"""The node `planner`: answers what a planner of the robot asks of the labels that came last.
+"""The node `planner`: services that evaluate and plan trajectories, ablations and resections on the latest labels.
 
 Requests may be in any frame that TF connects to the CT's; answers are in the frame that was asked in.
 """

@@ -1,4 +1,4 @@
-"""The upper abdomen in the template frame of `body.py`: the liver and everything that gives it its shape.
+"""The upper abdomen in the template frame of `trunk.py`: the liver and everything that gives it its shape.
 
 The liver fills the right upper abdomen as the soft organ that it is: the union of two lobes, cut by the diaphragm, the
 chest wall and an oblique visceral plane, and dented by kidney, gallbladder, stomach, cava, spine and hilum.

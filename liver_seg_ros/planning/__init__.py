@@ -1,1 +1,1 @@
-"""Answers to what a needle or a resection raises: pure geometry on labels, surfaces and the vessel tree."""
+"""Planning of trajectories, ablations and resections: pure geometry on labels, surfaces and the vessel tree."""

@@ -1,4 +1,4 @@
-"""`Anatomy`: what all questions of planning are asked of, made once for a patient."""
+"""`Anatomy`: the structures that all questions of planning refer to, prepared once per patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body in a CT: what of it is the patient, on a coarse grid, whatever the field of view left of it."""
+"""Finding the patient's body in a CT, on a coarse grid, also where the field of view cuts it."""
 
 from __future__ import annotations
 

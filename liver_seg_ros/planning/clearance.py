@@ -1,4 +1,4 @@
-"""How far from a structure's surface: of points exactly, of segments and needles to a tenth of a millimetre.
+"""Distances to a structure's surface: exact for points, to a tenth of a millimetre for segments and needles.
 
 An exact distance costs microseconds, so along a segment few are asked for. What makes few enough is that for the
 distance d to any set, d(p)^2 - |p|^2 is the smallest of functions linear in p, and so concave (Felzenszwalb and
@@ -41,7 +41,7 @@ CHUNK = 2_500
 
 @dataclass(frozen=True, eq=False)
 class SegmentClearance:
-    """How near segments or needles come to a structure.
+    """The clearances of segments or needles to a structure.
 
     Attributes:
         clearance_mm: `(N,)` smallest signed distance between needle and surface; negative where the needle touches or

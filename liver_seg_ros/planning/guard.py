@@ -1,4 +1,4 @@
-"""A needle that moves: how near it is to what it must not touch, where it is against its plan, and when to stop.
+"""Watching a moving needle: its clearances, its deviation from the plan, and when to stop.
 
 Pure geometry, asked a hundred times a second; whoever asks knows where the needle is (`nodes/needle_guard.py`: by TF).
 """

@@ -1,4 +1,4 @@
-"""Where a patient is in a robot's frame: by landmarks, refined by the surface of the liver, and how well it fits."""
+"""Registering a patient to a robot's frame: by landmarks, refined by the liver's surface, with the errors to expect."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from liver_seg_ros.short_repr import short_repr
 
 @dataclass(frozen=True, eq=False)
 class PatientRegistration:
-    """Attributes:
-    transform: from the frame that was measured in to the CT, LPS mm.
-    landmarks: how well the landmarks fit; None where none were given.
-    surface: what refining by the surface did; None where it was not asked for.
+    """Where a patient is in a robot's frame, and how well it fits.
+
+    Attributes:
+        transform: from the frame that was measured in to the CT, LPS mm.
+        landmarks: how well the landmarks fit; None where none were given.
+        surface: what refining by the surface did; None where it was not asked for.
     """
 
     transform: RigidTransform

@@ -1,4 +1,4 @@
-"""What is asked of an anatomy, and the answers together: the use case of planning, whoever asks."""
+"""Questions to planning and their answers: the use case behind the command line, the library and the nodes."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def check_question(question: Question, anatomy_has_skin: bool) -> None:
 
 
 def answer(anatomy: Anatomy, question: Question) -> Answers:
-    """All that was asked.
+    """Answer everything that the question asks.
 
     Raises:
         InputError: there is no such lesion and no target, or a number that cannot be.

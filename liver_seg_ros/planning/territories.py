@@ -1,4 +1,4 @@
-"""Which part of the liver hangs on which portal branch: territories like Couinaud's, by the nearest vessel.
+"""Portal territories of the liver, like Couinaud's segments: each voxel belongs to the nearest portal branch.
 
 Some branches are chosen as stems. Each voxel of the organ belongs to the branch of a stem, or beyond it, whose wall is
 nearest, and with that to the stem (nearest-neighbor approximation of Selle, Preim, Schenk and Peitgen 2002, Analysis of
@@ -40,7 +40,7 @@ MOST_LABELS = 255
 
 @dataclass(frozen=True)
 class Territory:
-    """What hangs on one branch.
+    """The part of the liver that one portal branch supplies.
 
     Attributes:
         branch: the stem, by its number in `VesselTree.branches`.
@@ -59,7 +59,7 @@ class Territory:
 
 @dataclass(frozen=True, eq=False)
 class LiverTerritories:
-    """The liver divided.
+    """The liver divided into territories.
 
     Attributes:
         array: `(K, J, I)` int16, place in `territories` of each voxel of the organ; -1 outside the organ, and inside

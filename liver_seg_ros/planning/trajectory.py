@@ -1,4 +1,4 @@
-"""What needles meet: lengths, clearances, vessels, the liver's capsule; of ten thousand in a second."""
+"""Evaluating trajectories: lengths, clearances, vessels, the liver's capsule; ten thousand in a second."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LEAST_VESSEL_RADIUS_MM = 1.5
 
 @dataclass(frozen=True, eq=False)
 class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
-    """What `N` needles meet, as arrays; `evaluations[n]` is one of them. See `TrajectoryEvaluation` for the meaning.
+    """The evaluations of `N` trajectories as arrays; `evaluations[n]` is one `TrajectoryEvaluation`.
 
     Attributes:
         anatomy: what was asked.
@@ -104,7 +104,7 @@ class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
 def evaluate_trajectory(
     anatomy: Anatomy, trajectory: Trajectory, least_vessel_radius_mm: float = LEAST_VESSEL_RADIUS_MM
 ) -> TrajectoryEvaluation:
-    """What one needle meets; see `evaluate_trajectories`, which takes a small part of the time for each of many."""
+    """Evaluate one trajectory; for many, `evaluate_trajectories` takes a small part of the time for each."""
     return evaluate_trajectories(
         anatomy, [trajectory.entry_mm], [trajectory.target_mm], trajectory.radius_mm, least_vessel_radius_mm
     )[0]
@@ -117,7 +117,7 @@ def evaluate_trajectories(
     radius_mm: float = NEEDLE_RADIUS_MM,
     least_vessel_radius_mm: float = LEAST_VESSEL_RADIUS_MM,
 ) -> TrajectoryEvaluations:
-    """What many needles meet. Without a liver none of them is in it; entry and target may be one point.
+    """Evaluate many trajectories. Without a liver none of them is in it; entry and target may be one point.
 
     Clearances are exact to `clearance.TOLERANCE_MM`, too large at most.
 

@@ -1,4 +1,4 @@
-"""A straight trajectory of a needle, and what it meets, in plain values."""
+"""A straight trajectory of a needle and its evaluation, in plain values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDLE_RADIUS_MM = 0.75
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A needle from the skin to its target.
+    """A straight trajectory of a needle, from its entry to its target.
 
     Attributes:
         entry_mm, target_mm: ends of its axis, LPS; the tip is round and reaches a radius beyond the target.
@@ -42,7 +42,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Clearance:
-    """How near a needle comes to a structure.
+    """The clearance between a needle and one structure.
 
     Attributes:
         structure: the row of the label table.
@@ -87,7 +87,7 @@ class VesselCrossing:
 
 @dataclass(frozen=True)
 class TrajectoryEvaluation:
-    """What one needle meets.
+    """The evaluation of one trajectory.
 
     Attributes:
         trajectory: the needle.

@@ -19,17 +19,19 @@ from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
 
 @dataclass
 class Checkpoint:
-    """Attributes:
-    recipe: what is trained.
-    weights: the network's state.
-    optimizer: the optimizer's state.
-    step: steps done.
-    seconds: time spent on them.
-    cases: number of cases trained on.
-    scores: Dice per structure on the validation cases, as last measured.
-    began_with: the bundle whose weights it began with, and what that was trained on, in words; empty for random ones.
-    images: whose images it has learned from, one of `TRAINING_DATA`, those of the bundle it began with included.
-    source: which images, in words; empty where nobody wrote it down.
+    """A training's state: enough to go on and to export.
+
+    Attributes:
+        recipe: what is trained.
+        weights: the network's state.
+        optimizer: the optimizer's state.
+        step: steps done.
+        seconds: time spent on them.
+        cases: number of cases trained on.
+        scores: Dice per structure on the validation cases, as last measured.
+        began_with: the bundle whose weights it began with and what that was trained on; empty for random ones.
+        images: whose images it has learned from, one of `TRAINING_DATA`, those of the bundle it began with included.
+        source: which images, in words; empty where nobody wrote it down.
     """
 
     recipe: Recipe

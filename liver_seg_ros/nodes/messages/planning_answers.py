@@ -1,4 +1,4 @@
-"""What planning says as messages: in metres, millilitres and radians, in the frame that was asked in."""
+"""Answers of planning as messages: in metres, millilitres and radians, in the frame that was asked in."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def mm_to_point(point_mm: ArrayLike) -> Point:
 def evaluation_to_message(
     found: TrajectoryEvaluation, header: Header, volume_uid: str, placed: Placed
 ) -> EvaluationMessage:
-    """What one needle meets."""
+    """The evaluation of one trajectory."""
     needle = found.trajectory
     return EvaluationMessage(
         trajectory=TrajectoryMessage(

@@ -1,4 +1,4 @@
-"""How near each lesion is to the vessels and to the liver's capsule, and whether the scan's border cuts it.
+"""The gaps between each lesion and the vessels and the capsule, and whether the scan's border cuts it.
 
 Distances are the smallest between centers of voxel faces. They are 0 exactly where two structures share a face, and
 the same whichever way the grid runs. Either surface may lie anywhere in its voxel, half a voxel's diagonal from the
@@ -32,7 +32,7 @@ _EVERY = 50
 
 @dataclass(frozen=True)
 class LesionGaps:
-    """What one lesion is near to; the fields are those of `PartMeasurement`."""
+    """The gaps of one lesion; the fields are those of `PartMeasurement`."""
 
     to_vessel: Gap | None
     to_capsule: Gap | None

@@ -1,4 +1,4 @@
-"""What a surgeon asks of each structure first: how large, how far across, how many, how near to what.
+"""Measurements of each structure: volume, diameters, number of parts, distances.
 
 Volumes, diameters and distances come from the voxels, not from the mesh, so that they do not depend on how it was
 smoothed. Each has the uncertainty that the resolution gives; `diameters` and `lesion_gaps` say how those come about.

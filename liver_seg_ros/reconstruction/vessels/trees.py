@@ -1,4 +1,4 @@
-"""Trees out of a network of vessels that touch: where each begins, and which vessels are whose.
+"""Trees from a network of vessels that touch: where each tree begins, and which vessels belong to it.
 
 Trees begin at wide free ends or, where the trunk has none, in the widest joint. From there all vessels are reached,
 each from the side against which least speaks (`Network.ways`) and, among equals, with the least resistance to the flow.
