@@ -42,6 +42,8 @@ napoleon_numpy_docstring = False
 html_theme = "furo"
 html_title = f"liver_seg_ros {release}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 
 def setup(app: Sphinx) -> None:

@@ -1,4 +1,4 @@
-"""The package as a library, in few words:
+"""The package as a library, in few words::
 
     import liver_seg_ros as ls
 
