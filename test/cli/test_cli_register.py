@@ -75,7 +75,9 @@ def test_the_tables_say_what_the_json_says_on_narrow_terminals(
     assert values["names"] == ["rib", "xiphoid", "navel", "4", "5"]
     for name, residual in zip(values["names"], values["landmarks"]["residual_mm"], strict=True):
         assert any(line.split() == [name, f"{residual:.2f}"] for line in out.splitlines())
-    assert f"{values['landmarks']['fre_mm']:.2f} mm" in " ".join(out.split())
+    fre_mm, fle_mm = (values["landmarks"][name] for name in ("fre_mm", "fle_mm"))
+    assert fle_mm == pytest.approx(fre_mm / np.sqrt(1 - 2 / 5))
+    assert f"(FRE): {fre_mm:.2f} mm; a landmark is found to about {fle_mm:.2f} mm (FLE)" in " ".join(out.split())
 
 
 def test_a_surface_refines_and_labels_do_as_well_as_a_mesh(

@@ -68,6 +68,8 @@ def test_the_halves_of_a_fork_with_volumes_in_every_file(
         volume_ml = np.count_nonzero(found == int(row["territory"])) * VOXEL_ML
         assert float(row["volume_ml"]) == pytest.approx(volume_ml, abs=1e-3)
         assert f"{volume_ml:.0f}" in out
+        share = np.count_nonzero(found == int(row["territory"])) / np.count_nonzero(found)
+        assert float(row["volume_percent"]) == pytest.approx(100 * share, abs=0.01) and f"{100 * share:.1f}" in out
     assert float(rows[0]["tumor_ml"]) == pytest.approx(np.count_nonzero(stored == TUMOR.value) * VOXEL_ML, abs=1e-3)
     values = json.loads((tmp_path / "territories.json").read_text())
     assert values["portal_known"] and values["unassigned_ml"] == 0
