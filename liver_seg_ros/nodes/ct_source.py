@@ -39,7 +39,6 @@ class CtSource(StageNode):
         self.declare_parameter(
             "acquisition", "", name_or_number("Which of several acquisitions that interleave in one DICOM series.")
         )
-        self._active = False
         self._output = VolumeOutput(self, "ct")
         self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(Trigger, "~/publish", self._on_publish)
@@ -48,18 +47,14 @@ class CtSource(StageNode):
         self._output.open()
 
     def activate(self) -> None:
-        self._active = True
         self._start_reading(self._source())
-
-    def deactivate(self) -> None:
-        self._active = False
 
     def cleanup(self) -> None:
         self._output.close()
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = {parameter.name: str(parameter.value) for parameter in parameters if parameter.name in SOURCE}
-        if changed and self._active:
+        if changed and self.active:
             self._start_reading({**self._source(), **changed})  # the parameters change only after this call
         return SetParametersResult(successful=True)
 
@@ -68,12 +63,12 @@ class CtSource(StageNode):
 
     def _on_publish(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         source = self._source()
-        response.success = self._active and bool(source["path"])
+        response.success = self.active and bool(source["path"])
         if response.success:
             response.message = f"reading {source['path']}; the outcome is said on /diagnostics"
             self._start_reading(source)
         else:
-            response.message = "not active" if not self._active else "no path; set the parameter 'path'"
+            response.message = "not active" if not self.active else "no path; set the parameter 'path'"
         return response
 
     def _start_reading(self, source: dict[str, str]) -> None:

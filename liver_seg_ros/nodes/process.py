@@ -52,7 +52,7 @@ def run(
 
 def _end(nodes: Sequence[StageNode]) -> None:
     for node in nodes:
-        node.worker.cancel()
+        node.worker.cancel("the process ends")
     deadline = time.monotonic() + WORK_TIMEOUT_S
     if not all(node.worker.stop(deadline - time.monotonic()) for node in nodes):
         # Work is still inside a library call; leaving in the ordinary way would take Python from under it.

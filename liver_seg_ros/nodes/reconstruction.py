@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from liver_seg_interfaces.msg import SegmentationReport, StructureMeshArray, VesselTree
+from liver_seg_interfaces.msg import StructureMeshArray, VesselTree
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_labels
 from liver_seg_ros.geometry import MM_PER_M
@@ -25,6 +26,7 @@ from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
+from liver_seg_ros.nodes.volume_report import VolumeReport
 from liver_seg_ros.plausibility.judgment import plausibility_warnings
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.reconstruction.meshes.clearance_cloud import clearance_cloud
@@ -52,7 +54,8 @@ class ReconstructionNode(StageNode):
 
     def __init__(self, subscribe: bool = True, **kwargs: object) -> None:
         super().__init__("reconstruction", **kwargs)
-        self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled) if subscribe else None
+        self._reporting = Reporting(self)
+        self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled, self._reporting) if subscribe else None
         self.declare_parameter(
             "triangle_budget", 30_000, whole("Triangles per structure; MoveIt stalls above 30000.", 100, 1_000_000)
         )
@@ -67,7 +70,6 @@ class ReconstructionNode(StageNode):
         self.declare_parameter(
             "point_spacing_m", 0.002, real("Smallest distance between two points of the cloud.", 1e-4, 0.1)
         )
-        self._reporting = Reporting(self)
         self._frame = StaticFrame(self)
         self._outputs: dict[str, Publisher] = {}
 
@@ -97,23 +99,16 @@ class ReconstructionNode(StageNode):
 
     def accept(self, labels: LabelVolume) -> None:
         """Reconstruct `labels` next. Returns at once; safe from any thread."""
-        self.worker.submit(lambda cancelled: self._reconstruct(labels, cancelled))
+        self._reporting.take_up(labels.uid, "reconstructing", partial(self._reconstruct, labels))
 
     def _on_assembled(self, assembled: Assembled) -> None:
         self.accept(LabelVolume(assembled.array, assembled.geometry, assembled.uid))
 
-    def _reconstruct(self, labels: LabelVolume, cancelled: Cancelled) -> None:
+    def _reconstruct(self, labels: LabelVolume, report: VolumeReport, cancelled: Cancelled) -> None:
         uid, outputs = labels.uid, self._outputs
-        if not outputs:
-            return
-        self.diagnostics.begin(f"reconstructing volume {uid}", last_volume=uid)
-        try:
-            _check_values(labels)
-            check_labels(labels, f"volume {labels.uid}")
-            result = reconstruct(labels, self._options(), self._reporting.progress(uid), cancelled)
-        except InputError as error:
-            self._reporting.publish(SegmentationReport(volume_uid=uid, message=str(error)))
-            raise
+        _check_values(labels)
+        check_labels(labels, f"volume {labels.uid}")
+        result = reconstruct(labels, self._options(), self._reporting.progress(uid), cancelled)
         tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
         stamp = self.get_clock().now().to_msg()
         messages = {
@@ -126,13 +121,13 @@ class ReconstructionNode(StageNode):
             "vessel_tree_markers": tree_to_markers(result.tree, stamp),
         }
         raise_if_cancelled(cancelled, "publishing")
-        for topic, message in messages.items():
-            outputs[topic].publish(message)
+        for topic, publisher in outputs.items():
+            publisher.publish(messages[topic])
         names = ", ".join(mesh.structure.name for mesh in result.meshes) or "nothing"
         summary = f"surfaces of {names} in volume {uid}"
         warnings = plausibility_warnings(labels, result.measurements)
-        self._reporting.publish_measured(
-            uid, bool(result.meshes), summary, result.measurements, result.seconds, warnings=warnings
+        self._reporting.end_measured(
+            report, bool(result.meshes), summary, result.measurements, result.seconds, warnings=warnings
         )
         self.diagnostics.conclude(summary, warnings)
 

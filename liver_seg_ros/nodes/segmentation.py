@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from liver_seg_interfaces.msg import SegmentationReport
-from liver_seg_ros.errors import InputError, memory_message
+from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.files.checks import check_ct
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
@@ -20,6 +20,7 @@ from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
+from liver_seg_ros.nodes.volume_report import VolumeReport
 from liver_seg_ros.plausibility.judgment import plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.measuring.structures import measure
@@ -54,9 +55,9 @@ class SegmentationNode(StageNode):
         self.declare_parameter(
             "cache_dir", "", text("Where TensorRT's engines are kept; empty for ~/.cache/liver_seg_ros.")
         )
-        self._input = VolumeInput(self, "ct", np.int16, self._on_assembled) if subscribe else None
-        self._output = VolumeOutput(self, "labels")
         self._reporting = Reporting(self)
+        self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
+        self._output = VolumeOutput(self, "labels")
         self._segmenter: Segmenter | None = None
 
     def configure(self) -> None:
@@ -86,7 +87,7 @@ class SegmentationNode(StageNode):
 
     def accept(self, volume: Volume) -> None:
         """Segment `volume` next. Returns at once; safe from any thread."""
-        self.worker.submit(lambda cancelled: self._segment(volume, cancelled))
+        self._reporting.take_up(volume.uid, "segmenting", partial(self._segment, volume))
 
     def _folder(self, parameter: str) -> Path | None:
         value = self.get_parameter(parameter).value
@@ -107,25 +108,19 @@ class SegmentationNode(StageNode):
     def _on_assembled(self, assembled: Assembled) -> None:
         self.accept(Volume(assembled.array, assembled.geometry, assembled.uid))
 
-    def _segment(self, volume: Volume, cancelled: Cancelled) -> None:
+    def _segment(self, volume: Volume, report: VolumeReport, cancelled: Cancelled) -> None:
         segmenter = self._segmenter
         if segmenter is None:
-            return
-        self.diagnostics.begin(f"segmenting volume {volume.uid}", last_volume=volume.uid)
-        try:
-            check_ct(volume, f"volume {volume.uid}")
-            segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
-        except (InputError, MemoryError) as error:
-            message = str(error) if isinstance(error, InputError) else f"volume {volume.uid}: {memory_message(error)}"
-            self._reporting.publish(SegmentationReport(volume_uid=volume.uid, message=message))
-            raise InputError(message) from error
+            raise CancelledError("the node was cleaned up")
+        check_ct(volume, f"volume {volume.uid}")
+        segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
         if self._deliver is not None:
             self._deliver(segmentation.labels)
         self._output.publish(segmentation.labels, cancelled)
         measurements = measure(segmentation.labels)
         warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
-        self._reporting.publish_measured(
-            volume.uid,
+        self._reporting.end_measured(
+            report,
             segmentation.liver_found,
             segmentation.message,
             measurements,

@@ -33,6 +33,7 @@ class StageNode(LifecycleNode):
         )
         self.diagnostics = NodeDiagnostics(self)
         library_warnings.add(self)
+        self.active = False
         self.worker = Worker(name, self._on_job_error, lambda: library_warnings.on_behalf_of(self))
         self._answer_invalid_transitions()
 
@@ -71,21 +72,31 @@ class StageNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         # The publishers first: what `activate` publishes must not get lost.
         super().on_activate(state)
+        self.active = True
         result = self._transition("active", self.activate)
         if result != SUCCESS:
+            self.active = False
             super().on_deactivate(state)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.worker.cancel()
-        return self._transition("inactive", self.deactivate, lambda: super(StageNode, self).on_deactivate(state))
+        self.active = False
+        self.worker.cancel("the node was deactivated")
+        result = self._transition("inactive", self.deactivate, lambda: super(StageNode, self).on_deactivate(state))
+        if result == SUCCESS:
+            self.diagnostics.say("deactivated")
+        return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.worker.cancel()
-        return self._transition("unconfigured", self.cleanup, lambda: super(StageNode, self).on_cleanup(state))
+        self.worker.cancel("the node was cleaned up")
+        result = self._transition("unconfigured", self.cleanup, lambda: super(StageNode, self).on_cleanup(state))
+        if result == SUCCESS:
+            self.diagnostics.say("cleaned up")
+        return result
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.worker.cancel()
+        self.active = False
+        self.worker.cancel("the node was shut down")
         return self._transition("finalized", self.deactivate, lambda: super(StageNode, self).on_shutdown(state))
 
     def _transition(
@@ -127,7 +138,7 @@ class StageNode(LifecycleNode):
                 return change_state(request, response)
             except rclpy_implementation.RCLError:
                 wanted = request.transition.label or f"number {request.transition.id}"
-                self.diagnostics.warn(f"transition {wanted} is not possible in the present state and was refused")
+                self.diagnostics.note(f"transition {wanted} is not possible in the present state and was refused")
                 response.success = False
                 return response
 

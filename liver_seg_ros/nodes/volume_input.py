@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
@@ -15,6 +16,7 @@ from liver_seg_ros.nodes.messages.assembler import Assembled, Assembler
 from liver_seg_ros.nodes.messages.volumes import message_to_slab
 from liver_seg_ros.nodes.parameters import real, whole
 from liver_seg_ros.nodes.qos import latched
+from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
 
 _CHECK_PERIOD_S = 0.5
@@ -30,15 +32,23 @@ class VolumeInput:
         topic: name of the topic.
         dtype: int16 for a CT, uint8 for labels.
         deliver: called on the executor's thread with each complete volume.
+        reporting: reports the volumes that will never be complete; None where the node reports none.
     """
 
     def __init__(
-        self, node: StageNode, topic: str, dtype: type[np.generic], deliver: Callable[[Assembled], None]
+        self,
+        node: StageNode,
+        topic: str,
+        dtype: type[np.generic],
+        deliver: Callable[[Assembled], None],
+        reporting: Reporting | None = None,
     ) -> None:
         self._node = node
         self._topic = topic
         self._dtype = dtype
         self._deliver = deliver
+        self._reporting = reporting
+        self._refused = ""  # uid of the volume that was refused last: it comes in many slabs, and gets one report
         self._assembler: Assembler | None = None
         self._subscription: Subscription | None = None
         self._timer: Timer | None = None
@@ -65,7 +75,9 @@ class VolumeInput:
         self._subscription = self._node.create_subscription(
             VolumeMessage, self._topic, self._on_slab, latched(parameter("subscriber_depth").value)
         )
-        self._timer = self._node.create_timer(_CHECK_PERIOD_S, self._say_warnings)
+        # The machine's own time: slices are missing whether or not a simulation's clock runs.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self._node.create_timer(_CHECK_PERIOD_S, self._say_warnings, clock=steady)
 
     def close(self) -> None:
         """Unsubscribe and forget what was collected."""
@@ -81,12 +93,23 @@ class VolumeInput:
             assembled = self._assembler.add(message_to_slab(message), time.monotonic())
         except InputError as error:
             self._node.diagnostics.fail(error)
+            self._report_refusal(message.uid, str(error))
             return
         self._say_warnings()
         if assembled is not None:
             self._deliver(assembled)
 
+    def _report_refusal(self, uid: str, why: str) -> None:
+        if self._reporting is None or self._assembler is None or self._assembler.knows(uid) or uid == self._refused:
+            return
+        self._refused = uid
+        self._reporting.refuse(uid, why)
+
     def _say_warnings(self) -> None:
-        if self._assembler is not None:
-            for line in self._assembler.take_warnings(time.monotonic()):
-                self._node.diagnostics.warn(line)
+        if self._assembler is None:
+            return
+        for line in self._assembler.take_warnings(time.monotonic()):
+            self._node.diagnostics.warn(line)
+        for uid, line in self._assembler.take_dropped():
+            if self._reporting is not None:
+                self._reporting.refuse(uid, line)

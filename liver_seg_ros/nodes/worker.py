@@ -6,12 +6,27 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.progress import Cancelled
 
 #: What a worker runs: it is given `cancelled` and raises `CancelledError` soon after that has become true.
 Job = Callable[[Cancelled], None]
+
+#: Is told why, at once and once, where a job is cancelled before it has come to its end.
+Told = Callable[[str], None]
+
+
+@dataclass(eq=False)
+class _Task:
+    job: Job
+    told: Told
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+def _not_told(why: str) -> None:
+    """The default `Told`."""
 
 
 class Worker:
@@ -32,69 +47,78 @@ class Worker:
         self._on_error = on_error
         self._around = around
         self._changed = threading.Condition()
-        self._waiting: Job | None = None
-        self._cancel_running: threading.Event | None = None
+        self._waiting: _Task | None = None
+        self._running: _Task | None = None
         self._stopped = False
         # A daemon: a job that does not react to its cancellation must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> None:
-        """Run `job` next; returns at once."""
+    def submit(self, job: Job, told: Told = _not_told, why: str = "a newer one came") -> None:
+        """Run `job` next; returns at once. `told` is of this job, `why` is for those that it replaces."""
         with self._changed:
-            self._cancel()
-            self._waiting = job
+            given_up = self._give_up()
+            self._waiting = _Task(job, told)
             self._changed.notify_all()
+        _tell(given_up, why)
 
-    def cancel(self) -> None:
+    def cancel(self, why: str = "it is not wanted any more") -> None:
         """Ask the running job to stop and forget a waiting one; returns at once."""
         with self._changed:
-            self._cancel()
+            given_up = self._give_up()
+        _tell(given_up, why)
 
     @property
     def busy(self) -> bool:
         """True while a job runs or waits."""
         with self._changed:
-            return self._waiting is not None or self._cancel_running is not None
+            return self._waiting is not None or self._running is not None
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         """True once no job runs or waits, False where that takes longer than `timeout_s`."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._waiting is None and self._cancel_running is None, timeout_s)
+            return self._changed.wait_for(lambda: self._waiting is None and self._running is None, timeout_s)
 
     def stop(self, timeout_s: float) -> bool:
         """Cancel everything and end the thread; False where it did not end within `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             self._stopped = True
-            self._cancel()
-            self._changed.notify_all()
+            given_up = self._give_up()
+        _tell(given_up, "the node ends")
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()
 
-    def _cancel(self) -> None:
+    def _give_up(self) -> list[_Task]:
+        """Cancel the running and the waiting task; those that were not cancelled before."""
+        given_up = [task for task in (self._running, self._waiting) if task and not task.cancelled.is_set()]
+        for task in given_up:
+            task.cancelled.set()
         self._waiting = None
-        if self._cancel_running is not None:
-            self._cancel_running.set()
         self._changed.notify_all()
+        return given_up
 
     def _run(self) -> None:
         with self._around():
-            while (job := self._next_job()) is not None:
+            while (task := self._next_task()) is not None:
                 try:
-                    job(self._cancel_running.is_set)  # type: ignore[union-attr]  # set by _next_job
+                    task.job(task.cancelled.is_set)
                 except CancelledError:
                     pass  # asked for, and nothing is left half-done
                 except Exception as error:  # noqa: BLE001  the thread's boundary: a bug in one job must not end the node
                     self._on_error(error)
 
-    def _next_job(self) -> Job | None:
+    def _next_task(self) -> _Task | None:
         with self._changed:
-            self._cancel_running = None
+            self._running = None
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._stopped or self._waiting is not None)
             if self._stopped:
                 return None
-            job, self._waiting = self._waiting, None
-            self._cancel_running = threading.Event()
-            return job
+            self._running, self._waiting = self._waiting, None
+            return self._running
+
+
+def _tell(given_up: list[_Task], why: str) -> None:
+    for task in given_up:
+        task.told(why)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.nodes.messages.assembler import Assembler
-from liver_seg_ros.nodes.messages.slab import Slab
+from liver_seg_ros.nodes.messages.slab import WIRE_TYPES, Slab
 
 GEOMETRY = Geometry(size=(5, 4, 7), spacing_mm=(0.7, 0.7, 2.0))
 HU = np.arange(7 * 4 * 5, dtype=np.int16).reshape(7, 4, 5)
 
 
 def slab(first, stop, uid="ct", stamp_ns=1, voxels=HU, encoding="16SC1", geometry=GEOMETRY):
-    data = voxels[first:stop].tobytes()
+    data = voxels[first:stop].astype(WIRE_TYPES[encoding]).tobytes()
     return Slab(uid, stamp_ns, encoding, geometry, first, stop - first, data)
 
 
@@ -153,7 +153,7 @@ def test_the_volume_fed_longest_ago_makes_room():
 def test_a_volume_beyond_the_memory_allowed_is_refused_without_allocating():
     huge = Geometry(size=(60000, 60000, 60000))
     with pytest.raises(InputError, match="max_volume_mb"):
-        assembler().add(Slab("ct", 1, "16SC1", huge, 0, 1, HU[:1].tobytes()), 0.0)
+        assembler().add(Slab("ct", 1, "16SC1", huge, 0, 1, b"", "zlib"), 0.0)
 
 
 @pytest.mark.parametrize("size", [(2**32 - 1,) * 3, (2**32 - 1, 2**31, 2), (60000, 60000, 1)])

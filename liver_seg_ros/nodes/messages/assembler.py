@@ -71,6 +71,7 @@ class Assembler:
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the one fed longest ago first
         self._late_doubles = LateDoubles(quiet_s=timeout_s)
         self._warnings: list[str] = []
+        self._dropped: list[tuple[str, str]] = []
 
     def add(self, slab: Slab, now_s: float) -> Assembled | None:
         """Take in one slab; the volume where this slab completed it.
@@ -106,6 +107,15 @@ class Assembler:
         warnings, self._warnings = self._warnings, []
         return warnings + self._late_doubles.take_warnings()
 
+    def take_dropped(self) -> list[tuple[str, str]]:
+        """uid of each volume that lost its place since the last call, and why."""
+        dropped, self._dropped = self._dropped, []
+        return dropped
+
+    def knows(self, uid: str) -> bool:
+        """Whether slices of this volume were taken: it is incomplete, or was handed out a while ago."""
+        return uid in self._open or uid in self._late_doubles
+
     @property
     def open_bytes(self) -> int:
         """Memory held by volumes that are not complete."""
@@ -140,7 +150,9 @@ class Assembler:
         needed = self._bytes_needed(slab)
         while self._open and (self.open_bytes + needed > self._max_bytes or len(self._open) >= _MOST_OPEN):
             uid, dropped = self._open.popitem(last=False)
-            self._warnings.append(f"volume {uid} was dropped to make room for {slab.uid}: {_missing(dropped)}")
+            line = f"volume {uid} was dropped to make room for {slab.uid}: {_missing(dropped)}"
+            self._warnings.append(line)
+            self._dropped.append((uid, line))
         entry = _Open(
             encoding=slab.encoding,
             geometry=slab.geometry,

@@ -69,6 +69,10 @@ class LateDoubles:
             )
         return True
 
+    def __contains__(self, uid: str) -> bool:
+        """Whether the volume was completed, not too many volumes ago."""
+        return uid in self._done
+
     def take_warnings(self) -> list[str]:
         """One line per volume that came again whole and was ignored; each is said once."""
         warnings, self._warnings = self._warnings, []

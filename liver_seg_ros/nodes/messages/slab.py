@@ -46,7 +46,8 @@ class Slab:
         compression: how they are compressed.
 
     Raises:
-        InputError: an encoding that is not known, or slices beyond the volume.
+        InputError: an encoding or compression that is not known, slices beyond the volume, or bytes that are not
+            compressed and too few or too many.
     """
 
     uid: str
@@ -66,6 +67,12 @@ class Slab:
         first, stop, count = self.slices.start, self.slices.stop, self.geometry.shape[0]
         if not 0 <= first < stop <= count:
             raise InputError(f"slices {first} to {stop - 1} are not within a volume of {count} slices")
+        if self.compression == COMPRESSION_ZLIB:
+            return  # what is in it is seen when it is wanted
+        if self.compression not in (COMPRESSION_NONE, ""):
+            known = f"'{COMPRESSION_NONE}' or '{COMPRESSION_ZLIB}'"
+            raise InputError(f"compression '{self.compression}' is not known; send {known}")
+        self._check_length(self.data)
 
     @property
     def slices(self) -> slice:
@@ -75,32 +82,39 @@ class Slab:
     def voxels(self) -> NDArray[np.generic]:
         """`(slice_count, J, I)` of the encoding's type, a view of `data` where that is not compressed.
 
-        Raises `InputError`, naming the volume, for a compression that is not known, bytes that are too few or too many,
-        and a stream that is damaged, ends early or goes on.
+        Raises `InputError`, naming the volume, for a stream that is damaged, ends early, goes on or has another length.
         """
-        try:
-            return self._decoded()
-        except InputError as error:
-            raise InputError(f"volume {self.uid}: {error}") from error
-
-    def _decoded(self) -> NDArray[np.generic]:
-        _, j, i = self.geometry.shape
-        wire_type = WIRE_TYPES[self.encoding]
-        expected = self.slice_count * j * i * wire_type.itemsize
         data = self.data
-        said = f"{self.slice_count} slices of {i}x{j} voxels in {self.encoding} are {expected} bytes"
         if self.compression == COMPRESSION_ZLIB:
-            if expected > MOST_INFLATED_BYTES:
-                raise InputError(
-                    f"{said}, too many for one compressed slab; send at most {MOST_INFLATED_BYTES} in each"
-                )
-            data = _inflate(data, expected, said)
-        elif self.compression not in (COMPRESSION_NONE, ""):
-            known = f"'{COMPRESSION_NONE}' or '{COMPRESSION_ZLIB}'"
-            raise InputError(f"compression '{self.compression}' is not known; send {known}")
-        if len(data) != expected:
-            raise InputError(f"{said}, the message holds {len(data)}")
-        return np.frombuffer(data, dtype=wire_type).reshape(self.slice_count, j, i)
+            try:
+                data = self._inflated()
+            except InputError as error:
+                raise InputError(f"volume {self.uid}: {error}") from error
+        _, j, i = self.geometry.shape
+        return np.frombuffer(data, dtype=WIRE_TYPES[self.encoding]).reshape(self.slice_count, j, i)
+
+    def _inflated(self) -> bytes:
+        if self._length > MOST_INFLATED_BYTES:
+            most = f"send at most {MOST_INFLATED_BYTES} in each"
+            raise InputError(f"{self._in_words}, too many for one compressed slab; {most}")
+        data = _inflate(self.data, self._length, self._in_words)
+        self._check_length(data)
+        return data
+
+    @property
+    def _length(self) -> int:
+        """How many bytes the slab has, not compressed."""
+        _, j, i = self.geometry.shape
+        return self.slice_count * j * i * WIRE_TYPES[self.encoding].itemsize
+
+    @property
+    def _in_words(self) -> str:
+        _, j, i = self.geometry.shape
+        return f"{self.slice_count} slices of {i}x{j} voxels in {self.encoding} are {self._length} bytes"
+
+    def _check_length(self, data: bytes | memoryview) -> None:
+        if len(data) != self._length:
+            raise InputError(f"{self._in_words}, the message holds {len(data)}")
 
 
 def _inflate(data: bytes | memoryview, expected: int, said: str) -> bytes:

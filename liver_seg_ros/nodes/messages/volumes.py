@@ -19,6 +19,9 @@ from liver_seg_ros.volume import LabelVolume, Volume
 #: The frame of every message: the axes of DICOM's LPS, in metres.
 FRAME_ID = "ct_lps"
 
+#: Of a uid; DICOM's have 64.
+MOST_UID_CHARACTERS = 256
+
 
 def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) -> Iterator[VolumeMessage]:
     """The volume as at most `slab_count` messages of nearly equal size, each with the same header.
@@ -52,6 +55,10 @@ def message_to_slab(message: VolumeMessage) -> Slab:
     Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `Slab` refuses.
     """
     stamp = message.header.stamp
+    if not message.uid.isprintable() or len(message.uid) > MOST_UID_CHARACTERS:
+        raise InputError(
+            f"a volume's uid is {message.uid!r:.100}; send at most {MOST_UID_CHARACTERS} characters, all printable"
+        )
     try:
         if message.header.frame_id not in (FRAME_ID, ""):
             raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{FRAME_ID}'")

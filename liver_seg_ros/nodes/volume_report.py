@@ -1,0 +1,68 @@
+"""The one report of a volume: whoever waits for it gets an end, whatever became of the work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from liver_seg_interfaces.msg import SegmentationReport
+from liver_seg_ros.errors import CancelledError, InputError, memory_message
+from liver_seg_ros.nodes.diagnostics import in_one_line
+from liver_seg_ros.nodes.messages.text import shown
+
+#: How the work on a volume ended: the value `outcome` of the diagnostics.
+FOUND, NOTHING_FOUND, FAILED, CANCELLED = "found", "nothing_found", "failed", "cancelled"
+
+#: What the message of a report begins with where the work was cancelled.
+CANCELLED_PREFIX = "cancelled: "
+
+
+class VolumeReport:
+    """Publishes the report of one volume, once: the first end counts. Safe from any thread.
+
+    Args:
+        volume_uid: of the CT.
+        publish: is given the report and the outcome, one of the constants above.
+    """
+
+    def __init__(self, volume_uid: str, publish: Callable[[SegmentationReport, str], None]) -> None:
+        self.volume_uid = volume_uid
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def end(self, report: SegmentationReport, outcome: str) -> bool:
+        """Publish `report`; False where another end came before."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._ended = True
+        report.volume_uid = self.volume_uid
+        report.message = shown(report.message)
+        self._publish(report, outcome)
+        return True
+
+    def fail(self, message: str) -> None:
+        """The work could not be done."""
+        self.end(SegmentationReport(message=message), FAILED)
+
+    def cancel(self, why: str) -> None:
+        """The work was given up, or never begun."""
+        self.end(SegmentationReport(message=f"{CANCELLED_PREFIX}volume {self.volume_uid}: {why}"), CANCELLED)
+
+    @contextmanager
+    def of_work(self) -> Iterator[None]:
+        """Whatever the body raises ends the report too; too little memory becomes an `InputError`."""
+        try:
+            yield
+        except CancelledError as error:
+            self.cancel(str(error))
+            raise
+        except MemoryError as error:
+            refusal = InputError(f"volume {self.volume_uid}: {memory_message(error)}")
+            self.fail(str(refusal))
+            raise refusal from error
+        except Exception as error:
+            self.fail(in_one_line(error))
+            raise

@@ -1,0 +1,78 @@
+"""What a node says of itself is true at any time, and safe to show."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from hypothesis import given
+from hypothesis import strategies as st
+from lifecycle_msgs.msg import Transition
+
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.messages.text import MOST_CHARACTERS, shown
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.volume import LabelVolume
+
+
+def next_statuses(ros, node, count=3):
+    """The next statuses of a node, one a second."""
+    ros.statuses.clear()
+    ros.spin_until(lambda: sum(status.name == node for status in ros.statuses) >= count)
+    return [status for status in ros.statuses if status.name == node]
+
+
+@given(text=st.text(max_size=50) | st.text(st.characters(categories=["Cc", "Cs", "Zl", "Cf"]), max_size=50))
+def test_any_text_can_be_shown_on_one_line(text):
+    line = shown(text)
+    assert line.isprintable() and line.encode("utf-8").decode("utf-8") == line
+    if text.isprintable():
+        assert line == text
+
+
+def test_a_text_without_end_has_one():
+    assert len(shown("a" * 10**6)) < MOST_CHARACTERS + 50
+
+
+def test_a_refused_transition_is_said_and_forgotten_and_deactivated_is_said(ros):
+    ros.start("reconstruction")
+    ros.wait_for_line("/reconstruction 0", "waiting for labels")
+    assert not ros.change_state("reconstruction", 250)
+    ros.wait_for_line("/reconstruction 1", "refused")
+    assert {(s.level, s.message) for s in next_statuses(ros, "/reconstruction")} == {(b"\0", "waiting for labels")}
+    assert ros.change_state("reconstruction", Transition.TRANSITION_DEACTIVATE)
+    ros.wait_for_line("/reconstruction 0", "deactivated")
+    assert ros.change_state("reconstruction", Transition.TRANSITION_CLEANUP)
+    ros.wait_for_line("/reconstruction 0", "cleaned up")
+    assert next_statuses(ros, "/reconstruction", 1)[0].hardware_id == socket.gethostname()
+
+
+def test_a_simulation_s_clock_need_not_run(ros):
+    """Missing slices and the state are said, though nobody publishes /clock."""
+    ros.start("reconstruction", use_sim_time=True, slab_timeout_s=0.5)
+    ros.wait_for_line("/reconstruction 0", "waiting for labels")
+    [first, _] = volume_to_slabs(LabelVolume(np.ones((4, 5, 6), np.uint8), Geometry((6, 5, 4)), "half"), 2, Time())
+    ros.publisher("labels").publish(first)
+    ros.wait_for_line("/reconstruction 1", "volume half is incomplete: slices 2 to 3 of 4 are missing")
+    assert len(next_statuses(ros, "/reconstruction")) >= 3
+
+
+def test_nothing_that_a_terminal_obeys_gets_through(ros):
+    ros.start("reconstruction")
+    ros.wait_for_line("/reconstruction 0", "waiting for labels")
+    publisher, evil = ros.publisher("labels"), "\x1b[2J\x07 \u202e"
+    [slab] = volume_to_slabs(LabelVolume(np.ones((4, 5, 6), np.uint8), Geometry((6, 5, 4)), "x"), 1, Time())
+    for field, value in (("uid", evil), ("uid", "u" * 300), ("encoding", evil), ("compression", evil * 2000)):
+        before = getattr(slab, field)
+        setattr(slab, field, value)
+        publisher.publish(slab)
+        ros.wait_for_line("/reconstruction 2", {"uid": "uid is", "encoding": "encoding '"}.get(field, "compression '"))
+        setattr(slab, field, before)
+    slab.header.frame_id = evil
+    publisher.publish(slab)
+    ros.wait_for_line("/reconstruction 2", "its frame is '\\x1b[2J\\x07 \\u202e'; send it in 'ct_lps'")
+    [status, *_] = next_statuses(ros, "/reconstruction", 1)
+    texts = [status.message, *(value.value for value in status.values)]
+    assert all(text.isprintable() and len(text) < MOST_CHARACTERS + 50 for text in texts)
+    assert "\x1b[2J" not in ros.log("reconstruction") and "\u202e" not in ros.log("reconstruction")

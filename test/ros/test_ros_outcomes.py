@@ -1,0 +1,97 @@
+"""Whoever waits for a volume's report gets an end: found, nothing found, failed and cancelled are told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import Transition
+
+from liver_seg_interfaces.msg import Progress, SegmentationReport
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.volume import Volume
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A liver that fills a large CT: seconds of work."""
+    array = np.full((200, 300, 300), -100, np.int16)
+    array[10:-10, 10:-10, 10:-10] = 60
+    return Volume(array, Geometry((300, 300, 200), (2.0, 2.0, 2.0)), "large")
+
+
+def send(publisher, volume, uid=None, stamp_s=1, count=4):
+    for slab in volume_to_slabs(volume, count, Time(sec=stamp_s)):
+        slab.uid = uid or volume.uid
+        publisher.publish(slab)
+
+
+def values_of(ros, node):
+    """The values of a node's next diagnostics."""
+    ros.statuses.clear()
+    ros.spin_until(lambda: any(status.name == node for status in ros.statuses))
+    [*_, status] = [status for status in ros.statuses if status.name == node]
+    return {value.key: value.value for value in status.values}
+
+
+def test_every_volume_gets_a_report_that_says_how_it_ended(ros, models, ct, large):
+    ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    reports = ros.latched(SegmentationReport, "/segmentation/report")
+    progress = ros.live(Progress, "/segmentation/progress")
+    publisher = ros.publisher("ct")
+
+    def outcome():
+        values = values_of(ros, "/segmentation")
+        return values["outcome"], values["outcome_volume"]
+
+    def next_report():
+        ros.spin_until(lambda: bool(reports))
+        return reports.pop(0)
+
+    send(publisher, large)
+    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    send(publisher, ct)
+    cancelled = next_report()
+    assert (cancelled.volume_uid, cancelled.liver_found) == ("large", False)
+    assert cancelled.message == "cancelled: volume large: replaced by volume test-ct" and not cancelled.structures
+    found = next_report()
+    assert (found.volume_uid, found.liver_found, outcome()) == (ct.uid, True, ("found", ct.uid))
+
+    empty = np.random.default_rng(0).integers(-90, -50, ct.array.shape).astype(np.int16)
+    send(publisher, Volume(empty, ct.geometry, "no-liver"))
+    nothing = next_report()
+    assert (nothing.volume_uid, nothing.liver_found) == ("no-liver", False)
+    assert nothing.structures and outcome() == ("nothing_found", "no-liver")
+
+    send(publisher, Volume(np.zeros_like(ct.array), ct.geometry, "all-zero"))
+    failed = next_report()
+    assert "all voxels are 0" in failed.message and not failed.structures and outcome() == ("failed", "all-zero")
+
+    progress.clear()
+    send(publisher, large, stamp_s=2)
+    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    assert ros.change_state("segmentation", Transition.TRANSITION_DEACTIVATE)
+    assert next_report().message == "cancelled: volume large: the node was deactivated"
+    assert outcome() == ("cancelled", "large")
+    ros.spin_for(2.0)
+    assert reports == []
+
+
+def test_a_volume_that_is_refused_or_dropped_gets_one_report(ros, models, ct):
+    ros.start("segmentation", models_dir=str(models), max_volume_mb=1)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    reports, publisher = ros.latched(SegmentationReport, "/segmentation/report"), ros.publisher("ct")
+    wide = Volume(np.zeros((4, 512, 512), np.int16), Geometry((512, 512, 4)), "too-large")
+    send(publisher, wide)
+    ros.spin_until(lambda: bool(reports))
+    assert [report.volume_uid for report in reports] == ["too-large"] and "raise max_volume_mb" in reports[0].message
+    for number in range(5):  # 0.25 MB each
+        [first, *_] = volume_to_slabs(ct, 4, Time(sec=1))
+        first.uid = f"unfinished-{number}"
+        publisher.publish(first)
+    ros.spin_until(lambda: len(reports) == 2)
+    assert reports[1].volume_uid == "unfinished-0" and "to make room for unfinished-4" in reports[1].message
+    ros.spin_for(1.0)
+    assert len(reports) == 2
