@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.volumes import read_volume
@@ -32,15 +31,14 @@ class CtSource(StageNode):
     def __init__(self, deliver: Callable[[Volume], None] | None = None, **kwargs: object) -> None:
         super().__init__("ct_source", **kwargs)
         self._deliver = deliver
-        self.declare_parameter("path", "", text("NIfTI, NRRD or MetaImage file, or DICOM folder, of the CT."))
-        self.declare_parameter(
+        self.declare("path", "", text("NIfTI, NRRD or MetaImage file, or DICOM folder, of the CT."))
+        self.declare(
             "series_uid", "", text("Which series of a DICOM folder that holds several; empty where it holds one.")
         )
-        self.declare_parameter(
+        self.declare(
             "acquisition", "", name_or_number("Which of several acquisitions that interleave in one DICOM series.")
         )
         self._output = VolumeOutput(self, "ct")
-        self.add_on_set_parameters_callback(self._on_parameters)
         self.create_service(Trigger, "~/publish", self._on_publish)
 
     def configure(self) -> None:
@@ -52,11 +50,10 @@ class CtSource(StageNode):
     def cleanup(self) -> None:
         self._output.close()
 
-    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        changed = {parameter.name: str(parameter.value) for parameter in parameters if parameter.name in SOURCE}
-        if changed and self.active:
-            self._start_reading({**self._source(), **changed})  # the parameters change only after this call
-        return SetParametersResult(successful=True)
+    def parameters_changed(self, changed: Mapping[str, Any]) -> None:
+        asked = {name: str(value) for name, value in changed.items() if name in SOURCE}
+        if asked and self.active:
+            self._start_reading({**self._source(), **asked})  # the parameters change only after this call
 
     def _source(self) -> dict[str, str]:
         return {name: str(self.get_parameter(name).value) for name in SOURCE}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
 from geometry_msgs.msg import TransformStamped
 from rclpy.publisher import Publisher
 from tf2_msgs.msg import TFMessage
 
-from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
-from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.parameter_rules import frame_or_nothing, place, rotation
+from liver_seg_ros.nodes.parameters import numbers, text
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
+
+PARAMETERS = {"parent_frame", "translation_m", "rotation_xyzw"}
 
 
 class StaticFrame:
@@ -24,37 +27,56 @@ class StaticFrame:
     def __init__(self, node: StageNode) -> None:
         self._node = node
         self._publisher: Publisher | None = None
-        node.declare_parameter(
-            "parent_frame", "map", text(f"Frame that {FRAME_ID} hangs below; empty where something else publishes it.")
+        self._now_open = False
+        node.declare(
+            "parent_frame",
+            "map",
+            text(f"Frame that {FRAME_ID} hangs below; empty where something else publishes it."),
+            frame_or_nothing,
         )
-        node.declare_parameter("translation_m", [0.0, 0.0, 0.0], text(f"Origin of {FRAME_ID} in the parent frame, m."))
-        node.declare_parameter(
-            "rotation_xyzw", [0.0, 0.0, 0.0, 1.0], text(f"Orientation of {FRAME_ID} in the parent frame, quaternion.")
+        node.declare("translation_m", [0.0, 0.0, 0.0], numbers(f"Origin of {FRAME_ID} in the parent frame, m."), place)
+        node.declare(
+            "rotation_xyzw",
+            [0.0, 0.0, 0.0, 1.0],
+            numbers(f"Orientation of {FRAME_ID} in the parent frame, quaternion."),
+            rotation,
         )
 
     def open(self) -> None:
-        """Publish. Raises `InputError` for parameters that are no transform."""
-        parent = self._node.get_parameter("parent_frame").value
+        """Publish."""
+        self._now_open = True
+        self._publish({})
+
+    def parameters_changed(self, changed: Mapping[str, Any]) -> None:
+        """Publish anew where the frame moves, or hangs below another one."""
+        if self._now_open and PARAMETERS & changed.keys():
+            self._publish(changed)
+
+    def _publish(self, changed: Mapping[str, Any]) -> None:
+        parent, place_m, quaternion = (
+            changed.get(name, self._node.get_parameter(name).value)
+            for name in ("parent_frame", "translation_m", "rotation_xyzw")
+        )
         if not parent:
+            self._withdraw()
             return
-        translation = list(self._node.get_parameter("translation_m").value)
-        rotation = list(self._node.get_parameter("rotation_xyzw").value)
-        if len(translation) != 3 or not all(map(math.isfinite, translation)):
-            raise InputError(f"parameter translation_m is {translation}; give three finite lengths in metres")
-        if len(rotation) != 4 or not abs(math.hypot(*rotation) - 1.0) < 1e-3:
-            raise InputError(f"parameter rotation_xyzw is {rotation}; give a unit quaternion x, y, z, w")
         transform = TransformStamped(child_frame_id=FRAME_ID)
         transform.header.frame_id = parent
         transform.header.stamp = self._node.get_clock().now().to_msg()
         target = transform.transform
-        target.translation.x, target.translation.y, target.translation.z = translation
-        target.rotation.x, target.rotation.y, target.rotation.z, target.rotation.w = rotation
-        publisher = self._node.create_publisher(TFMessage, "/tf_static", latched(1))
-        publisher.publish(TFMessage(transforms=[transform]))
-        self._publisher = publisher
+        target.translation.x, target.translation.y, target.translation.z = map(float, place_m)
+        rotation_to = target.rotation
+        rotation_to.x, rotation_to.y, rotation_to.z, rotation_to.w = map(float, quaternion)
+        if self._publisher is None:
+            self._publisher = self._node.create_publisher(TFMessage, "/tf_static", latched(1))
+        self._publisher.publish(TFMessage(transforms=[transform]))
 
     def close(self) -> None:
         """Withdraw the transform."""
+        self._now_open = False
+        self._withdraw()
+
+    def _withdraw(self) -> None:
         if self._publisher is not None:
             self._node.destroy_publisher(self._publisher)
             self._publisher = None

@@ -25,7 +25,8 @@ from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
-from liver_seg_ros.nodes.parameters import real, text
+from liver_seg_ros.nodes.parameter_rules import direction, frame
+from liver_seg_ros.nodes.parameters import numbers, real, text
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -68,15 +69,15 @@ class NeedleGuard(StageNode):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__("needle_guard", **kwargs)
-        self.declare_parameter("tip_frame", "needle_tip", text("TF frame of the needle's tip.", read_only=True))
-        self.declare_parameter(
-            "needle_axis", [0.0, 0.0, 1.0], text("Where the tip points to, in its frame.", read_only=True)
+        self.declare("tip_frame", "needle_tip", text("TF frame of the needle's tip.", read_only=True), frame)
+        self.declare(
+            "needle_axis", [0.0, 0.0, 1.0], numbers("Where the tip points to, in its frame.", read_only=True), direction
         )
-        self.declare_parameter("rate_hz", 100.0, real("Readings a second.", 1.0, 1000.0, read_only=True))
-        self.declare_parameter("tf_timeout_s", 0.1, real("A transform older than this is STOP.", 0.001, 10.0, True))
-        self.declare_parameter("max_speed_m_s", 1.0, real("A tip that is faster has jumped: STOP.", 0.001, 100.0, True))
+        self.declare("rate_hz", 100.0, real("Readings a second.", 1.0, 1000.0, read_only=True))
+        self.declare("tf_timeout_s", 0.1, real("A transform older than this is STOP.", 0.001, 10.0, True))
+        self.declare("max_speed_m_s", 1.0, real("A tip that is faster has jumped: STOP.", 0.001, 100.0, True))
         for name, (default, description, low, high) in _LENGTHS.items():
-            self.declare_parameter(name, default, real(f"{description} m.", low, high, read_only=True))
+            self.declare(name, default, real(f"{description} m.", low, high, read_only=True))
         self._transforms: Transforms | None = None
         self._anatomy: _Anatomy | None = None
         self._plan: tuple[Trajectory, str] | None = None  # and the frame that it came in
@@ -125,8 +126,6 @@ class NeedleGuard(StageNode):
     def _needle_and_limits(self) -> tuple[Needle, GuardLimits]:
         mm = {name.removesuffix("_m"): MM_PER_M * self.get_parameter(name).value for name in _LENGTHS}
         axis = list(self.get_parameter("needle_axis").value)
-        if len(axis) != 3:
-            raise InputError(f"parameter needle_axis is {axis}; give three numbers")
         stop_mm = {structure: max(least, mm["least_clearance"]) for structure, least in LEAST_CLEARANCE_MM.items()}
         needle = Needle(mm["needle_radius"], mm["needle_length"], (axis[0], axis[1], axis[2]))
         return needle, GuardLimits(

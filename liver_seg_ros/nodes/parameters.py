@@ -10,6 +10,11 @@ def text(description: str, read_only: bool = False) -> ParameterDescriptor:
     return ParameterDescriptor(description=description, read_only=read_only)
 
 
+def numbers(description: str, read_only: bool = False) -> ParameterDescriptor:
+    """Of a list of numbers: ROS takes `[1, 2]` for whole numbers, which real ones may be. Give it a check."""
+    return ParameterDescriptor(description=description, read_only=read_only, dynamic_typing=True)
+
+
 def name_or_number(description: str) -> ParameterDescriptor:
     """Descriptor of a name that may be a number: ROS takes `2` in a file or on the command line as one."""
     return ParameterDescriptor(description=description, dynamic_typing=True)

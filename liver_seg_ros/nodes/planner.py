@@ -59,10 +59,8 @@ class PlannerNode(StageNode):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__("planner", **kwargs)
-        self.declare_parameter(
-            "use_ct", True, text("Take the CT too: it has the skin, where needles may begin.", read_only=True)
-        )
-        self.declare_parameter(
+        self.declare("use_ct", True, text("Take the CT too: it has the skin, where needles may begin.", read_only=True))
+        self.declare(
             "by_hu", True, text("Keep clear of bone, lung and gas that are not labelled, by their HU.", read_only=True)
         )
         self._labels_input = VolumeInput(self, "labels", np.uint8, self._on_labels)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
@@ -40,7 +41,11 @@ def run(
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
+    try:
+        nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
+    except ParameterException as error:  # of another type, or out of its range, as the node is started with it
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        sys.exit(2)
     executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)
     for node in nodes:
         executor.add_node(node)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from rclpy.publisher import Publisher
@@ -56,22 +57,23 @@ class ReconstructionNode(StageNode):
         super().__init__("reconstruction", **kwargs)
         self._reporting = Reporting(self)
         self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled, self._reporting) if subscribe else None
-        self.declare_parameter(
+        self.declare(
             "triangle_budget", 30_000, whole("Triangles per structure; MoveIt stalls above 30000.", 100, 1_000_000)
         )
-        self.declare_parameter(
+        self.declare(
             "collision_margin_m",
             0.003,
             real("How far a collision mesh may be outside of its structure; 0 makes none.", 0.0, 0.05),
         )
-        self.declare_parameter(
+        self.declare(
             "collision_triangle_budget", 20_000, whole("Triangles per collision mesh at most.", 100, 1_000_000)
         )
-        self.declare_parameter(
-            "point_spacing_m", 0.002, real("Smallest distance between two points of the cloud.", 1e-4, 0.1)
-        )
+        self.declare("point_spacing_m", 0.002, real("Smallest distance between two points of the cloud.", 1e-4, 0.1))
         self._frame = StaticFrame(self)
         self._outputs: dict[str, Publisher] = {}
+
+    def parameters_changed(self, changed: Mapping[str, Any]) -> None:
+        self._frame.parameters_changed(changed)
 
     def configure(self) -> None:
         self._frame.open()

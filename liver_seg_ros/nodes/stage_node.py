@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes import library_warnings
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
+from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.worker import Worker
 
@@ -31,11 +34,27 @@ class StageNode(LifecycleNode):
         self.declare_parameter(
             "autostart", False, text("Configure and activate at start, without a lifecycle manager.", read_only=True)
         )
+        self.configured = False
+        self.active = False
+        self.rules = ParameterRules(self, lambda: (self.configured, self.active), self.parameters_changed)
         self.diagnostics = NodeDiagnostics(self)
         library_warnings.add(self)
-        self.active = False
         self.worker = Worker(name, self._on_job_error, lambda: library_warnings.on_behalf_of(self))
         self._answer_invalid_transitions()
+
+    def declare(
+        self,
+        name: str,
+        default: Any,
+        descriptor: ParameterDescriptor,
+        check: Check | None = None,
+        applies: Applies = Applies.ANY_TIME,
+    ) -> None:
+        """Declare a parameter with its rule: see `parameter_rules`."""
+        self.rules.declare(name, default, descriptor, check, applies)
+
+    def parameters_changed(self, changed: Mapping[str, Any]) -> None:
+        """New values that were judged good; they are in effect after this."""
 
     def configure(self) -> None:
         """Load what the work needs."""
@@ -67,7 +86,7 @@ class StageNode(LifecycleNode):
             self.trigger_activate()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._transition("inactive", self.configure, lambda: super(StageNode, self).on_configure(state))
+        return self._transition("inactive", self._configure, lambda: super(StageNode, self).on_configure(state))
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         # The publishers first: what `activate` publishes must not get lost.
@@ -99,6 +118,10 @@ class StageNode(LifecycleNode):
         self.worker.cancel("the node was shut down")
         return self._transition("finalized", self.deactivate, lambda: super(StageNode, self).on_shutdown(state))
 
+    def _configure(self) -> None:
+        self.rules.check_all()
+        self.configure()
+
     def _transition(
         self, goal_state: str, action: Callable[[], None], then: Callable[[], TransitionCallbackReturn] | None = None
     ) -> TransitionCallbackReturn:
@@ -113,6 +136,7 @@ class StageNode(LifecycleNode):
             return FAILURE
         result = SUCCESS if then is None else then()
         if result == SUCCESS:
+            self.configured = goal_state in ("inactive", "active")
             self.diagnostics.set_state(goal_state)
         return result
 

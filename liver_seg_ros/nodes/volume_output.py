@@ -6,6 +6,7 @@ from rclpy.publisher import Publisher
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.nodes.parameter_rules import Applies
 from liver_seg_ros.nodes.parameters import whole
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -24,10 +25,11 @@ class VolumeOutput:
         self._topic = topic
         self._publisher: Publisher | None = None
         self._slabs = 1
-        node.declare_parameter(
+        node.declare(
             "slabs",
             32,
             whole("Slabs per volume, and messages kept for late subscribers. 4 to 16 MB each travel best.", 1, 1000),
+            applies=Applies.AT_CONFIGURATION,
         )
 
     def open(self) -> None:
