@@ -103,7 +103,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
             output="screen",
         )
 
-    first = [_rviz(share)] if value["rviz"] == "true" else []
+    first = [_rviz(share, value["namespace"])] if value["rviz"] == "true" else []
     first += [
         node(name, [name], [])
         for name, wanted in (("planner", "planner"), ("needle_guard", "guard"))
@@ -114,14 +114,17 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     return [*first, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]
 
 
-def _rviz(share: Path) -> Node:
+def _rviz(share: Path, namespace: str) -> Node:
+    """The layout's topics are relative, so they are those of the namespace; its frame has to be said."""
     try:
         get_package_prefix(RVIZ)
     except PackageNotFoundError:
         raise RuntimeError(
             f"rviz:=true, but there is no package {RVIZ}: install it (ros-<distribution>-{RVIZ}) or leave rviz out"
         ) from None
-    return Node(package=RVIZ, executable=RVIZ, arguments=["-d", str(share / "rviz" / "liver_seg.rviz")])
+    layout = ["-d", str(share / "rviz" / "liver_seg.rviz")]
+    frame = ["-f", f"{namespace.strip('/')}/ct_lps"] if namespace.strip("/") else []
+    return Node(package=RVIZ, executable=RVIZ, namespace=namespace, arguments=[*layout, *frame])
 
 
 def _large_shared_memory(share: Path) -> list[SetEnvironmentVariable]:

@@ -9,7 +9,6 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.publisher import Publisher
 from tf2_msgs.msg import TFMessage
 
-from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.nodes.parameter_rules import frame_or_nothing, place, rotation
 from liver_seg_ros.nodes.parameters import numbers, text
 from liver_seg_ros.nodes.qos import latched
@@ -19,7 +18,7 @@ PARAMETERS = {"parent_frame", "translation_m", "rotation_xyzw"}
 
 
 class StaticFrame:
-    """Publishes `ct_lps` below the parameter `parent_frame` on `/tf_static`; with an empty parameter, nothing.
+    """Publishes the CT's frame below the parameter `parent_frame` on `/tf_static`; with an empty parameter, nothing.
 
     tf2_ros's broadcaster needs its C++ part, which a pip installation has not; the message is all that TF is.
     """
@@ -31,14 +30,16 @@ class StaticFrame:
         node.declare(
             "parent_frame",
             "map",
-            text(f"Frame that {FRAME_ID} hangs below; empty where something else publishes it."),
+            text("Frame that the CT's frame hangs below; empty where something else publishes it."),
             frame_or_nothing,
         )
-        node.declare("translation_m", [0.0, 0.0, 0.0], numbers(f"Origin of {FRAME_ID} in the parent frame, m."), place)
+        node.declare(
+            "translation_m", [0.0, 0.0, 0.0], numbers("Origin of the CT's frame in the parent frame, m."), place
+        )
         node.declare(
             "rotation_xyzw",
             [0.0, 0.0, 0.0, 1.0],
-            numbers(f"Orientation of {FRAME_ID} in the parent frame, quaternion."),
+            numbers("Orientation of the CT's frame in the parent frame, quaternion."),
             rotation,
         )
 
@@ -60,7 +61,7 @@ class StaticFrame:
         if not parent:
             self._withdraw()
             return
-        transform = TransformStamped(child_frame_id=FRAME_ID)
+        transform = TransformStamped(child_frame_id=self._node.ct_frame)
         transform.header.frame_id = parent
         transform.header.stamp = self._node.get_clock().now().to_msg()
         target = transform.transform

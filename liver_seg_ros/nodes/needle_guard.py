@@ -24,7 +24,6 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
-from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.nodes.parameter_rules import direction, frame
 from liver_seg_ros.nodes.parameters import numbers, real, text
 from liver_seg_ros.nodes.process import run
@@ -149,13 +148,13 @@ class NeedleGuard(StageNode):
         if not fields:
             self._why = "the surfaces that came hold no structure"
         else:
-            self._anatomy = _Anatomy(message.volume_uid, message.header.frame_id or FRAME_ID, fields)
+            self._anatomy = _Anatomy(message.volume_uid, message.header.frame_id or self.ct_frame, fields)
             names = ", ".join(structure.name for structure in fields)
             self.diagnostics.say(f"guarding {names} of volume {message.volume_uid}", last_volume=message.volume_uid)
 
     def _on_trajectory(self, message: TrajectoryMessage) -> None:
         try:
-            self._plan = message_to_trajectory(message), message.header.frame_id or FRAME_ID
+            self._plan = message_to_trajectory(message), message.header.frame_id or self.ct_frame
         except InputError as error:
             self._plan = None
             self.diagnostics.fail(error)
@@ -174,7 +173,7 @@ class NeedleGuard(StageNode):
         self._read_s = now_s
         reading, stamp_ns = self._read(anatomy)
         stamp = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
-        frame_id, uid = (FRAME_ID, "") if anatomy is None else (anatomy.frame_id, anatomy.volume_uid)
+        frame_id, uid = (self.ct_frame, "") if anatomy is None else (anatomy.frame_id, anatomy.volume_uid)
         publisher.publish(reading_to_message(reading, frame_id, uid, stamp.to_msg()))
         self._say_change(reading)
 

@@ -26,7 +26,6 @@ from liver_seg_ros.nodes.messages.planning_answers import (
     fill_resection,
     points_to_mm,
 )
-from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -196,15 +195,15 @@ class PlannerNode(StageNode):
         fill_resection(response, found, there.inverse().apply)
 
     def _header(self, frame_id: str) -> Header:
-        return Header(stamp=self.get_clock().now().to_msg(), frame_id=frame_id or FRAME_ID)
+        return Header(stamp=self.get_clock().now().to_msg(), frame_id=frame_id or self.ct_frame)
 
     def _to_ct(self, header: Header) -> RigidTransform:
         """From the frame of a request to the CT's. Raises `TransformError`."""
-        if header.frame_id == FRAME_ID:
+        if header.frame_id == self.ct_frame:
             return RigidTransform(np.eye(4))
         if self._transforms is None:
             raise TransformError("not active")
-        return self._transforms.lookup(FRAME_ID, header.frame_id).transform
+        return self._transforms.lookup(self.ct_frame, header.frame_id).transform
 
     def _needle(self, message: Any, there: RigidTransform) -> Trajectory:
         needle = message_to_trajectory(message)

@@ -20,6 +20,7 @@ from liver_seg_ros.nodes.frames import StaticFrame
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
 from liver_seg_ros.nodes.messages.meshes import meshes_to_array, meshes_to_markers
+from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.vessels import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.parameters import real, whole
 from liver_seg_ros.nodes.process import run
@@ -124,7 +125,7 @@ class ReconstructionNode(StageNode):
         }
         raise_if_cancelled(cancelled, "publishing")
         for topic, publisher in outputs.items():
-            publisher.publish(messages[topic])
+            publisher.publish(placed(messages[topic], self.ct_frame))
         names = ", ".join(mesh.structure.name for mesh in result.meshes) or "nothing"
         summary = f"surfaces of {names} in volume {uid}"
         warnings = plausibility_warnings(labels, result.measurements)

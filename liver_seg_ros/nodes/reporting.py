@@ -14,7 +14,6 @@ from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.nodes.messages.measurements import measurement_to_message
-from liver_seg_ros.nodes.messages.meshes import header
 from liver_seg_ros.nodes.messages.warnings import warning_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -126,4 +125,4 @@ class Reporting:
             publisher.publish(report)
 
     def _header(self) -> Header:
-        return header(self._node.get_clock().now().to_msg())
+        return Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._node.ct_frame)

@@ -14,7 +14,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes import library_warnings
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
-from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules
+from liver_seg_ros.nodes.messages.volumes import FRAME_ID
+from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules, frame_or_nothing
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.worker import Worker
 
@@ -37,6 +38,14 @@ class StageNode(LifecycleNode):
         self.configured = False
         self.active = False
         self.rules = ParameterRules(self, lambda: (self.configured, self.active), self.parameters_changed)
+        self.declare(
+            "ct_frame_id",
+            "",
+            text(
+                f"Frame of the CT's axes; empty: {FRAME_ID}, below the node's namespace if it has one.", read_only=True
+            ),
+            frame_or_nothing,
+        )
         self.diagnostics = NodeDiagnostics(self)
         library_warnings.add(self)
         self.worker = Worker(name, self._on_job_error, lambda: library_warnings.on_behalf_of(self))
@@ -52,6 +61,12 @@ class StageNode(LifecycleNode):
     ) -> None:
         """Declare a parameter with its rule: see `parameter_rules`."""
         self.rules.declare(name, default, descriptor, check, applies)
+
+    @property
+    def ct_frame(self) -> str:
+        """The frame of all that this node publishes in the CT's axes: of its own in each namespace."""
+        named = str(self.get_parameter("ct_frame_id").value)
+        return named or f"{self.get_namespace()}/{FRAME_ID}".strip("/")
 
     def parameters_changed(self, changed: Mapping[str, Any]) -> None:
         """New values that were judged good; they are in effect after this."""

@@ -87,7 +87,7 @@ class VolumeInput:
         if self._assembler is None:
             return
         try:
-            assembled = self._assembler.add(message_to_slab(message), time.monotonic())
+            assembled = self._assembler.add(message_to_slab(message, self._node.ct_frame), time.monotonic())
         except InputError as error:
             self._node.diagnostics.fail(error)
             self._report_refusal(message.uid, str(error))

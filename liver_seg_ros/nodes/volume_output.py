@@ -5,6 +5,7 @@ from __future__ import annotations
 from rclpy.publisher import Publisher
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage
+from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.parameter_rules import Applies
 from liver_seg_ros.nodes.parameters import whole
@@ -51,4 +52,4 @@ class VolumeOutput:
             publisher = self._publisher
             if publisher is None:  # withdrawn meanwhile
                 return
-            publisher.publish(message)
+            publisher.publish(placed(message, self._node.ct_frame))

