@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,11 +21,12 @@ _LEAST_PROBABILITY = np.float32(np.finfo(np.float16).smallest_subnormal)
 
 
 class Network:
-    """A bundle in a runtime."""
+    """A bundle in a runtime. Several threads may ask it: one waits until the other has all of its scores."""
 
     def __init__(self, bundle: ModelBundle, runtime: Runtime) -> None:
         self.bundle = bundle
         self.runtime = runtime
+        self._turn = threading.RLock()  # a runtime's answer lies where its next one will
 
     @property
     def spec(self) -> BundleSpec:
@@ -71,7 +73,17 @@ class Network:
             to_scores(spec),
             before_batch,
         )
-        return grid, stages.timed_each(stage, scores)
+        return grid, self._in_turn(stages.timed_each(stage, scores))
+
+    def release_memory(self) -> None:
+        """Give back what the runtime keeps for its next run."""
+        with self._turn:
+            self.runtime.release_memory()
+
+    def _in_turn(self, scores: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """The same, while no other thread's are computed; whoever is cancelled meanwhile gives up its turn."""
+        with self._turn:
+            yield from scores
 
     def probability(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """`(J, I)`: how probable the network holds the class that wins in `scores` `(C, J, I)`."""

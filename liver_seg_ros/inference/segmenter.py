@@ -194,7 +194,7 @@ class Segmenter:
         wanted = self._localizer.spec.postprocessing
         least_mm3 = wanted.min_volume_mm3.get(LIVER.name, 0.0)
         finding = find_liver(network, hu, geometry, stages, stage, wanted.margin_mm, least_mm3)
-        network.runtime.release_memory()
+        network.release_memory()
         return finding
 
     def _look(self, hu: NDArray[np.int16], geometry: Geometry, place: LiverPlace, stages: Stages) -> Looked:
@@ -226,7 +226,7 @@ class Segmenter:
                     found = table[winners]
                     labels[k] = found if number == 0 else lay_over(labels[k], found)
                 # Its activations must not stand beside the next network's, nor beside what postprocessing needs.
-                network.runtime.release_memory()
+                network.release_memory()
         return labels
 
 

@@ -25,7 +25,7 @@ from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
 from liver_seg_ros.nodes.volume_report import VolumeReport
 from liver_seg_ros.plausibility.judgment import plausibility_warnings
-from liver_seg_ros.progress import Cancelled, Progress
+from liver_seg_ros.progress import Cancelled, Progress, raise_if_cancelled
 from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -114,6 +114,7 @@ class SegmentationNode(StageNode):
             raise CancelledError("the node was cleaned up")
         check_ct(volume, f"volume {volume.uid}")
         segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
+        raise_if_cancelled(cancelled, "segmenting")
         if self._deliver is not None:
             self._deliver(segmentation.labels)
         self._output.publish(segmentation.labels, cancelled)

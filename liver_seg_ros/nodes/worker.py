@@ -29,8 +29,16 @@ def _not_told(why: str) -> None:
     """The default `Told`."""
 
 
+#: A cancelled job that goes on for so long, inside a library that asks nobody, is left behind, and the next one begins.
+PATIENCE_S = 0.25
+#: Jobs that may be left behind at a time: each still has its memory.
+MOST_LEFT_BEHIND = 1
+
+
 class Worker:
     """Runs one job at a time on its own thread; a newer job cancels the running one and replaces a waiting one.
+
+    A job that is slow to notice does not keep the next one waiting (`PATIENCE_S`): it ends on its old thread, unheard.
 
     Args:
         name: of the thread.
@@ -50,17 +58,22 @@ class Worker:
         self._waiting: _Task | None = None
         self._running: _Task | None = None
         self._stopped = False
-        # A daemon: a job that does not react to its cancellation must not keep the process alive.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._name = name
+        self._threads: list[threading.Thread] = []  # the last one takes jobs; those before were left behind
+        self._begin_thread()
 
     def submit(self, job: Job, told: Told = _not_told, why: str = "a newer one came") -> None:
         """Run `job` next; returns at once. `told` is of this job, `why` is for those that it replaces."""
         with self._changed:
             given_up = self._give_up()
             self._waiting = _Task(job, told)
+            late = self._running
             self._changed.notify_all()
         _tell(given_up, why)
+        if late is not None:
+            timer = threading.Timer(PATIENCE_S, self._leave_behind, (late,))
+            timer.daemon = True
+            timer.start()
 
     def cancel(self, why: str = "it is not wanted any more") -> None:
         """Ask the running job to stop and forget a waiting one; returns at once."""
@@ -86,8 +99,10 @@ class Worker:
             self._stopped = True
             given_up = self._give_up()
         _tell(given_up, "the node ends")
-        self._thread.join(max(0.0, deadline - time.monotonic()))
-        return not self._thread.is_alive()
+        threads = list(self._threads)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
     def _give_up(self) -> list[_Task]:
         """Cancel the running and the waiting task; those that were not cancelled before."""
@@ -106,10 +121,29 @@ class Worker:
                 except CancelledError:
                     pass  # asked for, and nothing is left half-done
                 except Exception as error:  # noqa: BLE001  the thread's boundary: a bug in one job must not end the node
-                    self._on_error(error)
+                    if not task.cancelled.is_set():
+                        self._on_error(error)
+
+    def _begin_thread(self) -> None:
+        # A daemon: a job that does not react to its cancellation must not keep the process alive.
+        thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._threads = [*(old for old in self._threads if old.is_alive()), thread]
+        thread.start()
+
+    def _leave_behind(self, late: _Task) -> None:
+        """Take jobs on a new thread where `late` still runs and another one waits."""
+        with self._changed:
+            left_behind = sum(thread.is_alive() for thread in self._threads[:-1])
+            if self._running is not late or self._waiting is None or self._stopped or left_behind >= MOST_LEFT_BEHIND:
+                return
+            self._running = None
+            self._begin_thread()
 
     def _next_task(self) -> _Task | None:
+        """The next job, once there is one; None where this thread is to end."""
         with self._changed:
+            if threading.current_thread() is not self._threads[-1]:
+                return None  # it was left behind
             self._running = None
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._stopped or self._waiting is not None)

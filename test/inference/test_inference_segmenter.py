@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from pathlib import Path
 
@@ -50,6 +51,30 @@ def test_finds_every_structure_on_the_grid_of_the_ct(segmenter: Segmenter, liver
     outside[result.liver_box.slices] = False
     assert not result.labels.array[outside].any()
     assert set(result.seconds) == {"load", "localize", "resample", "segment", "upsample", "postprocess"}
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_several_threads_may_ask_and_one_that_is_cancelled_gives_up_its_turn(
+    localizer: ModelBundle, make_segmenter_bundle: MakeBundle, liver_truth: Truth, runtime: str
+) -> None:
+    volume, _ = liver_truth
+    segmenter = Segmenter(localizer, make_segmenter_bundle(), runtime)
+    alone = segmenter.segment(volume).labels.array
+    mirrored = Volume(np.ascontiguousarray(volume.array[:, :, ::-1]), volume.geometry, "mirrored")
+    mirrored_alone = segmenter.segment(mirrored).labels.array
+
+    def ask(number: int) -> NDArray[np.uint8] | None:
+        if number % 3 == 2:
+            asked = iter(range(10**6))
+            with pytest.raises(CancelledError):
+                segmenter.segment(volume, cancelled=lambda: next(asked) > 3)
+            return None
+        return segmenter.segment(mirrored if number % 3 else volume).labels.array
+
+    with ThreadPoolExecutor(4) as pool:
+        for number, found in enumerate(pool.map(ask, range(12))):
+            if found is not None:
+                np.testing.assert_array_equal(found, mirrored_alone if number % 3 else alone)
 
 
 def test_any_orientation_gives_the_same_labels_voxel_for_voxel(

@@ -63,3 +63,53 @@ def test_stop_says_when_a_job_does_not_react(errors):
     assert not worker.stop(0.05)
     release.set()
     assert worker.stop(5.0)
+
+
+def test_a_job_that_does_not_notice_keeps_the_next_one_waiting_for_a_moment_only(errors):
+    """Of jobs left behind there is one at a time: each still has its memory."""
+    worker, release, began, told = Worker("deaf", errors.append), threading.Event(), [], []
+
+    def deaf(name):
+        def job(cancelled):
+            began.append((name, time.monotonic()))
+            release.wait(20.0)
+            if name == "first":
+                raise ValueError("nobody wants to hear of it")
+
+        return job
+
+    def wait_for(count):
+        deadline = time.monotonic() + 10.0
+        while len(began) < count and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return len(began) == count
+
+    worker.submit(deaf("first"), told.append)
+    assert wait_for(1)
+    asked = time.monotonic()
+    worker.submit(deaf("second"), told.append, "a second came")
+    assert told == ["a second came"]
+    assert wait_for(2)
+    assert 0.2 < began[1][1] - asked < 5.0  # 0.5 s where nothing else runs
+    worker.submit(deaf("third"), told.append)
+    time.sleep(1.0)
+    assert [name for name, _ in began] == ["first", "second"]
+    assert not worker.stop(0.05)
+    release.set()
+    assert worker.stop(5.0) and errors == []
+
+
+def test_a_job_that_notices_in_time_is_not_left_behind(worker, errors):
+    threads = []
+
+    def until_cancelled(cancelled):
+        threads.append(threading.get_ident())
+        while not cancelled():
+            time.sleep(0.001)
+
+    for _ in range(5):
+        worker.submit(until_cancelled)
+        time.sleep(0.05)
+    worker.cancel("enough")
+    assert worker.wait_until_idle(5.0)
+    assert len(threads) == 5 and len(set(threads)) == 1
