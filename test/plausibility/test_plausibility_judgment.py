@@ -204,7 +204,8 @@ def test_a_liver_that_is_mostly_tumor_is_doubted() -> None:
 def test_an_open_surface_is_named() -> None:
     tumor = StructureMeasurement(TUMOR, 5.0, 20.0, 1, (PartMeasurement(5.0, 20.0, (0.0, 0.0, 0.0)),), mesh=SOUND)
     portal = StructureMeasurement(PORTAL_VEIN, 5.0, 20.0, 1, mesh=OPEN)
-    assert "not closed: portal vein." in of_measurements(tumor, portal)["surface_open"].message
+    found = of_measurements(tumor, portal)
+    assert found.keys() == {"surface_open"} and "not closed: portal vein." in found["surface_open"].message
     portal = replace(portal, mesh=SOUND, collision_mesh=CollisionMeshQuality(OPEN, 3.0, 2.0))
     assert "not closed: portal vein (collision mesh)." in of_measurements(tumor, portal)["surface_open"].message
 
