@@ -240,6 +240,11 @@ class Geometry:
         i, j, k = (-(-n // s) for n, s in zip(self.size, step, strict=True))
         return replace(self, size=(i, j, k), spacing_mm=to_vector(np.multiply(self.spacing_mm, step)))
 
+    def in_blocks(self, step: tuple[int, int, int]) -> Geometry:
+        """The grid of blocks of `step` voxels along `(i, j, k)`, each at its middle; the last may reach beyond."""
+        origin = self.index_to_lps((np.array(step) - 1) / 2)
+        return replace(self.strided(step), origin_mm=tuple(origin))
+
     def flip(self, axis: int) -> Geometry:
         """The same grid counted from the other end of index axis `axis` (0 = i, 1 = j, 2 = k)."""
         last = [0, 0, 0]

@@ -313,3 +313,13 @@ def test_what_shares_nothing_is_refused() -> None:
     grid = Geometry((2, 2, 2))
     with pytest.raises(InputError, match="empty"):
         grid.shared_with(Geometry((2, 2, 2), origin_mm=(5.0, 0.0, 0.0)))
+
+
+@given(geometries(), st.tuples(*[st.integers(1, 4)] * 3))
+def test_a_block_lies_at_the_middle_of_its_voxels(geometry: Geometry, step: tuple[int, int, int]) -> None:
+    blocks = geometry.in_blocks(step)
+    assert np.array_equal(blocks.size, -(-np.array(geometry.size) // step))
+    for index in np.argwhere(np.ones(blocks.size))[:5]:
+        voxels = np.argwhere(np.ones(step)) + index * step
+        middle = geometry.index_to_lps(voxels).mean(axis=0)
+        np.testing.assert_allclose(blocks.index_to_lps(index), middle, rtol=0, atol=1e-9)

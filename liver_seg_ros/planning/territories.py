@@ -209,11 +209,11 @@ def _nearest_stem(organ: StructureMask, tree: VesselTree, stem: NDArray[np.int64
     padded = np.pad(organ.array, [(0, extra) for extra in count * block - shape])
     k, j, i = count
     in_block = padded.reshape(k, block[0], j, block[1], i, block[2]).any(axis=(1, 3, 5))
-    centers = (np.argwhere(in_block) * block + (block - 1) / 2)[:, ::-1]
     suppliers = np.flatnonzero(stem >= 0)
     of_block = np.full(count, -1, np.int32)
     if len(suppliers):
-        node = nearest_vessel(organ.geometry.index_to_lps(centers), tree, suppliers).node
+        blocks = organ.geometry.in_blocks(tuple(block[::-1].tolist()))
+        node = nearest_vessel(blocks.index_to_lps(np.argwhere(in_block)[:, ::-1]), tree, suppliers).node
         of_block[in_block] = stem[tree.branch[node]]
     for axis in range(3):
         of_block = np.repeat(of_block, block[axis], axis=axis)

@@ -209,6 +209,7 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     for axis, step in enumerate(steps[::-1]):
         cells = np.logical_or.reduceat(cells, np.arange(0, cells.shape[axis], step), axis=axis)
     first = (steps - 1) / 2 - pad  # index of the first cell's center
+    grid = mask.geometry.padded(tuple(pad.tolist())).in_blocks(tuple(steps.tolist()))
 
     # Exact where the surface can be. A cell knows the distance only to half its own diagonal, and about a voxel.
     outside_mm, inside_mm = (
@@ -216,7 +217,7 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     )
     reach_mm = offset_mm + cell_mm.max() + diagonal_mm / 2 + spacing_mm.max()
     near = np.nonzero((outside_mm <= reach_mm) & (inside_mm <= 1.01 * diagonal_mm))
-    points_mm = mask.geometry.index_to_lps(np.stack(near[::-1], axis=1) * steps + first)
+    points_mm = grid.index_to_lps(np.stack(near[::-1], axis=1))
     distance_mm = np.minimum(inner.visual.signed_distance(points_mm), inner.to_centers_mm(points_mm))
     inner.step()
     field = np.where(cells, np.float32(diagonal_mm), -np.float32(diagonal_mm))
