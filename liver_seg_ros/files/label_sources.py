@@ -1,4 +1,4 @@
-"""The labels that a path holds, whoever made them: one door for files, folders of masks and DICOM Segmentations."""
+"""The labels that a path holds, whoever made them: files, folders of masks and DICOM Segmentations alike."""
 
 from __future__ import annotations
 
