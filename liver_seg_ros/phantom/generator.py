@@ -39,6 +39,7 @@ class Phantom:
         ct: HU.
         labels: liver, tumor and vessel (portal and hepatic veins inside the liver), exact at voxel centers.
         liver: the organ's shape, exact between voxels too.
+        bone: ribs, spine and pelvis with their marrow, likewise.
         portal, hepatic: the venous trees as graphs in LPS mm; they begin just outside the liver.
         tumors: what was drawn; the liver's surface may cut one.
         phase: contrast phase.
@@ -48,6 +49,7 @@ class Phantom:
     ct: Volume
     labels: LabelVolume
     liver: LatticeShape
+    bone: LatticeShape
     portal: VesselGraph
     hepatic: VesselGraph
     tumors: tuple[Tumor, ...]
@@ -132,6 +134,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         ct=Volume(ct, geometry, uid),
         labels=LabelVolume(labels, geometry, uid),
         liver=lattice.shape(liver),
+        bone=lattice.shape(np.minimum.reduce([field for name, field in trunk.shapes if name == "cortical_bone"])),
         portal=portal,
         hepatic=hepatic,
         tumors=tumors,

@@ -36,6 +36,17 @@ def test_same_seed_same_voxels() -> None:
     assert not np.array_equal(first.ct.array, other.ct.array)
 
 
+def test_bone_is_where_it_is_bright_and_not_in_the_liver(phantom: Phantom) -> None:
+    g = phantom.ct.geometry
+    axes = [o + s * np.arange(n) for o, s, n in zip(g.origin_mm, g.spacing_mm, g.size, strict=True)]
+    distance_mm = phantom.bone.distance(*axes)
+    hu, organ = phantom.ct.array, phantom.labels.array > 0
+    assert 100 < (distance_mm < 0).sum() * g.voxel_volume_mm3 / 1000 < 2500
+    assert not (organ & (distance_mm < 0)).any()
+    cortex, muscle = hu[(distance_mm < -0.8) & (distance_mm > -1.5)], hu[(distance_mm > 2) & (distance_mm < 3)]
+    assert np.median(cortex) > 250 > 150 > np.median(muscle)
+
+
 def test_one_liver_of_human_size(phantom: Phantom) -> None:
     organ = phantom.labels.array > 0
     assert 600 < organ.sum() * phantom.ct.geometry.voxel_volume_mm3 / 1000 < 3200
