@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -29,7 +30,7 @@ KERNEL_DEADLINE_S = 4.5
 
 def run(
     make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str] | None = None, threads: int = 1
-) -> None:
+) -> NoReturn:
     """Run the nodes that `make_nodes` makes until SIGINT, SIGTERM or SIGHUP.
 
     Args:
@@ -41,6 +42,21 @@ def run(
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    _run_until(stop, make_nodes, arguments, threads)
+    # What DDS has in shared memory goes with the last of its objects; the interpreter's own way out takes libraries
+    # apart for seconds on a busy machine and lets no thread in that could end it.
+    context = rclpy.get_default_context()
+    rclpy.try_shutdown(context=context)
+    gc.collect()
+    context.destroy()
+    gc.collect()
+    _leave()
+
+
+def _run_until(
+    stop: Future, make_nodes: Callable[[Sequence[str]], Sequence[StageNode]], arguments: Sequence[str], threads: int
+) -> None:
+    """Make the nodes and run them; nothing refers to them afterwards."""
     try:
         nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
     except ParameterException as error:  # of another type, or out of its range, as the node is started with it
@@ -64,7 +80,6 @@ def _end(nodes: Sequence[StageNode]) -> None:
         _leave()
     for node in nodes:
         node.destroy_node()
-    rclpy.try_shutdown()
 
 
 def _leave() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -17,6 +18,11 @@ def hears(process):
     """Whether the process has a handler for SIGTERM, which Python itself has not."""
     caught = Path(f"/proc/{process.pid}/status").read_text().partition("SigCgt:")[2].split()[0]
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def shared_memory(pid):
+    """The files in shared memory that a process has mapped for DDS."""
+    return set(re.findall(r"/dev/shm/fastrtps_[0-9a-f]{16}\b", Path(f"/proc/{pid}/maps").read_text()))
 
 
 def end(process, number):
@@ -43,10 +49,13 @@ def test_a_signal_while_python_imports_and_nodes_begin_ends_the_process(ros, mod
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 def test_a_signal_after_cleanup_ends_the_process(ros, models, runtime):
     """OpenVINO took the memory away that signal handlers run on."""
+    of_others = shared_memory("self")
     process = ros.start("segmentation", models_dir=str(models), runtime=runtime, autostart=False)
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP) * 2:
         assert ros.change_state("segmentation", transition)
+    own = shared_memory(process.pid) - of_others
     assert end(process, signal.SIGINT) < 4.0
+    assert own and not any(Path(file).exists() for file in own)
     assert "Traceback" not in ros.log("segmentation")
 
 
