@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import TUMOR, VESSEL
+from liver_seg_ros.reconstruction.measuring import structures
 from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume
 
@@ -64,3 +65,25 @@ def test_volumes_counts_places_and_diameters_are_those_of_the_voxels(seed: int) 
 def numbers_of(array: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
     """The lesions' numbers, in the order in which they come, and how many there are."""
     return ndimage.label(array == TUMOR.value, ANY_NEIGHBOR)
+
+
+def test_the_longest_part_need_not_have_the_largest_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three arms in a box of 10 mm, and a longer diagonal in one of 9 mm; if only one is looked at, it is said."""
+    array = np.zeros((11, 11, 30), np.uint8)
+    array[:10, 0, 0] = array[0, :10, 0] = array[0, 0, :10] = TUMOR.value
+    array[np.arange(9), np.arange(9), 20 + np.arange(9)] = TUMOR.value
+    labels = LabelVolume(array, Geometry((30, 11, 11)))
+    arms_mm, diagonal_mm = (
+        float(pdist((np.argwhere(mask)[:, None, ::-1] + FACES).reshape(-1, 3)).max())
+        for mask in (array[:, :, :10] > 0, array[:, :, 20:] > 0)
+    )
+    assert arms_mm < diagonal_mm
+    tumor = measure(labels)[1]
+    assert (tumor.largest_diameter_mm, tumor.diameter_uncertainty_mm) == (
+        pytest.approx(diagonal_mm),
+        pytest.approx(3**0.5),
+    )
+    monkeypatch.setattr(structures, "MOST_LESIONS", 1)
+    tumor = measure(labels)[1]
+    assert tumor.largest_diameter_mm == pytest.approx(arms_mm)
+    assert tumor.diameter_uncertainty_mm == pytest.approx(3**0.5 + 9 * 3**0.5 - arms_mm)
