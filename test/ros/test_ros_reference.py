@@ -15,6 +15,7 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.action import get_action_server_names_and_types_by_node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.volumes import write_volume
 
@@ -193,6 +194,9 @@ def test_the_frames_of_all_messages_are_those_of_the_page(ros, models, ct, tmp_p
             if {*users(row["published by"], topic, executables())} & IN_COMPOSED:
                 received[topic] = listen(kind, topic)
     ros.start(COMPOSED, str(tmp_path / "ct.nrrd"), models_dir=str(models))
+    ros.spin_until(lambda: all(map(ros.node.count_publishers, received)))
+    ros.spin_for(1.0)  # until both sides know each other: what is not latched comes to nobody later
+    assert ros.call(Trigger, "/ct_source/publish", Trigger.Request()).success
     ros.spin_until(lambda: all(received.values()))
     (moved,) = received.pop("/tf_static")[0].transforms
     received.pop("/diagnostics")  # is about no place
