@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
@@ -178,3 +180,31 @@ def test_a_needle_without_length_or_a_negative_margin_is_refused(painted, fork):
         AblationZone.on_trajectory(MIDDLE, MIDDLE, 10, 10)
     with pytest.raises(InputError, match="no negative"):
         check_ablation(painted(GRID), fork, AblationZone(MIDDLE, (0, 0, 1), 9, 9), margin_mm=-1)
+    with pytest.raises(InputError, match="no negative"):
+        check_ablation(painted(GRID), fork, AblationZone(MIDDLE, (0, 0, 1), 9, 9), heat_sink_radius_mm=-0.1)
+
+
+def test_the_margin_is_5_mm_and_a_vessel_cools_from_3_mm_in_diameter_unless_others_are_asked_for(painted):
+    labels = painted(GRID, (LIVER.value, MIDDLE, 36), (TUMOR.value, MIDDLE, 10))
+    zone = AblationZone(MIDDLE, (0, 0, 1), 12, 12)
+    check = check_ablation(labels, EMPTY_TREE, zone)
+    assert check.margin_mm == 5
+    assert signature(check_ablation).parameters["heat_sink_radius_mm"].default == 1.5
+    for margin_mm in (0, 0.5):
+        assert check_ablation(labels, EMPTY_TREE, zone, margin_mm, 0).margin_mm == margin_mm
+
+
+@pytest.mark.parametrize("margin_mm", [2.0, 5.0, 10.0])
+def test_the_share_with_margin_is_that_of_all_voxels_within_it(painted, margin_mm):
+    """In voxels of 0.5 mm, all of the liver by their distance from the tumor's voxels."""
+    grid = Geometry((70, 70, 70), (0.5, 0.5, 0.5))
+    labels = painted(grid, (LIVER.value, (17, 17, 17), 17), (TUMOR.value, (17, 17, 17), 4))
+    zone = AblationZone((17, 17, 17), (0, 0, 1), 9, 7)
+    tumor = check_ablation(labels, EMPTY_TREE, zone, margin_mm).tumor
+    k, j, i = np.nonzero(labels.array)
+    points = grid.index_to_lps(np.stack([i, j, k], axis=-1))
+    k, j, i = np.nonzero(labels.array == TUMOR.value)
+    to_tumor_mm = cKDTree(grid.index_to_lps(np.stack([i, j, k], axis=-1))).query(points)[0]
+    near = to_tumor_mm <= margin_mm + 0.25  # from the tumor's surface, half a voxel beyond its voxels' centers
+    assert tumor is not None
+    assert tumor.covered_with_margin == pytest.approx(np.mean(zone.contains(points[near])), abs=1e-9)
