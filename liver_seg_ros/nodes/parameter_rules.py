@@ -136,7 +136,7 @@ def rotation(value: Any) -> None:
 def direction(value: Any) -> None:
     """A `Check`: three numbers that are not all zero."""
     if not _are_numbers(value, 3) or not any(value):
-        raise InputError("give three numbers that are not all zero")
+        raise InputError("that is no direction: give three numbers that are not all zero")
 
 
 def _are_numbers(value: Any, count: int) -> bool:
