@@ -35,7 +35,9 @@ def main() -> int:
 
     # Ask. NOT_READY is no failure: labels may still be on their way.
     client = node.create_client(PlanTrajectories, "planner/plan_trajectories")
-    client.wait_for_service()
+    if not client.wait_for_service(timeout_sec=60):
+        sys.stdout.write("nobody answers planner/plan_trajectories; launch with planner:=true\n")
+        return 1
     question = PlanTrajectories.Request(lesion=1, count=3)
     question.header.frame_id = "ct_lps"
     if options.entry:
