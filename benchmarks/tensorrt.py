@@ -9,7 +9,7 @@ Needs the package, numpy, PyYAML and the Python packages of TensorRT (or TensorR
 is timed too where the package's other dependencies are installed. Prints Markdown:
 
 - of each network and number format: the seconds to build its engine and to load it from the cache, the first window, a
-  window after that, with the copies beside the work or after it, with recorded graphs or without, GPU memory taken;
+  window after that, with the copies beside the work or after it, GPU memory taken;
 - how far its logits and labels are from those of ONNX Runtime in fp32 on the same windows, voxel by voxel.
 
 The windows are made of numbers that a seed gives, no phantom and no patient: good for times and for the comparison of
@@ -39,7 +39,7 @@ MODELS = Path(__file__).resolve().parents[1] / "models"
 #: Windows that are compared; times are taken over `--windows`.
 COMPARED = 2
 HEAD = (
-    "network", "numbers", "build s", "cached s", "first ms", "window ms", "not overlapped", "no graphs", "Mvoxel/s",
+    "network", "numbers", "build s", "cached s", "first ms", "window ms", "not overlapped", "Mvoxel/s",
     "GPU MB", "logits off", "labels differ", "Dice least",
 )  # fmt: skip
 
@@ -78,7 +78,7 @@ def main() -> int:
             sys.stdout.write(f"| {' | '.join(cells)} |\n")
             sys.stdout.flush()
     sys.stdout.write(
-        "\nSeconds and milliseconds as measured; *not overlapped* and *no graphs* are ratios to *window ms*.\n"
+        "\nSeconds and milliseconds as measured; *not overlapped* is a ratio to *window ms*.\n"
         f"*Logits off*: the largest difference on {COMPARED} windows and, in brackets, the 99.9th percentile; *labels "
         "differ*: share of voxels.\n"
     )
@@ -96,12 +96,11 @@ def _row(bundle: ModelBundle, variant: str | None, expected: NDArray | None, opt
             windows = list(_windows(bundle, options.window, options.windows))
             _, first_s = _timed(lambda: runtime.run(windows[0]))
             for _ in runtime.run_sequence(windows[:3]):
-                pass  # both sets of buffers have run, and their graphs are recorded
+                pass  # both sets of buffers have run
             overlapped_s = _timed(lambda: [None for _ in runtime.run_sequence(windows)])[1] / len(windows)
             apart_s = _timed(lambda: [runtime.run(window) for window in windows])[1] / len(windows)
             taken = before - _gpu_bytes()
             found = np.concatenate([runtime.run(window) for window in windows[:COMPARED]])
-            without_s = _without_graphs(runtime, windows)
         finally:
             runtime.close()
     voxels = options.window**3
@@ -113,23 +112,10 @@ def _row(bundle: ModelBundle, variant: str | None, expected: NDArray | None, opt
         f"{first_s * 1e3:.1f}",
         f"{overlapped_s * 1e3:.2f}",
         f"{apart_s / overlapped_s:.2f}x",
-        f"{without_s / overlapped_s:.2f}x" if without_s else "its own",
         f"{voxels / overlapped_s / 1e6:.0f}",
         f"{taken / 1e6:.0f}",
         *_compared(found, expected),
     ]
-
-
-def _without_graphs(runtime: tensorrt.runtime.TensorRt, windows: list[NDArray]) -> float | None:
-    """Seconds a window where nothing is recorded; None where TensorRT-RTX records by itself."""
-    if not runtime._records_graphs:
-        return None
-    runtime._records_graphs = False
-    for buffers in runtime._sets:
-        buffers.forget_graph()
-    for _ in runtime.run_sequence(windows[:3]):
-        pass
-    return _timed(lambda: [None for _ in runtime.run_sequence(windows)])[1] / len(windows)
 
 
 def _compared(found: NDArray, expected: NDArray | None) -> list[str]:
