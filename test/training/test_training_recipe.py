@@ -17,7 +17,7 @@ from liver_seg_ros.training.recipe import read_recipe, recipe_from_dict
 RECIPES = Path(__file__).parents[2] / "config" / "training"
 
 
-@pytest.mark.parametrize("name", ["localizer", "segmenter", "localizer_varied", "segmenter_varied"])
+@pytest.mark.parametrize("name", ["localizer", "segmenter", "localizer_varied", "segmenter_varied", "segmenter_mixed"])
 def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str) -> None:
     recipe = read_recipe(RECIPES / f"{name}.yaml")
     network = build_network(recipe)
