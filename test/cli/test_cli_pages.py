@@ -42,6 +42,6 @@ def test_the_page_of_a_command_shows_its_answer(command: str, small_ct: Path, tm
     assert browser.execute_script("return document.querySelector('[data-view=axial] img').naturalWidth") > 100
     if command == "plan":
         assert "Ranked trajectories" in text and "ablation zone" in text and "resection plane" in text
-        chosen = browser.execute_script("return document.querySelector('tr.place:has(:checked)').dataset.path")
+        chosen = browser.execute_script("return document.querySelector('tr.place:has(:checked)').dataset.trajectory")
         assert chosen == "0"
     assert page.stat().st_size < 12e6
