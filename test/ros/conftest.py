@@ -43,6 +43,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HU_WINDOW = (-200.0, 300.0)
 PATIENCE_S = 100.0  # only a test that fails, or a machine that has other things to do, takes so long
 BANDS_HU = [(-20.0, 100.0), (100.0, 180.0), (180.0, 260.0)]  # liver, tumor, vessel
+#: A service is ready for its client before the service knows the client too, and may lose what comes in between.
+MATCHING_S = 0.2
 _DOMAINS = range(1, 80)  # those above are the demo's; above 101, DDS ports meet those that Linux hands out
 
 
@@ -53,6 +55,7 @@ class Ros:
         self.domain = domain
         self._log_folder = log_folder
         self._processes: list[subprocess.Popen] = []
+        self._clients: dict[str, object] = {}
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain)
         self.node = Node("observer", context=self.context)
@@ -110,11 +113,14 @@ class Ros:
 
     def call(self, kind: type, name: str, request: object, timeout_s: float = PATIENCE_S) -> object:
         """The answer of a service."""
-        client = self.node.create_client(kind, name)
-        self.spin_until(lambda: client.service_is_ready())
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.node.create_client(kind, name)
+            self.spin_until(client.service_is_ready)
+            self.spin_for(MATCHING_S)
+        self.spin_until(client.service_is_ready)
         future = client.call_async(request)
         self.spin_until(future.done, timeout_s)
-        self.node.destroy_client(client)
         return future.result()
 
     def change_state(self, node: str, transition: int) -> bool:
