@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector, finite_vector, to_vector
 from liver_seg_ros.labels import LIVER, Structure
-from liver_seg_ros.planning.clearance import DistanceField
+from liver_seg_ros.planning.clearance import TOLERANCE_MM, DistanceField
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
 from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM, Clearance, Trajectory
 from liver_seg_ros.planning.transform import RigidTransform
@@ -81,8 +81,8 @@ class GuardLimits:
     """When a moving needle is to be warned of, and when to be stopped.
 
     Attributes:
-        stop_mm: per structure, the clearance at or below which it is `STOP`. A structure that is not in it is no
-            obstacle.
+        stop_mm: per structure, the clearance at or below which it is `STOP`, or within `clearance.TOLERANCE_MM` above
+            it. A structure that is not in it is no obstacle.
         warn_margin_mm: a clearance that is larger by at most this is `WARN`.
         warn_deviation_mm, stop_deviation_mm: distance of the tip from the planned trajectory's line.
         overshoot_mm: how far the tip may be beyond the target before it is `STOP`.
@@ -200,7 +200,8 @@ class Guard:
         return GuardReading(level, worst[0][0], text, to_vector(tip), clearances, deviation)
 
     def _of_clearance(self, clearance: Clearance) -> tuple[Level, Reason, str]:
-        above_mm = clearance.clearance_mm - self._limits.stop_mm[clearance.structure]
+        # As near as it may be, so that no STOP is missed.
+        above_mm = clearance.clearance_mm - TOLERANCE_MM - self._limits.stop_mm[clearance.structure]
         if above_mm > self._limits.warn_margin_mm:
             return Level.OK, Reason.NONE, ""
         where = "in" if clearance.clearance_mm <= 0 else f"{clearance.clearance_mm:.1f} mm from"

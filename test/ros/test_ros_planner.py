@@ -216,7 +216,7 @@ def test_the_example_asks_shows_and_guards(planner: Any) -> None:
     mesh.publish(meshes_to_array(made.meshes, made.measurements, labels.uid, stamp))
     tf = planner.node.create_publisher(TFMessage, "/tf", 10)
     entry = at(x=-0.09)
-    command = [sys.executable, "examples/ask_and_guard.py", "--seconds", "20", "--entry"]
+    command = [sys.executable, "examples/ask_and_guard.py", "--seconds", "8", "--entry"]
     environment = {**os.environ, "ROS_DOMAIN_ID": str(planner.domain)}
     example = subprocess.Popen(
         [*command, *map(str, (entry.x, entry.y, entry.z))], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
