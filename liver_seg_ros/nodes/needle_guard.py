@@ -140,16 +140,16 @@ class NeedleGuard(StageNode):
     def _prepare(self, message: StructureMeshArray, cancelled: Cancelled) -> None:
         try:
             meshes = [message_to_mesh(mesh) for mesh in message.meshes]
-            fields = distance_fields(meshes)
+            fields = distance_fields([mesh for mesh in meshes if mesh.structure in self._limits.stop_mm])
         except InputError as error:
             self._why = str(error)
             raise
         raise_if_cancelled(cancelled, "preparing the guard")
-        if not fields:
+        if not meshes:
             self._why = "the surfaces that came hold no structure"
         else:
             self._anatomy = _Anatomy(message.volume_uid, message.header.frame_id or self.ct_frame, fields)
-            names = ", ".join(structure.name for structure in fields)
+            names = ", ".join(structure.name for structure in fields) or "nothing to keep clear of"
             self.diagnostics.say(f"guarding {names} of volume {message.volume_uid}", last_volume=message.volume_uid)
 
     def _on_trajectory(self, message: TrajectoryMessage) -> None:

@@ -24,8 +24,8 @@ from liver_seg_ros.nodes.messages.planning_answers import (
     evaluation_to_message,
     fill_ablation,
     fill_resection,
-    points_to_mm,
 )
+from liver_seg_ros.nodes.messages.points import points_to_mm
 from liver_seg_ros.nodes.parameters import text
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode

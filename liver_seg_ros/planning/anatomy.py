@@ -11,7 +11,7 @@ from liver_seg_ros.planning.body import Body, find_body
 from liver_seg_ros.planning.clearance import DistanceField, distance_fields
 from liver_seg_ros.planning.obstacles_by_hu import ByHu, find_by_hu
 from liver_seg_ros.planning.skin import Skin, find_skin
-from liver_seg_ros.reconstruction.pipeline import Reconstruction, reconstruct
+from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions, reconstruct
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -66,7 +66,7 @@ def prepare_anatomy(
         InputError: the CT shows no body (`find_body`), and the skin is wanted; or the labels are on other points than
             the CT, and something is to be found by HU.
     """
-    result = reconstruction or reconstruct(labels)
+    result = reconstruction or reconstruct(labels, ReconstructionOptions(collision_margin_mm=0))
     body, why_not = _body(ct, skin, by_hu)
     found = ByHu(why_not=why_not)
     if ct is not None and body is not None and by_hu:

@@ -184,6 +184,13 @@ def test_surfaces_that_cannot_be_are_a_stop_until_others_come(needle: Needle, wr
     assert needle.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
 
 
+def test_a_liver_alone_is_nothing_to_keep_clear_of(needle: Needle) -> None:
+    start(needle)
+    needle.show_ball(label=1)
+    inside = needle.until(of(GuardReading.REASON_NONE), 0.0, 0.0, 0.0)
+    assert (inside.level, list(inside.clearances), inside.volume_uid) == (GuardReading.LEVEL_OK, [], "ct-1")
+
+
 def test_a_needle_that_cannot_be_fails_to_configure(needle: Needle) -> None:
     start(needle, needle_axis=[0.0, 0.0, 0.0])
     needle.ros.wait_for_line("/needle_guard 2", "is no direction")

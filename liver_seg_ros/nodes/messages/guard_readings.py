@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point
 from std_msgs.msg import Header
 
 from liver_seg_interfaces.msg import GuardReading as ReadingMessage
 from liver_seg_interfaces.msg import StructureClearance, StructureMesh
 from liver_seg_interfaces.msg import Trajectory as TrajectoryMessage
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import MM_PER_M, Vector, lps_to_ros
+from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import structure_by_value
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.nodes.messages.points import mm_to_point, point_to_mm, points_to_mm
 from liver_seg_ros.planning.guard import GuardReading
 from liver_seg_ros.planning.trajectory_values import Trajectory
 
@@ -37,13 +37,13 @@ def reading_to_message(reading: GuardReading, frame_id: str, volume_uid: str, st
                 structure=clearance.structure.name,
                 label=clearance.structure.value,
                 clearance_m=clearance.clearance_mm / MM_PER_M,
-                at=_point(clearance.at_mm),
+                at=mm_to_point(clearance.at_mm),
             )
             for clearance in reading.clearances
         ],
     )
     if reading.tip_mm is not None:
-        message.tip = _point(reading.tip_mm)
+        message.tip = mm_to_point(reading.tip_mm)
     if reading.deviation is not None:
         message.has_plan = True
         message.to_target_m = reading.deviation.to_target_mm / MM_PER_M
@@ -55,9 +55,8 @@ def reading_to_message(reading: GuardReading, frame_id: str, volume_uid: str, st
 
 def message_to_trajectory(message: TrajectoryMessage) -> Trajectory:
     """In mm, in the message's own frame. Raises `InputError` for what is no trajectory."""
-    ends = [tuple(MM_PER_M * length for length in (p.x, p.y, p.z)) for p in (message.entry, message.target)]
     try:
-        return Trajectory(ends[0], ends[1], MM_PER_M * message.radius_m)
+        return Trajectory(point_to_mm(message.entry), point_to_mm(message.target), MM_PER_M * message.radius_m)
     except InputError as error:
         raise InputError(f"the trajectory that came: {error}") from error
 
@@ -69,7 +68,7 @@ def message_to_mesh(message: StructureMesh) -> Mesh:
         structure = structure_by_value(message.measurement.label)
     except InputError as error:
         raise InputError(f"the mesh of '{name}': {error}") from error
-    vertices = np.array([(p.x, p.y, p.z) for p in message.mesh.vertices], np.float64).reshape(-1, 3) * MM_PER_M
+    vertices = points_to_mm(message.mesh.vertices)
     if len(message.mesh.triangles) > MOST_TRIANGLES:
         raise InputError(f"the mesh of '{name}' has {len(message.mesh.triangles)} triangles, over {MOST_TRIANGLES}")
     indices = [triangle.vertex_indices for triangle in message.mesh.triangles]
@@ -80,8 +79,3 @@ def message_to_mesh(message: StructureMesh) -> Mesh:
         raise InputError(f"the mesh of '{name}' is not closed, so that inside and outside are not defined")
     normals = np.zeros(vertices.shape, np.float32)  # nobody asks a guard's mesh for them
     return Mesh(structure, vertices.astype(np.float32), triangles.astype(np.int32), normals)
-
-
-def _point(point_mm: Vector) -> Point:
-    x, y, z = lps_to_ros(point_mm).tolist()
-    return Point(x=x, y=y, z=z)

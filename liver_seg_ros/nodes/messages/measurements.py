@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from geometry_msgs.msg import Point
-
 from liver_seg_interfaces.msg import AxialDiameter as AxialMessage
 from liver_seg_interfaces.msg import CollisionMeshQuality as CollisionMessage
 from liver_seg_interfaces.msg import Gap as GapMessage
 from liver_seg_interfaces.msg import MeshQuality as QualityMessage
 from liver_seg_interfaces.msg import PartMeasurement as PartMessage
 from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
-from liver_seg_ros.geometry import MM_PER_M, Vector, lps_to_ros
+from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import structure_by_name
 from liver_seg_ros.measurement import (
     AxialDiameter,
@@ -23,6 +21,7 @@ from liver_seg_ros.measurement import (
     PartMeasurement,
     StructureMeasurement,
 )
+from liver_seg_ros.nodes.messages.points import mm_to_point, point_to_mm
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -63,7 +62,7 @@ def message_to_measurement(message: MeasurementMessage) -> StructureMeasurement:
 
 def _part_to_message(part: PartMeasurement) -> PartMessage:
     return PartMessage(
-        center=_point(part.center_mm),
+        center=mm_to_point(part.center_mm),
         volume_ml=part.volume_ml,
         volume_uncertainty_ml=part.volume_uncertainty_ml,
         largest_diameter_m=part.largest_diameter_mm / MM_PER_M,
@@ -77,7 +76,7 @@ def _part_to_message(part: PartMeasurement) -> PartMessage:
 
 def _message_to_part(message: PartMessage) -> PartMeasurement:
     return PartMeasurement(
-        center_mm=_vector(message.center),
+        center_mm=point_to_mm(message.center),
         volume_ml=message.volume_ml,
         volume_uncertainty_ml=message.volume_uncertainty_ml,
         largest_diameter_mm=message.largest_diameter_m * MM_PER_M,
@@ -94,14 +93,14 @@ def _axial_to_message(axial: AxialDiameter) -> AxialMessage:
         long_m=axial.long_mm / MM_PER_M,
         uncertainty_m=axial.uncertainty_mm / MM_PER_M,
         short_m=axial.short_mm / MM_PER_M,
-        long_ends=[_point(end) for end in axial.long_ends_mm],
-        short_ends=[_point(end) for end in axial.short_ends_mm],
+        long_ends=[mm_to_point(end) for end in axial.long_ends_mm],
+        short_ends=[mm_to_point(end) for end in axial.short_ends_mm],
     )
 
 
 def _message_to_axial(message: AxialMessage) -> AxialDiameter:
-    long_from, long_to = map(_vector, message.long_ends)
-    short_from, short_to = map(_vector, message.short_ends)
+    long_from, long_to = map(point_to_mm, message.long_ends)
+    short_from, short_to = map(point_to_mm, message.short_ends)
     return AxialDiameter(
         long_mm=message.long_m * MM_PER_M,
         uncertainty_mm=message.uncertainty_m * MM_PER_M,
@@ -117,8 +116,8 @@ def _gap_to_message(gap: Gap) -> GapMessage:
         label=gap.structure.value,
         distance_m=gap.distance_mm / MM_PER_M,
         uncertainty_m=gap.uncertainty_mm / MM_PER_M,
-        on_lesion=_point(gap.from_mm),
-        on_structure=_point(gap.to_mm),
+        on_lesion=mm_to_point(gap.from_mm),
+        on_structure=mm_to_point(gap.to_mm),
     )
 
 
@@ -127,8 +126,8 @@ def _message_to_gap(message: GapMessage) -> Gap:
         structure=structure_by_name(message.structure),
         distance_mm=message.distance_m * MM_PER_M,
         uncertainty_mm=message.uncertainty_m * MM_PER_M,
-        from_mm=_vector(message.on_lesion),
-        to_mm=_vector(message.on_structure),
+        from_mm=point_to_mm(message.on_lesion),
+        to_mm=point_to_mm(message.on_structure),
     )
 
 
@@ -164,12 +163,3 @@ def _some(convert: Callable[[Given], Made], value: Given | None) -> list[Made]:
 def _one(convert: Callable[[Given], Made], values: Sequence[Given]) -> Made | None:
     """The reverse of `_some`."""
     return convert(values[0]) if values else None
-
-
-def _point(position_mm: Vector) -> Point:
-    x, y, z = lps_to_ros(position_mm).tolist()
-    return Point(x=x, y=y, z=z)
-
-
-def _vector(point: Point) -> Vector:
-    return point.x * MM_PER_M, point.y * MM_PER_M, point.z * MM_PER_M

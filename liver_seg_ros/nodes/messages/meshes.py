@@ -6,19 +6,17 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point
-from numpy.typing import NDArray
 from shape_msgs.msg import Mesh as ShapeMesh
 from shape_msgs.msg import MeshTriangle
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
-from liver_seg_ros.geometry import lps_to_ros
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.nodes.messages.measurements import measurement_to_message
+from liver_seg_ros.nodes.messages.points import mm_to_points
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.reconstruction.meshes.triangles import is_watertight
 
@@ -55,7 +53,7 @@ def meshes_to_array(
 def mesh_to_shape(mesh: Mesh) -> ShapeMesh:
     """As `shape_msgs/Mesh`, which MoveIt's collision objects take."""
     triangles = [MeshTriangle(vertex_indices=triangle) for triangle in mesh.triangles.astype(np.uint32)]
-    return ShapeMesh(triangles=triangles, vertices=_points(mesh.vertices_mm))
+    return ShapeMesh(triangles=triangles, vertices=mm_to_points(mesh.vertices_mm))
 
 
 def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
@@ -73,14 +71,10 @@ def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
         marker.scale.x = marker.scale.y = marker.scale.z = 1.0
         marker.color = _color(mesh.structure)
         marker.frame_locked = True  # follows ct_lps when a registration moves it
-        points = _points(mesh.vertices_mm)
+        points = mm_to_points(mesh.vertices_mm)
         marker.points = [points[vertex] for vertex in mesh.triangles.reshape(-1).tolist()]
         array.markers.append(marker)
     return array
-
-
-def _points(vertices_mm: NDArray[np.floating]) -> list[Point]:
-    return [Point(x=x, y=y, z=z) for x, y, z in lps_to_ros(vertices_mm).tolist()]
 
 
 def _color(structure: Structure) -> ColorRGBA:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
-from geometry_msgs.msg import Point
 from numpy.typing import ArrayLike, NDArray
 from std_msgs.msg import Header
 
@@ -15,25 +14,15 @@ from liver_seg_interfaces.msg import Trajectory as TrajectoryMessage
 from liver_seg_interfaces.msg import TrajectoryEvaluation as EvaluationMessage
 from liver_seg_interfaces.msg import VesselCrossing as CrossingMessage
 from liver_seg_interfaces.srv import AssessAblation, AssessResection
-from liver_seg_ros.geometry import MM_PER_M, lps_to_ros, ros_to_lps
+from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.nodes.messages.points import mm_to_point
 from liver_seg_ros.planning.ablation import AblationCheck
 from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 
 #: From a point in the CT's frame to one in the frame of the answer, mm.
 Placed = Callable[[ArrayLike], NDArray[np.float64]]
-
-
-def points_to_mm(points: Iterable[Point]) -> NDArray[np.float64]:
-    """`(N, 3)` mm."""
-    return ros_to_lps([(point.x, point.y, point.z) for point in points]).reshape(-1, 3)
-
-
-def mm_to_point(point_mm: ArrayLike) -> Point:
-    """In metres."""
-    x, y, z = lps_to_ros(point_mm).tolist()
-    return Point(x=x, y=y, z=z)
 
 
 def evaluation_to_message(

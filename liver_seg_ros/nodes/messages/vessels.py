@@ -7,14 +7,14 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from liver_seg_interfaces.msg import VesselBranch as BranchMessage
 from liver_seg_interfaces.msg import VesselTree as TreeMessage
-from liver_seg_ros.geometry import MM_PER_M, lps_to_ros
+from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.nodes.messages.meshes import header
+from liver_seg_ros.nodes.messages.points import mm_to_points
 from liver_seg_ros.vessel_tree import VesselTree
 
 LINE_WIDTH_M = 0.001
@@ -28,7 +28,7 @@ FADING = 0.05
 
 def tree_to_message(tree: VesselTree, volume_uid: str, stamp: Time) -> TreeMessage:
     """All of the tree; empty arrays where there are no vessels."""
-    message = TreeMessage(header=header(stamp), volume_uid=volume_uid, points=_points(tree))
+    message = TreeMessage(header=header(stamp), volume_uid=volume_uid, points=mm_to_points(tree.points_mm))
     message.radius_m = array("d", (tree.radius_mm / MM_PER_M).tolist())
     message.parent = array("i", tree.parent.tolist())
     message.branch = array("i", tree.branch.tolist())
@@ -53,7 +53,7 @@ def tree_to_markers(tree: VesselTree, stamp: Time) -> MarkerArray:
     The first marker removes those of an earlier volume.
     """
     markers = MarkerArray(markers=[Marker(header=header(stamp), action=Marker.DELETEALL)])
-    points = _points(tree)
+    points = mm_to_points(tree.points_mm)
     tree_of_branch = np.array([branch.tree for branch in tree.branches], np.int64)
     edges = tree.edges
     tree_of_edge = tree_of_branch[tree.branch[edges[:, 1]]]
@@ -71,10 +71,6 @@ def tree_to_markers(tree: VesselTree, stamp: Time) -> MarkerArray:
         marker.colors = [colors[branch] for branch in np.repeat(tree.branch[own[:, 1]], 2).tolist()]
         markers.markers.append(marker)
     return markers
-
-
-def _points(tree: VesselTree) -> list[Point]:
-    return [Point(x=x, y=y, z=z) for x, y, z in lps_to_ros(tree.points_mm).tolist()]
 
 
 def _color(tree: int, generation: int) -> ColorRGBA:
