@@ -119,9 +119,9 @@ class NodeDiagnostics:
                 hardware_id=socket.gethostname(),
                 values=[KeyValue(key=key, value=shown(value)) for key, value in entries.items()],
             )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(array)
+            array = DiagnosticArray(status=[status])
+            array.header.stamp = self._node.get_clock().now().to_msg()
+            self._publisher.publish(array)  # under the lock: what is older never comes after what is newer
 
     def _change(self, level: bytes | None = None, message: str | None = None, **values: str) -> None:
         with self._lock:

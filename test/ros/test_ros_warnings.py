@@ -105,9 +105,15 @@ def test_the_next_volume_is_not_doubted_for_the_one_before(ros, models, ct):
         for slab in volume_to_slabs(volume, 4, Time(sec=number + 1)):
             publisher.publish(slab)
         ros.spin_until(lambda uid=volume.uid: any(report.volume_uid == uid for report in reports))
-        ros.wait_for_line("/segmentation 1", "liver found", "; warnings:")
-    ros.spin_until(lambda: bool(ros.statuses))
-    values, _ = values_of(ros, "/segmentation")
+        ros.statuses.clear()
+
+        def concluded(uid=volume.uid):
+            said = [{v.key: v.value for v in s.values} for s in ros.statuses if s.name == "/segmentation"]
+            return bool(said) and said[-1]["outcome_volume"] == uid and bool(said[-1]["warnings"])
+
+        ros.spin_until(concluded)
+    values, level = values_of(ros, "/segmentation")
+    assert level == 1
     assert values["warnings"] == "liver_small, whole_ct_searched" and "warning liver_cut_by_edge" not in values
 
 
