@@ -5,6 +5,7 @@ In a process of its own, so that no other work makes it late.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from liver_seg_interfaces.msg import Trajectory as TrajectoryMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
+from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
 from liver_seg_ros.nodes.parameter_rules import direction, frame
 from liver_seg_ros.nodes.parameters import numbers, real, text
@@ -37,6 +39,9 @@ from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
 from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
+
+#: A tip that TF puts further away from the CT's origin is not there.
+MOST_AWAY_MM = 100_000.0
 
 _LENGTHS = {
     "needle_radius_m": (0.00075, "Of the needle's shaft.", 0.0, 0.02),
@@ -79,7 +84,10 @@ class NeedleGuard(StageNode):
             self.declare(name, default, real(f"{description} m.", low, high, read_only=True))
         self._transforms: Transforms | None = None
         self._anatomy: _Anatomy | None = None
+        # Held where `_anatomy` changes: surfaces of before must not come back once newer ones came.
+        self._anatomy_lock = threading.Lock()
         self._plan: tuple[Trajectory, str] | None = None  # and the frame that it came in
+        self._plan_refused = ""  # why the one that came last cannot be followed
         self._why = ""  # there is no anatomy
         self._said = (Level.OK, Reason.NONE)
         self._read_s = 0.0
@@ -89,14 +97,14 @@ class NeedleGuard(StageNode):
 
     def configure(self) -> None:
         self._needle, self._limits = self._needle_and_limits()
-        self._watch = TipWatch(
-            self.get_parameter("tf_timeout_s").value, MM_PER_M * self.get_parameter("max_speed_m_s").value
-        )
         self._rate_hz = float(self.get_parameter("rate_hz").value)
         self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
 
     def activate(self) -> None:
         self._why = "no surfaces came yet on the topic meshes"
+        self._watch = TipWatch(
+            self.get_parameter("tf_timeout_s").value, MM_PER_M * self.get_parameter("max_speed_m_s").value
+        )
         self._transforms = open_transforms(self, self._on_transforms)
         self._subscriptions_ = [
             self.create_subscription(StructureMeshArray, "meshes", self._on_meshes, latched(1)),
@@ -115,7 +123,9 @@ class NeedleGuard(StageNode):
         for subscription in self._subscriptions_:
             self.destroy_subscription(subscription)
         self._timer, self._transforms, self._subscriptions_ = None, None, []
-        self._anatomy = self._plan = None
+        with self._anatomy_lock:
+            self._anatomy = None
+        self._plan, self._plan_refused = None, ""
 
     def cleanup(self) -> None:
         if self._publisher is not None:
@@ -133,30 +143,39 @@ class NeedleGuard(StageNode):
 
     def _on_meshes(self, message: StructureMeshArray) -> None:
         # At once: the surfaces of before are not those of this patient any more.
-        self._anatomy = None
-        self._why = "new surfaces are being prepared"
-        self.worker.submit(lambda cancelled: self._prepare(message, cancelled))
+        with self._anatomy_lock:
+            self._anatomy = None
+            self._why = "new surfaces are being prepared"
+            self.worker.submit(lambda cancelled: self._prepare(message, cancelled))
 
     def _prepare(self, message: StructureMeshArray, cancelled: Cancelled) -> None:
         try:
             meshes = [message_to_mesh(mesh) for mesh in message.meshes]
             fields = distance_fields([mesh for mesh in meshes if mesh.structure in self._limits.stop_mm])
-        except InputError as error:
-            self._why = str(error)
+        except Exception as error:
+            self._have_anatomy(None, in_one_line(error), cancelled)
             raise
-        raise_if_cancelled(cancelled, "preparing the guard")
         if not meshes:
-            self._why = "the surfaces that came hold no structure"
+            self._have_anatomy(None, "the surfaces that came hold no structure", cancelled)
         else:
-            self._anatomy = _Anatomy(message.volume_uid, message.header.frame_id or self.ct_frame, fields)
+            anatomy = _Anatomy(message.volume_uid, message.header.frame_id or self.ct_frame, fields)
+            self._have_anatomy(anatomy, "", cancelled)
             names = ", ".join(structure.name for structure in fields) or "nothing to keep clear of"
             self.diagnostics.say(f"guarding {names} of volume {message.volume_uid}", last_volume=message.volume_uid)
 
+    def _have_anatomy(self, anatomy: _Anatomy | None, why: str, cancelled: Cancelled) -> None:
+        """Raises `CancelledError` where newer surfaces came, or the node was deactivated, meanwhile."""
+        with self._anatomy_lock:
+            raise_if_cancelled(cancelled, "preparing the guard")
+            self._anatomy, self._why = anatomy, why
+
     def _on_trajectory(self, message: TrajectoryMessage) -> None:
         try:
+            self._plan, self._plan_refused = None, "a trajectory that came cannot be followed"
             self._plan = message_to_trajectory(message), message.header.frame_id or self.ct_frame
+            self._plan_refused = ""
         except InputError as error:
-            self._plan = None
+            self._plan_refused = str(error)
             self.diagnostics.fail(error)
 
     def _on_transforms(self, message: TFMessage) -> None:
@@ -171,7 +190,10 @@ class NeedleGuard(StageNode):
         if publisher is None or not publisher.is_activated or now_s - self._read_s < 0.5 / self._rate_hz:
             return
         self._read_s = now_s
-        reading, stamp_ns = self._read(anatomy)
+        try:
+            reading, stamp_ns = self._read(anatomy)
+        except Exception as error:  # noqa: BLE001  whatever cannot be computed is a STOP, and never silence
+            reading, stamp_ns = GuardReading(Level.STOP, Reason.NO_TRANSFORM, f"no reading: {in_one_line(error)}"), None
         stamp = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
         frame_id, uid = (self.ct_frame, "") if anatomy is None else (anatomy.frame_id, anatomy.volume_uid)
         publisher.publish(reading_to_message(reading, frame_id, uid, stamp.to_msg()))
@@ -191,6 +213,11 @@ class NeedleGuard(StageNode):
         reason, why = self._watch.judge(found.stamp_ns, tip_mm, now_ns, time.monotonic())
         if reason in (Reason.STALE_TRANSFORM, Reason.JUMP):
             return GuardReading(Level.STOP, reason, why), found.stamp_ns
+        if not np.linalg.norm(tip_mm) <= MOST_AWAY_MM:
+            why = f"the tip is more than {MOST_AWAY_MM / MM_PER_M:g} m away: that is not where it is"
+            return GuardReading(Level.STOP, Reason.NO_TRANSFORM, why), found.stamp_ns
+        if self._plan_refused:
+            return GuardReading(Level.STOP, Reason.DEVIATION, self._plan_refused), found.stamp_ns
         return guard.read(found.transform), found.stamp_ns
 
     def _plan_in(self, frame_id: str) -> Trajectory | None:

@@ -5,6 +5,7 @@ Requests may be in any frame that TF connects to the CT's; answers are in the fr
 
 from __future__ import annotations
 
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTr
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_labels
 from liver_seg_ros.geometry import MM_PER_M, to_vector
+from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.guard_readings import message_to_trajectory
 from liver_seg_ros.nodes.messages.planning_answers import (
@@ -67,6 +69,8 @@ class PlannerNode(StageNode):
         self._labels: LabelVolume | None = None
         self._ct: Volume | None = None
         self._anatomy: Anatomy | None = None
+        # Held where `_anatomy` changes: labels of before must not come back once newer ones came.
+        self._anatomy_lock = threading.Lock()
         self._why = "not active"  # there is no anatomy
         self._transforms: Transforms | None = None
         questions = MutuallyExclusiveCallbackGroup()
@@ -91,8 +95,9 @@ class PlannerNode(StageNode):
         self._ct_input.close()
         if self._transforms is not None:
             self._transforms.close()
-        self._labels, self._ct, self._anatomy, self._transforms = None, None, None, None
-        self._why = "not active"
+        self._labels, self._ct, self._transforms = None, None, None
+        with self._anatomy_lock:
+            self._anatomy, self._why = None, "not active"
 
     def _on_labels(self, assembled: Assembled) -> None:
         self._labels = LabelVolume(assembled.array, assembled.geometry, assembled.uid)
@@ -107,20 +112,26 @@ class PlannerNode(StageNode):
         labels = self._labels
         assert labels is not None
         ct = self._ct if self._ct is not None and self._ct.uid == labels.uid else None
-        self._anatomy, self._why = None, f"volume {labels.uid} is being prepared"
-        self.worker.submit(lambda cancelled: self._prepare(labels, ct, cancelled))
+        with self._anatomy_lock:
+            self._anatomy, self._why = None, f"volume {labels.uid} is being prepared"
+            self.worker.submit(lambda cancelled: self._prepare(labels, ct, cancelled))
 
     def _prepare(self, labels: LabelVolume, ct: Volume | None, cancelled: Cancelled) -> None:
         self.diagnostics.begin(f"preparing volume {labels.uid}", last_volume=labels.uid)
         try:
             check_labels(labels, f"volume {labels.uid}")
             anatomy = prepare_anatomy(labels, ct=ct, by_hu=bool(self.get_parameter("by_hu").value))
-        except InputError as error:
-            self._why = str(error)
+        except Exception as error:
+            self._have_anatomy(None, in_one_line(error), cancelled)
             raise
-        raise_if_cancelled(cancelled, "preparing")
-        self._anatomy = anatomy
+        self._have_anatomy(anatomy, "", cancelled)
         self.diagnostics.conclude(f"ready for questions about volume {labels.uid}: {anatomy!r}")
+
+    def _have_anatomy(self, anatomy: Anatomy | None, why: str, cancelled: Cancelled) -> None:
+        """Raises `CancelledError` where newer labels came, or the node was deactivated, meanwhile."""
+        with self._anatomy_lock:
+            raise_if_cancelled(cancelled, "preparing")
+            self._anatomy, self._why = anatomy, why
 
     def _answering(self, work: Callable[[Any, Any, Anatomy], None]) -> Callable[[Any, Any], Any]:
         def answered(request: Any, response: Any) -> Any:

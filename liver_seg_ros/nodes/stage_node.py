@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
@@ -90,6 +91,16 @@ class StageNode(LifecycleNode):
         else:
             self.get_logger().warning(text)
 
+    def create_subscription(
+        self, msg_type: Any, topic: str, callback: Callable[..., None], *rest: Any, **named: Any
+    ) -> Any:
+        """As rclpy's, but what `callback` raises is said and does not end the process."""
+        return super().create_subscription(msg_type, topic, self._surviving(callback), *rest, **named)
+
+    def create_timer(self, period_s: float, callback: Callable[..., None], *rest: Any, **named: Any) -> Any:
+        """As rclpy's, but what `callback` raises is said and does not end the process."""
+        return super().create_timer(period_s, self._surviving(callback), *rest, **named)
+
     def destroy_node(self) -> None:
         """Also stop telling the node what the packages below warn of."""
         library_warnings.remove(self)
@@ -159,6 +170,18 @@ class StageNode(LifecycleNode):
         if not isinstance(error, InputError):
             self.get_logger().error("".join(traceback.format_exception(type(error), error, error.__traceback__)))
         self.diagnostics.fail(error)
+
+    def _surviving(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """rclpy lets whatever a callback raises escape from spin(): one message would end all nodes of the process."""
+
+        @wraps(callback)
+        def survived(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # noqa: BLE001  the callback's boundary, as the worker's is that of jobs
+                self._on_job_error(error)
+
+        return survived
 
     def _answer_invalid_transitions(self) -> None:
         """Answer a transition that the present state does not have with success=False.

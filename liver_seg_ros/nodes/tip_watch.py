@@ -30,13 +30,16 @@ class TipWatch:
         """`Reason.NONE`, or why the tip cannot be believed, with a line for people.
 
         Args:
-            stamp_ns: of the transform; None where it is static, which is never stale and does not move.
+            stamp_ns: of the transform; None where it is static, which is never stale and does not move. One that
+                becomes static is not believed: whoever moved the needle went away.
             tip_mm: `(3,)` where it puts the tip.
             now_ns: by the clock of the stamps.
             steady_s: by the clock that always runs.
         """
         if stamp_ns is None:
-            return Reason.NONE, ""
+            if self._last is None:
+                return Reason.NONE, ""
+            return Reason.STALE_TRANSFORM, "the needle's transform is static now, and moved before"
         tip = np.asarray(tip_mm, float)
         if self._last is None or stamp_ns != self._last[0]:
             if self._last is not None and self._is_jump(stamp_ns, tip):
@@ -55,4 +58,7 @@ class TipWatch:
     def _is_jump(self, stamp_ns: int, tip: np.ndarray) -> bool:
         assert self._last is not None
         passed_s = (stamp_ns - self._last[0]) / 1e9
-        return passed_s <= 0 or float(np.linalg.norm(tip - self._last[1])) > self._max_speed_mm_s * passed_s
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved_mm = float(np.linalg.norm(tip - self._last[1]))
+        slow_enough = moved_mm <= self._max_speed_mm_s * passed_s
+        return passed_s <= 0 or not slow_enough  # which is also true of NaN

@@ -18,7 +18,8 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.planning.transform import RigidTransform
 
-#: How much of the past is kept, as tf2 does.
+#: How much of the past is kept, as tf2 does. A sample that is older by more than that begins its frame anew: its
+#: publisher's clock was set back, or was wrong for a moment before. (tf2 ignores such samples.)
 HISTORY_NS = 10_000_000_000
 #: At most so many samples of one frame in it: a publisher at 10 kHz does not fill the memory.
 MOST_SAMPLES = 20_000
@@ -140,6 +141,8 @@ def _put(frame: _Frame, stamp_ns: int, sample: Any) -> None:
     if frame.static:
         frame.stamps_ns, frame.samples = [stamp_ns], [sample]
         return
+    if frame.stamps_ns and stamp_ns < frame.stamps_ns[-1] - HISTORY_NS:
+        frame.stamps_ns, frame.samples = [], []
     place = bisect_right(frame.stamps_ns, stamp_ns)
     if place and frame.stamps_ns[place - 1] == stamp_ns:
         frame.samples[place - 1] = sample

@@ -205,16 +205,17 @@ class Guard:
         if above_mm > self._limits.warn_margin_mm:
             return Level.OK, Reason.NONE, ""
         where = "in" if clearance.clearance_mm <= 0 else f"{clearance.clearance_mm:.1f} mm from"
-        level = Level.STOP if above_mm <= 0 else Level.WARN
+        level = Level.WARN if above_mm > 0 else Level.STOP
         return level, Reason.CLEARANCE, f"needle {where} the {clearance.structure.title}"
 
     def _of_deviation(self, deviation: PlanDeviation) -> list[tuple[Level, Reason, str]]:
+        """What is not a number, of a plan beyond all measure, is within no limit."""
         limits, found = self._limits, []
-        if deviation.off_line_mm > limits.warn_deviation_mm:
-            level = Level.STOP if deviation.off_line_mm > limits.stop_deviation_mm else Level.WARN
+        if not deviation.off_line_mm <= limits.warn_deviation_mm:
+            level = Level.WARN if deviation.off_line_mm <= limits.stop_deviation_mm else Level.STOP
             found.append((level, Reason.DEVIATION, f"tip {deviation.off_line_mm:.1f} mm off the planned trajectory"))
-        if deviation.remaining_mm < 0:
-            level = Level.STOP if -deviation.remaining_mm > limits.overshoot_mm else Level.WARN
+        if not deviation.remaining_mm >= 0:
+            level = Level.WARN if -deviation.remaining_mm <= limits.overshoot_mm else Level.STOP
             found.append((level, Reason.DEVIATION, f"tip {-deviation.remaining_mm:.1f} mm beyond the target"))
         return found
 

@@ -67,3 +67,16 @@ def test_a_jump_is_told_for_a_while_and_then_over() -> None:
 
 def test_what_is_static_is_never_old() -> None:
     assert Clock().judge(None, 0, 1e6) == Reason.NONE
+
+
+def test_what_moved_and_is_static_now_is_not_believed() -> None:
+    clock = Clock()
+    clock.judge(1.0, 0.0, 1.0)
+    assert clock.judge(None, 0.0, 1.01) == Reason.STALE_TRANSFORM
+
+
+@pytest.mark.parametrize("x_mm", [float("nan"), float("inf"), 1e308])
+def test_a_place_that_is_none_is_a_jump(x_mm: float) -> None:
+    clock = Clock()
+    clock.judge(1.0, -1e308, 1.0)
+    assert clock.judge(1.01, x_mm, 1.01) == Reason.JUMP

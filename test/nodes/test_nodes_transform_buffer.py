@@ -132,6 +132,15 @@ def test_a_clock_set_back_leaves_what_is_static() -> None:
     assert x_of(buffer, "map", "ct") == 7
 
 
+def test_one_stamp_from_the_far_future_does_not_hide_what_comes_after_it() -> None:
+    """A publisher's clock that is wrong for one message, or that is set back with no /clock to tell of it."""
+    buffer = filled(("map", "tip", 1, 1), ("map", "tip", 2, 3600), ("map", "tip", 3, 2))
+    assert buffer.lookup("map", "tip").stamp_ns == 2 * SECOND
+    assert x_of(buffer, "map", "tip") == 3
+    buffer.add("map", "tip", (4, 0, 0), STILL, 3 * SECOND)
+    assert x_of(buffer, "map", "tip", 2.5) == pytest.approx(3.5)
+
+
 @pytest.mark.parametrize(
     ("parent", "child", "shift", "turn"),
     [

@@ -132,6 +132,14 @@ def test_a_needle_off_its_plan_is_told(tip: tuple[float, ...], level: Level) -> 
     assert reading.reason == (Reason.NONE if level == Level.OK else Reason.DEVIATION)
 
 
+def test_what_is_not_a_number_is_within_no_limit() -> None:
+    """A plan whose ends are so far away that their difference overflows."""
+    endless = Trajectory((-1.5e308, 0.0, 0.0), (1.5e308, 0.0, 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        reading = Guard({}, Needle(), trajectory=endless).read(at((0.0, 0.0, 0.0)))
+    assert (reading.level, reading.reason) == (Level.STOP, Reason.DEVIATION)
+
+
 def test_what_is_worse_is_said_first() -> None:
     plan = Trajectory((15.0, -30.0, -50.0), (15.0, -30.0, 50.0))
     reading = Guard(FIELDS, NEEDLE, LIMITS, plan).read(at((0, 0, -21)))

@@ -194,3 +194,27 @@ def test_a_liver_alone_is_nothing_to_keep_clear_of(needle: Needle) -> None:
 def test_a_needle_that_cannot_be_fails_to_configure(needle: Needle) -> None:
     start(needle, needle_axis=[0.0, 0.0, 0.0])
     needle.ros.wait_for_line("/needle_guard 2", "is no direction")
+
+
+def test_a_place_that_no_needle_has_is_a_stop_and_the_guard_goes_on(needle: Needle) -> None:
+    """Numbers that overflow on their way through the frames ended the process; a needle 1e60 m away was clear."""
+    start(needle)
+    needle.show_ball()
+    needle.until(of(GuardReading.REASON_NONE), -0.05)
+    for away_m in (1e303, 1e60, -200.0):
+        told = needle.until(lambda reading: reading.level == GuardReading.LEVEL_STOP and reading.text != "", away_m)
+        assert told.reason in (GuardReading.REASON_JUMP, GuardReading.REASON_NO_TRANSFORM)
+        assert needle.until(of(GuardReading.REASON_NO_TRANSFORM), away_m).level == GuardReading.LEVEL_STOP
+    assert needle.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
+
+
+def test_a_plan_that_is_refused_is_a_stop_until_another_comes(needle: Needle) -> None:
+    start(needle)
+    needle.show_ball()
+    needle.show_plan((-0.14, 0.0, 0.0), (-0.04, 0.0, 0.0))
+    needle.until(lambda reading: reading.has_plan and reading.level == GuardReading.LEVEL_OK, -0.06)
+    needle.show_plan((math.nan, 0.0, 0.0), (-0.04, 0.0, 0.0))
+    refused = needle.until(of(GuardReading.REASON_DEVIATION), -0.06)
+    assert refused.level == GuardReading.LEVEL_STOP and "entry_mm" in refused.text
+    needle.show_plan((-0.14, 0.0, 0.0), (-0.04, 0.0, 0.0))
+    assert needle.until(of(GuardReading.REASON_NONE), -0.06).has_plan

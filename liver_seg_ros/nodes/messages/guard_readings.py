@@ -16,6 +16,7 @@ from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.labels import structure_by_value
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.nodes.messages.points import mm_to_point, point_to_mm, points_to_mm
+from liver_seg_ros.nodes.messages.text import shown
 from liver_seg_ros.planning.guard import GuardReading
 from liver_seg_ros.planning.trajectory_values import Trajectory
 
@@ -30,7 +31,7 @@ def reading_to_message(reading: GuardReading, frame_id: str, volume_uid: str, st
         volume_uid=volume_uid,
         level=int(reading.level),
         reason=int(reading.reason),
-        text=reading.text,
+        text=shown(reading.text),
         tip_known=reading.tip_mm is not None,
         clearances=[
             StructureClearance(
