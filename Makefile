@@ -40,9 +40,9 @@ docs: setup-dev
 	@.venv/bin/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 	@echo "build/docs/index.html"
 
-# Without networks.py, which takes hours, and fp16_builds.py.
+# Without networks.py, which takes hours, fp16_builds.py, and compare.py, which asks for a revision.
 bench: setup-dev
-	@for script in $(filter-out benchmarks/networks.py benchmarks/fp16_builds.py,$(wildcard benchmarks/[!_]*.py)); do echo "== $$script"; $(RUN) python "$$script" || exit 1; done
+	@for script in $(filter-out $(patsubst %,benchmarks/%.py,networks fp16_builds compare),$(wildcard benchmarks/[!_]*.py)); do echo "== $$script"; $(RUN) python "$$script" || exit 1; done
 
 clean:
 	rm -rf .venv build install log .pytest_cache .mypy_cache .ruff_cache .import_linter_cache liver_seg_ros.egg-info
