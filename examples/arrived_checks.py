@@ -96,15 +96,15 @@ def check_mesh(mesh, vertices_m: NDArray, triangles: NDArray, closed: bool, labe
     index = (vertices_m - grid["origin_m"]) @ grid["direction"] / grid["spacing_m"]
     inside = index.min() >= -1.0 and (index.max(axis=0) <= np.array(labels.array.shape[::-1])).all()
     size_m = float(np.ptp(vertices_m, axis=0).max())
-    enclosed_ml = enclosed_volume_m3(vertices_m, triangles) * 1e6
+    enclosed_m3 = enclosed_volume_m3(vertices_m, triangles)
     # Smoothing and decimation take a share of what is thin, and of what is a few voxels large.
-    allowed_ml = (0.05 if measurement.label == LIVER else 0.25) * measurement.volume_ml + 1.0
-    own_ml, all_ml = (
-        np.count_nonzero(voxels) * float(np.prod(grid["spacing_m"])) * 1e6
+    allowed_m3 = (0.05 if measurement.label == LIVER else 0.25) * measurement.volume_m3 + 1e-6
+    own_m3, all_m3 = (
+        np.count_nonzero(voxels) * float(np.prod(grid["spacing_m"]))
         for voxels in (labels.array == measurement.label, labels.array > 0)
     )
     # The organ holds its tumors and vessels; of the others only their own voxels count.
-    largest_ml = all_ml if measurement.label == LIVER else own_ml
+    largest_m3 = all_m3 if measurement.label == LIVER else own_m3
     return [
         (f"{name}: every edge joins two triangles", closed and mesh.watertight, f"{len(triangles)} triangles"),
         (
@@ -120,13 +120,13 @@ def check_mesh(mesh, vertices_m: NDArray, triangles: NDArray, closed: bool, labe
         (f"{name}: is in metres", 0.001 < size_m < LARGEST_ORGAN_M, f"{size_m:.3f} m"),
         (
             f"{name}: was measured as it is labelled",
-            own_ml * 0.999 <= measurement.volume_ml <= largest_ml * 1.001,
-            f"{measurement.volume_ml:.1f} ml, own voxels {own_ml:.1f} ml",
+            own_m3 * 0.999 <= measurement.volume_m3 <= largest_m3 * 1.001,
+            f"{measurement.volume_m3 * 1e6:.1f} ml, own voxels {own_m3 * 1e6:.1f} ml",
         ),
         (
             f"{name}: the surface encloses what was measured",
-            abs(enclosed_ml - measurement.volume_ml) < allowed_ml,
-            f"{enclosed_ml:.1f} and {measurement.volume_ml:.1f} ml",
+            abs(enclosed_m3 - measurement.volume_m3) < allowed_m3,
+            f"{enclosed_m3 * 1e6:.1f} and {measurement.volume_m3 * 1e6:.1f} ml",
         ),
     ]
 
@@ -157,7 +157,7 @@ def grid_arrays(slab) -> dict[str, NDArray]:
         ]
     )
     origin_m = np.array([position.x, position.y, position.z])
-    return {"spacing_m": np.array(slab.spacing), "origin_m": origin_m, "direction": direction}
+    return {"spacing_m": np.array(slab.spacing_m), "origin_m": origin_m, "direction": direction}
 
 
 def cloud_array(message: PointCloud2) -> NDArray:

@@ -51,8 +51,8 @@ class ReceivedVolume:
     def add(self, slab: Volume) -> bool:
         """Take in one slab; True when it completed the volume."""
         columns, rows, slices = (int(n) for n in slab.size)
-        if slab.uid != self.uid:
-            self.uid, self.header, self.first_slab = slab.uid, slab.header, slab
+        if slab.volume_uid != self.uid:
+            self.uid, self.header, self.first_slab = slab.volume_uid, slab.header, slab
             self.published_s = seconds(slab.header.stamp)
             self.array = np.empty((slices, rows, columns), VOXEL_TYPES[slab.encoding])
             self.missing = np.ones(slices, dtype=bool)
@@ -112,7 +112,7 @@ class PlainSubscriber(Node):
         say("arrived", topic)
 
     def _on_progress(self, node: str, progress: Progress) -> None:
-        say("progress", f"{node}: {progress.stage}", f"{progress.fraction:.3f}")
+        say("progress", f"{node}: {progress.stage}", f"{progress.stage_fraction:.3f}")
 
     def _on_diagnostics(self, diagnostics: DiagnosticArray) -> None:
         for status in diagnostics.status:
@@ -197,7 +197,7 @@ def main() -> int:
         say("warning", doubt["code"], doubt["message"])
     report = {
         "uid": node.volumes["ct"].uid,
-        "liver_found": segmentation.liver_found,
+        "liver_found": segmentation.status == SegmentationReport.STATUS_FOUND,
         "message": segmentation.message,
         "warnings": doubts,
         "structures": structures,

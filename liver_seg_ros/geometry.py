@@ -22,6 +22,7 @@ from liver_seg_ros.errors import InputError
 
 MM_PER_M = 1000.0
 MM3_PER_ML = 1000.0
+ML_PER_M3 = 1e6
 
 Vector = tuple[float, float, float]
 Matrix = tuple[Vector, Vector, Vector]

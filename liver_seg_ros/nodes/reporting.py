@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -17,7 +18,7 @@ from liver_seg_ros.nodes.messages.measurements import measurement_to_message
 from liver_seg_ros.nodes.messages.warnings import warning_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
-from liver_seg_ros.nodes.volume_report import FOUND, NOTHING_FOUND, VolumeReport
+from liver_seg_ros.nodes.volume_report import FOUND, NOTHING_FOUND, OUTCOMES, VolumeReport
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Cancelled, Progress, raise_if_cancelled
 
@@ -81,7 +82,8 @@ class Reporting:
             if 0.0 < fraction < 1.0 and now - said_at < _SHORTEST_INTERVAL_S:
                 return
             said_at = now
-            message = ProgressMessage(volume_uid=volume_uid, stage=stage, fraction=float(fraction))
+            message = ProgressMessage(volume_uid=volume_uid, stage=stage, stage_fraction=float(fraction))
+            message.overall_fraction = message.seconds_left = math.nan
             message.header = self._header()
             publisher = self._progress
             if publisher is not None:  # None: withdrawn while the work was being cancelled
@@ -105,7 +107,7 @@ class Reporting:
         Raises `CancelledError` where the work was cancelled meanwhile.
         """
         content = SegmentationReport(
-            liver_found=found,
+            status=FOUND if found else NOTHING_FOUND,
             message=message,
             structures=[measurement_to_message(m) for m in measurements],
             stages=list(seconds),
@@ -114,12 +116,12 @@ class Reporting:
             models=[ModelInfo(name=m.spec.name, version=m.spec.version, sha256=m.sha256) for m in models],
             warnings=[warning_to_message(warning) for warning in warnings],
         )
-        if not report.end(content, FOUND if found else NOTHING_FOUND):
+        if not report.end(content):
             raise CancelledError(f"volume {report.volume_uid}: cancelled at its end")
 
-    def _publish_report(self, report: SegmentationReport, outcome: str) -> None:
+    def _publish_report(self, report: SegmentationReport) -> None:
         report.header = self._header()
-        self._node.diagnostics.set_outcome(outcome, report.volume_uid)
+        self._node.diagnostics.set_outcome(OUTCOMES[report.status], report.volume_uid)
         publisher = self._reports
         if publisher is not None:
             publisher.publish(report)

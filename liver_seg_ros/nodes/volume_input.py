@@ -90,7 +90,7 @@ class VolumeInput:
             assembled = self._assembler.add(message_to_slab(message, self._node.ct_frame), time.monotonic())
         except InputError as error:
             self._node.diagnostics.fail(error)
-            self._report_refusal(message.uid, str(error))
+            self._report_refusal(message.volume_uid, str(error))
             return
         self._say_warnings()
         if assembled is not None:

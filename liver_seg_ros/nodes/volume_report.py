@@ -11,8 +11,11 @@ from liver_seg_ros.errors import CancelledError, InputError, memory_message
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.text import shown
 
-#: How the work on a volume ended: the value `outcome` of the diagnostics.
-FOUND, NOTHING_FOUND, FAILED, CANCELLED = "found", "nothing_found", "failed", "cancelled"
+FOUND, NOTHING_FOUND = SegmentationReport.STATUS_FOUND, SegmentationReport.STATUS_NOTHING_FOUND
+FAILED, CANCELLED = SegmentationReport.STATUS_FAILED, SegmentationReport.STATUS_CANCELLED
+
+#: How the work on a volume ended, as the value `outcome` of the diagnostics says it.
+OUTCOMES = {FOUND: "found", NOTHING_FOUND: "nothing_found", FAILED: "failed", CANCELLED: "cancelled"}
 
 #: What the message of a report begins with where the work was cancelled.
 CANCELLED_PREFIX = "cancelled: "
@@ -23,33 +26,34 @@ class VolumeReport:
 
     Args:
         volume_uid: of the CT.
-        publish: is given the report and the outcome, one of the constants above.
+        publish: is given the report.
     """
 
-    def __init__(self, volume_uid: str, publish: Callable[[SegmentationReport, str], None]) -> None:
+    def __init__(self, volume_uid: str, publish: Callable[[SegmentationReport], None]) -> None:
         self.volume_uid = volume_uid
         self._publish = publish
         self._lock = threading.Lock()
         self._ended = False
 
-    def end(self, report: SegmentationReport, outcome: str) -> bool:
-        """Publish `report`; False where another end came before."""
+    def end(self, report: SegmentationReport) -> bool:
+        """Publish `report`, whose status is set; False where another end came before."""
         with self._lock:
             if self._ended:
                 return False
             self._ended = True
         report.volume_uid = self.volume_uid
         report.message = shown(report.message)
-        self._publish(report, outcome)
+        self._publish(report)
         return True
 
     def fail(self, message: str) -> None:
         """The work could not be done."""
-        self.end(SegmentationReport(message=message), FAILED)
+        self.end(SegmentationReport(status=FAILED, message=message))
 
     def cancel(self, why: str) -> None:
         """The work was given up, or never begun."""
-        self.end(SegmentationReport(message=f"{CANCELLED_PREFIX}volume {self.volume_uid}: {why}"), CANCELLED)
+        message = f"{CANCELLED_PREFIX}volume {self.volume_uid}: {why}"
+        self.end(SegmentationReport(status=CANCELLED, message=message))
 
     @contextmanager
     def of_work(self) -> Iterator[None]:

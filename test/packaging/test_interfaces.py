@@ -29,21 +29,29 @@ def test_the_comment_of_the_labels_lists_the_label_table() -> None:
         assert f"{structure.value} {structure.name}" in text
 
 
-def test_built_messages_have_the_fields_of_the_sources() -> None:
-    msg = pytest.importorskip("liver_seg_interfaces.msg", reason=WHY)
-    for path in (INTERFACES / "msg").glob("*.msg"):
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
-        fields = [words[1] for words in lines if "=" not in words[1]]
-        built = [name for name in getattr(msg, path.stem).get_fields_and_field_types() if not name.startswith("_")]
-        assert built == fields, f"{path.name} changed since the messages were built: make setup"
+def test_built_interfaces_have_the_fields_of_the_sources() -> None:
+    for kind, parts in (("msg", [""]), ("srv", ["Request", "Response"]), ("action", ["Goal", "Result", "Feedback"])):
+        built = pytest.importorskip(f"liver_seg_interfaces.{kind}", reason=WHY)
+        for path in (INTERFACES / kind).iterdir():
+            sources = path.read_text(encoding="utf-8").split("\n---\n")
+            for part, source in zip(parts, sources, strict=True):
+                made = getattr(built, path.stem)
+                message = getattr(made, part) if part else made
+                fields = [name for name in message.get_fields_and_field_types() if not name.startswith("_")]
+                assert fields == _fields(source), f"{path.name} changed since it was built: make setup"
+
+
+def _fields(source: str) -> list[str]:
+    lines = [line.split() for line in source.splitlines() if line and line[0] != "#"]
+    return [words[1] for words in lines if "=" not in words[1]]
 
 
 def test_a_slab_survives_serialization() -> None:
     serialization = pytest.importorskip("rclpy.serialization", reason=WHY)
     msg = pytest.importorskip("liver_seg_interfaces.msg", reason=WHY)
     voxels = np.arange(-12, 12, dtype="<i2").reshape(2, 3, 4)  # [k, j, i]
-    sent = msg.Volume(uid="1.2.3", encoding=msg.Volume.ENCODING_HU, compression=msg.Volume.COMPRESSION_NONE)
-    sent.size, sent.spacing, sent.first_slice, sent.slice_count = [4, 3, 9], [0.0007, 0.0007, 0.005], 7, 2
+    sent = msg.Volume(volume_uid="1.2.3", encoding=msg.Volume.ENCODING_HU, compression=msg.Volume.COMPRESSION_NONE)
+    sent.size, sent.spacing_m, sent.first_slice, sent.slice_count = [4, 3, 9], [0.0007, 0.0007, 0.005], 7, 2
     sent.data.frombytes(voxels.tobytes())
 
     received = serialization.deserialize_message(serialization.serialize_message(sent), msg.Volume)

@@ -74,10 +74,10 @@ def test_labels_of_no_patient_are_refused_before_any_work(ros):
         )
     ):
         volume = LabelVolume(voxels, Geometry(voxels.shape[::-1]), f"wrong-{number}")
-        publisher.publish(only_slab(volume, spacing=np.array(spacing_m)))
+        publisher.publish(only_slab(volume, spacing_m=np.array(spacing_m)))
         ros.wait_for_line("/reconstruction 2", volume.uid, says, timeout_s=20.0)
     ros.spin_until(lambda: bool(reports))
-    assert reports[-1].volume_uid == "wrong-5" and not reports[-1].liver_found
+    assert reports[-1].volume_uid == "wrong-5" and reports[-1].status == SegmentationReport.STATUS_FAILED
     assert ros.state("reconstruction") == "active"
     assert peak_mb(process) < ENOUGH_MB
     assert "Traceback" not in ros.log("reconstruction")

@@ -75,13 +75,13 @@ def test_what_is_measured_arrives(ros, labels):
     geometry, tumor = labels.geometry, labels.array == 2
     measured = {entry.structure: entry for entry in reports[0].structures}
     [lesion] = measured["tumor"].parts
-    voxel_ml = float(np.prod(geometry.spacing_mm)) / 1000
+    voxel_m3 = float(np.prod(geometry.spacing_mm)) / 1e9
     around = np.pad(tumor, 1)
     near = sum(np.roll(around, step, axis) for axis in range(3) for step in (-1, 1)) > 0
     assert generate_binary_structure(3, 1).sum() == 7  # the neighbors through faces, as rolled above
     for entry in (measured["tumor"], lesion):
-        assert entry.volume_ml == pytest.approx(tumor.sum() * voxel_ml)
-        assert entry.volume_uncertainty_ml == pytest.approx((near & ~around).sum() / 2 * voxel_ml)
+        assert entry.volume_m3 == pytest.approx(tumor.sum() * voxel_m3)
+        assert entry.volume_uncertainty_m3 == pytest.approx((near & ~around).sum() / 2 * voxel_m3)
         assert entry.largest_diameter_m == pytest.approx(pdist(faces_mm(tumor, geometry)).max() / 1000)
         assert entry.diameter_uncertainty_m == pytest.approx(np.linalg.norm(geometry.spacing_mm) / 1000)
         assert entry.axial[0].long_m == pytest.approx(axial_diameter_mm(tumor, geometry) / 1000)

@@ -93,7 +93,7 @@ def test_slabs_share_the_volumes_memory_and_are_of_nearly_equal_size():
 
 def test_a_message_without_a_sensible_geometry_is_refused_with_the_volumes_name():
     [message] = volume_to_slabs(Volume(np.zeros((2, 2, 2), np.int16), Geometry((2, 2, 2)), "odd"), 1, Time())
-    message.spacing = np.array([0.0, 0.001, 0.001])
+    message.spacing_m = np.array([0.0, 0.001, 0.001])
     with pytest.raises(InputError, match="volume odd: spacing"):
         message_to_slab(message)
 
@@ -180,7 +180,7 @@ def test_all_that_was_measured_survives_the_journey(measurement):
     assert to_a_nanometre(message_to_measurement(message)) == to_a_nanometre(measurement)
 
 
-def test_lengths_are_in_metres_volumes_in_millilitres_and_what_was_not_measured_is_left_out():
+def test_lengths_are_in_metres_volumes_in_cubic_metres_and_what_was_not_measured_is_left_out():
     quality = MeshQuality(100, True, True, False, 2)
     axial = AxialDiameter(20.0, 15.0, 0.9, ((0.0, 0, 0), (20.0, 0, 0)), ((10.0, 0, 0), (10.0, 15, 0)))
     part = PartMeasurement(
@@ -191,7 +191,7 @@ def test_lengths_are_in_metres_volumes_in_millilitres_and_what_was_not_measured_
         StructureMeasurement(TUMOR, 4.0, 22.0, 1, (part,), 0.4, 1.1, axial, replace(quality, outward=True), around)
     )
     assert (message.structure, message.label, message.count) == ("tumor", 2, 1)
-    assert (message.volume_ml, message.volume_uncertainty_ml) == (4.0, 0.4)
+    assert (message.volume_m3, message.volume_uncertainty_m3) == pytest.approx((4e-6, 0.4e-6))
     assert (message.largest_diameter_m, message.diameter_uncertainty_m) == pytest.approx((0.022, 0.0011))
     [said] = message.axial
     assert (said.long_m, said.short_m, said.uncertainty_m) == pytest.approx((0.02, 0.015, 0.0009))

@@ -23,7 +23,7 @@ def large():
 
 def send(publisher, volume, uid=None, stamp_s=1, count=4):
     for slab in volume_to_slabs(volume, count, Time(sec=stamp_s)):
-        slab.uid = uid or volume.uid
+        slab.volume_uid = uid or volume.uid
         publisher.publish(slab)
 
 
@@ -53,30 +53,31 @@ def test_every_volume_gets_a_report_that_says_how_it_ended(ros, models, ct, larg
         return reports.pop(0)
 
     send(publisher, large)
-    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    ros.spin_until(lambda: any(p.stage == "segment" and p.stage_fraction > 0 for p in progress))
     send(publisher, ct)
     cancelled = next_report()
-    assert (cancelled.volume_uid, cancelled.liver_found) == ("large", False)
+    assert (cancelled.volume_uid, cancelled.status) == ("large", SegmentationReport.STATUS_CANCELLED)
     assert cancelled.message == "cancelled: volume large: replaced by volume test-ct" and not cancelled.structures
     found = next_report()
-    assert (found.volume_uid, found.liver_found) == (ct.uid, True)
+    assert (found.volume_uid, found.status) == (ct.uid, SegmentationReport.STATUS_FOUND)
     outcome("found", ct.uid)
 
     empty = np.random.default_rng(0).integers(-90, -50, ct.array.shape).astype(np.int16)
     send(publisher, Volume(empty, ct.geometry, "no-liver"))
     nothing = next_report()
-    assert (nothing.volume_uid, nothing.liver_found) == ("no-liver", False)
+    assert (nothing.volume_uid, nothing.status) == ("no-liver", SegmentationReport.STATUS_NOTHING_FOUND)
     assert nothing.structures
     outcome("nothing_found", "no-liver")
 
     send(publisher, Volume(np.zeros_like(ct.array), ct.geometry, "all-zero"))
     failed = next_report()
+    assert failed.status == SegmentationReport.STATUS_FAILED
     assert "all voxels are 0" in failed.message and not failed.structures
     outcome("failed", "all-zero")
 
     progress.clear()
     send(publisher, large, stamp_s=2)
-    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    ros.spin_until(lambda: any(p.stage == "segment" and p.stage_fraction > 0 for p in progress))
     assert ros.change_state("segmentation", Transition.TRANSITION_DEACTIVATE)
     assert next_report().message == "cancelled: volume large: the node was deactivated"
     outcome("cancelled", "large")
@@ -94,7 +95,7 @@ def test_a_volume_that_is_refused_or_dropped_gets_one_report(ros, models, ct):
     assert [report.volume_uid for report in reports] == ["too-large"] and "raise max_volume_mb" in reports[0].message
     for number in range(5):  # 0.25 MB each
         [first, *_] = volume_to_slabs(ct, 4, Time(sec=1))
-        first.uid = f"unfinished-{number}"
+        first.volume_uid = f"unfinished-{number}"
         publisher.publish(first)
     ros.spin_until(lambda: len(reports) == 2)
     assert reports[1].volume_uid == "unfinished-0" and "to make room for unfinished-4" in reports[1].message

@@ -164,9 +164,9 @@ def test_an_ablation_is_assessed(planner: Any) -> None:
     answer = ask(planner, request)
     assert (answer.has_lesion, answer.lesion, answer.covered) == (True, 1, 1.0)
     assert answer.smallest_margin_m == pytest.approx(0.006, abs=answer.uncertainty_m + 1e-4)
-    assert answer.zone_ml == pytest.approx(4 / 3 * math.pi * 1.8**3)
-    assert answer.healthy_liver_ml == pytest.approx(4 / 3 * math.pi * (1.8**3 - 1.2**3), rel=0.05)
-    assert answer.outside_liver_ml == pytest.approx(0, abs=0.5)
+    assert answer.zone_m3 == pytest.approx(4 / 3 * math.pi * 0.018**3)
+    assert answer.healthy_liver_m3 == pytest.approx(4 / 3 * math.pi * (0.018**3 - 0.012**3), rel=0.05)
+    assert answer.outside_liver_m3 == pytest.approx(0, abs=0.5e-6)
     assert math.dist(
         (answer.smallest_at.x, answer.smallest_at.y, answer.smallest_at.z),
         (in_map(at()).x, in_map(at()).y, in_map(at()).z),
@@ -178,12 +178,12 @@ def test_a_resection_is_assessed(planner: Any) -> None:
     request.header.frame_id = "map"
     request.normal.x = -1.0  # towards +x of ct_lps, where the vessel is
     answer = ask(planner, request)
-    cap_ml = math.pi * 4.0**2 * (6.0 - 4.0 / 3)  # of a ball of 6 cm in radius, 4 cm high
-    assert answer.resected_ml == pytest.approx(cap_ml, rel=0.03)
-    assert answer.liver_ml == pytest.approx(4 / 3 * math.pi * 6.0**3, rel=0.03)
-    assert answer.tumor_ml == pytest.approx(4 / 3 * math.pi * 1.2**3, rel=0.03)
-    assert answer.remnant_ml == pytest.approx(answer.liver_ml - answer.tumor_ml - answer.resected_ml, rel=1e-6)
-    assert answer.tumor_left_ml == pytest.approx(answer.tumor_ml)
+    cap_m3 = math.pi * 0.04**2 * (0.06 - 0.04 / 3)  # of a ball of 6 cm in radius, 4 cm high
+    assert answer.resected_m3 == pytest.approx(cap_m3, rel=0.03)
+    assert answer.liver_m3 == pytest.approx(4 / 3 * math.pi * 0.06**3, rel=0.03)
+    assert answer.tumor_m3 == pytest.approx(4 / 3 * math.pi * 0.012**3, rel=0.03)
+    assert answer.remnant_m3 == pytest.approx(answer.liver_m3 - answer.tumor_m3 - answer.resected_m3, rel=1e-6)
+    assert answer.tumor_left_m3 == pytest.approx(answer.tumor_m3)
 
 
 def test_who_asks_too_early_is_told_to_come_again(ros: Any) -> None:

@@ -49,16 +49,16 @@ def test_slabs_out_of_order_and_doubled_give_the_labels_of_the_library(ros, mode
     assert volumes[0].uid == ct.uid
     assert volumes[0].geometry.is_same_grid(ct.geometry, tolerance_mm=1e-6)
     [report] = reports
-    assert report.liver_found
-    voxel_ml = ct.geometry.voxel_volume_mm3 / 1000
-    measured = {entry.structure: entry.volume_ml for entry in report.structures}
-    assert measured["tumor"] == pytest.approx((expected == 2).sum() * voxel_ml, rel=1e-6)
+    assert report.status == SegmentationReport.STATUS_FOUND
+    voxel_m3 = ct.geometry.voxel_volume_mm3 / 1e9
+    measured = {entry.structure: entry.volume_m3 for entry in report.structures}
+    assert measured["tumor"] == pytest.approx((expected == 2).sum() * voxel_m3, rel=1e-6)
     assert len(report.stages) == len(report.stage_seconds) > 0
     assert report.runtime.startswith(("openvino fp32 (CPU, ", "tensorrt fp32 (GPU "))
     assert [len(model.sha256) for model in report.models] == [64, 64]
     [tumor] = [entry for entry in report.structures if entry.structure == "tumor"]
     assert tumor.count == len(tumor.parts) > 0
-    assert sum(part.volume_ml for part in tumor.parts) == pytest.approx(tumor.volume_ml, rel=1e-6)
+    assert sum(part.volume_m3 for part in tumor.parts) == pytest.approx(tumor.volume_m3, rel=1e-6)
     lesions = next(m for m in measure(LabelVolume(expected, ct.geometry, ct.uid)) if m.structure.name == "tumor").parts
     centers_mm = [[1000 * c for c in (part.center.x, part.center.y, part.center.z)] for part in tumor.parts]
     np.testing.assert_allclose(centers_mm, [lesion.center_mm for lesion in lesions], atol=1e-3)
@@ -112,7 +112,7 @@ def test_every_bad_volume_is_said_and_the_next_good_one_is_segmented(ros, models
         slab.data = bytes(slab.data)[:-2]
 
     def in_mm(slab):
-        slab.spacing *= 1000
+        slab.spacing_m *= 1000
 
     def no_rotation(slab):
         slab.pose.orientation.w = 7.0
@@ -214,7 +214,10 @@ def test_too_little_memory_is_said_and_the_next_volume_is_segmented(ros, models,
         publisher.publish(slab)
     ros.wait_for_line("/segmentation 2", "volume large: too little memory")
     ros.spin_until(lambda: reports)
-    assert reports[0].message.startswith("volume large: too little memory") and not reports[0].liver_found
+    assert (
+        reports[0].message.startswith("volume large: too little memory")
+        and reports[0].status == SegmentationReport.STATUS_FAILED
+    )
     resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
     for slab in slabs(ct):
         publisher.publish(slab)
@@ -234,7 +237,7 @@ def test_the_node_answers_while_it_works_and_deactivating_or_a_signal_cancels(ro
     publisher = ros.publisher("ct")
     for slab in slabs(large):
         publisher.publish(slab)
-    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    ros.spin_until(lambda: any(p.stage == "segment" and p.stage_fraction > 0 for p in progress))
     began = time.monotonic()
     assert ros.change_state("segmentation", Transition.TRANSITION_DEACTIVATE)
     assert time.monotonic() - began < 2.0
@@ -246,7 +249,7 @@ def test_the_node_answers_while_it_works_and_deactivating_or_a_signal_cancels(ro
     assert ros.state("segmentation") == "inactive"
 
     assert ros.change_state("segmentation", Transition.TRANSITION_ACTIVATE)  # takes in the latched CT again
-    ros.spin_until(lambda: any(p.stage == "segment" and p.fraction > 0 for p in progress))
+    ros.spin_until(lambda: any(p.stage == "segment" and p.stage_fraction > 0 for p in progress))
     process.terminate()
     assert process.wait(6.0) == 0
     assert "Traceback" not in ros.log("segmentation")

@@ -1,4 +1,4 @@
-"""What was measured, to and from `liver_seg_interfaces/msg/StructureMeasurement`; messages are in metres."""
+"""What was measured, to and from `liver_seg_interfaces/msg/StructureMeasurement`; messages are in m and m3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from liver_seg_interfaces.msg import Gap as GapMessage
 from liver_seg_interfaces.msg import MeshQuality as QualityMessage
 from liver_seg_interfaces.msg import PartMeasurement as PartMessage
 from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
-from liver_seg_ros.geometry import MM_PER_M
+from liver_seg_ros.geometry import ML_PER_M3, MM_PER_M
 from liver_seg_ros.labels import structure_by_name
 from liver_seg_ros.measurement import (
     AxialDiameter,
@@ -32,8 +32,8 @@ def measurement_to_message(measurement: StructureMeasurement) -> MeasurementMess
     return MeasurementMessage(
         structure=measurement.structure.name,
         label=measurement.structure.value,
-        volume_ml=measurement.volume_ml,
-        volume_uncertainty_ml=measurement.volume_uncertainty_ml,
+        volume_m3=measurement.volume_ml / ML_PER_M3,
+        volume_uncertainty_m3=measurement.volume_uncertainty_ml / ML_PER_M3,
         largest_diameter_m=measurement.largest_diameter_mm / MM_PER_M,
         diameter_uncertainty_m=measurement.diameter_uncertainty_mm / MM_PER_M,
         axial=_some(_axial_to_message, measurement.axial),
@@ -48,8 +48,8 @@ def message_to_measurement(message: MeasurementMessage) -> StructureMeasurement:
     """The reverse of `measurement_to_message`. Raises `ValueError` for a structure that the label table has not."""
     return StructureMeasurement(
         structure=structure_by_name(message.structure),
-        volume_ml=message.volume_ml,
-        volume_uncertainty_ml=message.volume_uncertainty_ml,
+        volume_ml=message.volume_m3 * ML_PER_M3,
+        volume_uncertainty_ml=message.volume_uncertainty_m3 * ML_PER_M3,
         largest_diameter_mm=message.largest_diameter_m * MM_PER_M,
         diameter_uncertainty_mm=message.diameter_uncertainty_m * MM_PER_M,
         axial=_one(_message_to_axial, message.axial),
@@ -63,8 +63,8 @@ def message_to_measurement(message: MeasurementMessage) -> StructureMeasurement:
 def _part_to_message(part: PartMeasurement) -> PartMessage:
     return PartMessage(
         center=mm_to_point(part.center_mm),
-        volume_ml=part.volume_ml,
-        volume_uncertainty_ml=part.volume_uncertainty_ml,
+        volume_m3=part.volume_ml / ML_PER_M3,
+        volume_uncertainty_m3=part.volume_uncertainty_ml / ML_PER_M3,
         largest_diameter_m=part.largest_diameter_mm / MM_PER_M,
         diameter_uncertainty_m=part.diameter_uncertainty_mm / MM_PER_M,
         axial=_some(_axial_to_message, part.axial),
@@ -77,8 +77,8 @@ def _part_to_message(part: PartMeasurement) -> PartMessage:
 def _message_to_part(message: PartMessage) -> PartMeasurement:
     return PartMeasurement(
         center_mm=point_to_mm(message.center),
-        volume_ml=message.volume_ml,
-        volume_uncertainty_ml=message.volume_uncertainty_ml,
+        volume_ml=message.volume_m3 * ML_PER_M3,
+        volume_uncertainty_ml=message.volume_uncertainty_m3 * ML_PER_M3,
         largest_diameter_mm=message.largest_diameter_m * MM_PER_M,
         diameter_uncertainty_mm=message.diameter_uncertainty_m * MM_PER_M,
         axial=_one(_message_to_axial, message.axial),

@@ -1,4 +1,4 @@
-"""Answers of planning as messages: in metres, millilitres and radians, in the frame that was asked in."""
+"""Answers of planning as messages: in metres, cubic metres and radians, in the frame that was asked in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from liver_seg_interfaces.msg import Trajectory as TrajectoryMessage
 from liver_seg_interfaces.msg import TrajectoryEvaluation as EvaluationMessage
 from liver_seg_interfaces.msg import VesselCrossing as CrossingMessage
 from liver_seg_interfaces.srv import AssessAblation, AssessResection
-from liver_seg_ros.geometry import MM_PER_M
+from liver_seg_ros.geometry import ML_PER_M3, MM_PER_M
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.points import mm_to_point
 from liver_seg_ros.planning.ablation import AblationCheck
@@ -59,9 +59,9 @@ def evaluation_to_message(
 
 def fill_ablation(response: AssessAblation.Response, check: AblationCheck, placed: Placed) -> None:
     """What an ablation covers and destroys."""
-    response.zone_ml = check.zone.volume_ml
-    response.healthy_liver_ml = check.healthy_liver_ml
-    response.outside_liver_ml = check.outside_liver_ml
+    response.zone_m3 = check.zone.volume_ml / ML_PER_M3
+    response.healthy_liver_m3 = check.healthy_liver_ml / ML_PER_M3
+    response.outside_liver_m3 = check.outside_liver_ml / ML_PER_M3
     response.others = [_clearance(o.structure, o.distance_mm, placed(o.at_mm)) for o in check.others]
     if check.tumor is not None:
         response.has_lesion = True
@@ -75,8 +75,12 @@ def fill_ablation(response: AssessAblation.Response, check: AblationCheck, place
 
 def fill_resection(response: AssessResection.Response, found: Resection, placed: Placed) -> None:
     """What a resection takes and leaves."""
-    for name in ("liver_ml", "tumor_ml", "resected_ml", "remnant_ml", "tumor_left_ml", "remnant_percent"):
-        setattr(response, name, float(getattr(found, name)))
+    response.liver_m3 = found.liver_ml / ML_PER_M3
+    response.tumor_m3 = found.tumor_ml / ML_PER_M3
+    response.resected_m3 = found.resected_ml / ML_PER_M3
+    response.remnant_m3 = found.remnant_ml / ML_PER_M3
+    response.tumor_left_m3 = found.tumor_left_ml / ML_PER_M3
+    response.remnant_fraction = found.remnant_percent / 100
     response.cut = [
         CrossingMessage(
             branch=cut.branch,

@@ -36,10 +36,10 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
         message = VolumeMessage()
         message.header.frame_id = FRAME_ID
         message.header.stamp = stamp
-        message.uid = volume.uid
+        message.volume_uid = volume.uid
         message.encoding = encoding
         message.size = np.array(volume.geometry.size, dtype=np.uint32)
-        message.spacing = np.array(volume.geometry.spacing_mm) / MM_PER_M
+        message.spacing_m = np.array(volume.geometry.spacing_mm) / MM_PER_M
         message.pose = geometry_to_pose(volume.geometry)
         message.first_slice = int(first)
         message.slice_count = int(stop - first)
@@ -57,15 +57,16 @@ def message_to_slab(message: VolumeMessage, frame_id: str = FRAME_ID) -> Slab:
     Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `Slab` refuses.
     """
     stamp = message.header.stamp
-    if not message.uid.isprintable() or len(message.uid) > MOST_UID_CHARACTERS:
+    uid = message.volume_uid
+    if not uid.isprintable() or len(uid) > MOST_UID_CHARACTERS:
         raise InputError(
-            f"a volume's uid is {message.uid!r:.100}; send at most {MOST_UID_CHARACTERS} characters, all printable"
+            f"a volume's uid is {uid!r:.100}; send at most {MOST_UID_CHARACTERS} characters, all printable"
         )
     try:
         if message.header.frame_id not in (frame_id, FRAME_ID, ""):
             raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{frame_id}'")
         return Slab(
-            uid=message.uid,
+            uid=uid,
             stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
             encoding=message.encoding,
             geometry=_geometry(message),
@@ -75,7 +76,7 @@ def message_to_slab(message: VolumeMessage, frame_id: str = FRAME_ID) -> Slab:
             compression=message.compression,
         )
     except InputError as error:
-        raise InputError(f"volume {message.uid}: {error}") from error
+        raise InputError(f"volume {uid}: {error}") from error
 
 
 def geometry_to_pose(geometry: Geometry) -> Pose:
@@ -98,7 +99,7 @@ def _geometry(message: VolumeMessage) -> Geometry:
     direction = Rotation.from_quat(quaternion).as_matrix().round(12) + 0.0
     return Geometry(
         size=tuple(message.size),
-        spacing_mm=tuple(np.asarray(message.spacing) * MM_PER_M),
+        spacing_mm=tuple(np.asarray(message.spacing_m) * MM_PER_M),
         origin_mm=tuple(ros_to_lps([position.x, position.y, position.z])),
         direction=direction,
     )
