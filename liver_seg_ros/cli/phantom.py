@@ -45,10 +45,10 @@ def command(
         typer.Option(metavar="N", help="How many tumors.", min=0, show_default=BY_SEED, rich_help_panel=PATIENT),
     ] = None,
     variation: Annotated[
-        Literal["plain", "varied"],
+        Literal["plain", "varied", "varied_tumors"],
         typer.Option(
             metavar="KIND",
-            help="plain, or varied far beyond the plausible, to train on.",
+            help="plain, varied far beyond the plausible, or varied_tumors: plain with hard tumors.",
             rich_help_panel=PATIENT,
         ),
     ] = "plain",

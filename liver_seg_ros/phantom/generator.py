@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
 from liver_seg_ros.phantom.insets import imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
@@ -93,7 +94,11 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     progress("tumors", 0.0)
     count = int(rng.integers(1, 7)) if options.tumor_count is None else options.tumor_count
     some = rng.permutation(len(inside))[:20000]
-    if varied is None:
+    if options.variation == "varied_tumors":
+        tumors = draw_demanding_tumors(count, inside[some], depth[some], phase, np.random.default_rng((seed, 2)))
+        liver = _bulged(organs.liver, tumors, lattice, np.maximum(trunk.cavity + 1, trunk.below_diaphragm + 3))
+        shapes = [*trunk.shapes, *organs.shapes]
+    elif varied is None:
         clearance = Obstacles([portal, hepatic]).clearance(inside[some])
         tumors = draw_tumors(count, inside[some], depth[some], clearance, phase, rng)
         liver, shapes = organs.liver, [*trunk.shapes, *organs.shapes]

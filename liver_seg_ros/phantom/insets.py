@@ -47,7 +47,8 @@ def tumor_insets(grid: Grid, tumors: tuple[Tumor, ...], liver_hu: float) -> list
 def _tumor_texture(grid: Grid, tumor: Tumor, hu: float) -> Field:
     """HU to add inside a tumor of `hu`: its mottles, and the inclusions instead of what they replace."""
     rng = np.random.default_rng((tumor.shape_seed, 1))
-    texture = tumor.mottle_hu * _grid_noise(rng, grid, float(rng.uniform(2, 9)))
+    drawn_mm = float(rng.uniform(2, 9))
+    texture = tumor.mottle_hu * _grid_noise(rng, grid, tumor.mottle_mm or drawn_mm)
     if tumor.inclusion_share:
         lumps = _grid_noise(rng, grid, max(2.5, tumor.diameter_mm * float(rng.uniform(0.1, 0.3))))
         inside = tumor.distance(grid.points) < 0

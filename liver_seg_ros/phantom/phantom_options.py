@@ -24,7 +24,8 @@ class PhantomOptions:
         tilt_deg: how far the patient lies turned about each axis at most.
         center_mm: where the grid's center lies relative to the liver's, in mm along LPS; None places the grid so that
             the liver is inside, wherever the rest of the field of view leaves room.
-        variation: "plain", or "varied" for patients and scanners far beyond the plausible, to train on.
+        variation: "plain"; "varied" for patients and scanners far beyond the plausible, to train on; or "varied_tumors"
+            for plain ones with tumors that are hard to see whole.
 
     Raises:
         InputError: an option outside its range.

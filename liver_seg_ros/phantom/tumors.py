@@ -35,6 +35,7 @@ class Tumor:
         shape_seed: seed of the surface's irregularity.
         lobulation: size of that irregularity as a fraction of the radius.
         mottle_hu: standard deviation of its own texture, 0 without.
+        mottle_mm: size of that texture's grains; 0 draws 2 to 9 from `shape_seed`.
         inclusion_hu: HU of what is scattered in it (calcification, lipiodol, blood).
         inclusion_share: share of its volume that they fill, 0 without.
         bulges: the liver's capsule goes around it, instead of cutting it.
@@ -54,6 +55,7 @@ class Tumor:
     inclusion_hu: float = 0.0
     inclusion_share: float = 0.0
     bulges: bool = False
+    mottle_mm: float = 0.0
 
     __repr__ = short_repr
     to_dict = plain_fields

@@ -1,4 +1,5 @@
-"""How much a phantom varies: "plain" is the generator as it always was, "varied" goes beyond the plausible on purpose.
+"""How much a phantom varies: "plain" is the generator as it always was, "varied" goes beyond the plausible on purpose,
+"varied_tumors" is plain but for its tumors (`demanding_tumors.py`).
 
 A network that has seen only what is plausible meets every patient for the first time. So what a varied phantom looks
 like is drawn far more widely than anatomy allows (Billot et al. 2023, SynthSeg): grey values of all that surrounds the
@@ -16,7 +17,7 @@ import numpy as np
 from liver_seg_ros.phantom.fields import Field, smooth_noise
 from liver_seg_ros.phantom.tissue import Phase, Range
 
-Variation = Literal["plain", "varied"]
+Variation = Literal["plain", "varied", "varied_tumors"]
 VARIATIONS: tuple[Variation, ...] = get_args(Variation)
 
 #: Tissues whose grey value says nothing that a network may lean on.
@@ -48,8 +49,10 @@ class Veins:
     most_targets: int
 
 
+_PLAIN_VEINS = Veins((4.8, 6.5), (3.4, 4.8), 10_000)
 VEINS: dict[Variation, Veins] = {
-    "plain": Veins((4.8, 6.5), (3.4, 4.8), 10_000),
+    "plain": _PLAIN_VEINS,
+    "varied_tumors": _PLAIN_VEINS,
     "varied": Veins((4.4, 8.0), (3.0, 6.0), 220),
 }
 

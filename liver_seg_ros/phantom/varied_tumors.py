@@ -38,14 +38,15 @@ def draw_varied_tumors(
         places = np.flatnonzero(allowed)
         if places.size == 0:
             continue
-        tumor = _draw(inside[rng.choice(places)], diameter, phase, rng)
+        tumor = draw_tumor(inside[rng.choice(places)], diameter, phase, rng)
         tumors.append(tumor)
         if rng.random() < 0.15:
-            tumors += [_satellite(tumor, rng) for _ in range(int(rng.integers(1, 4)))]
+            tumors += [satellite(tumor, rng) for _ in range(int(rng.integers(1, 4)))]
     return tuple(tumors)
 
 
-def _draw(center: NDArray[np.float64], diameter: float, phase: Phase, rng: np.random.Generator) -> Tumor:
+def draw_tumor(center: NDArray[np.float64], diameter: float, phase: Phase, rng: np.random.Generator) -> Tumor:
+    """One tumor about `center` `(3,)`, of `diameter` mm, whatever it looks like."""
     axes = rng.uniform(0.7, 1.4, 3)
     axes *= diameter / 2 / np.cbrt(np.prod(axes))
     least = LEAST_CONTRAST_HU[phase]
@@ -73,7 +74,7 @@ def _draw(center: NDArray[np.float64], diameter: float, phase: Phase, rng: np.ra
     )
 
 
-def _satellite(tumor: Tumor, rng: np.random.Generator) -> Tumor:
+def satellite(tumor: Tumor, rng: np.random.Generator) -> Tumor:
     """A part of the same lesion, half outside of it."""
     direction = rng.standard_normal(3)
     direction *= tumor.diameter_mm / 2 * rng.uniform(0.7, 1.1) / np.linalg.norm(direction)

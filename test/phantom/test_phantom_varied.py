@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cc3d
 import numpy as np
 import pytest
-from scipy.ndimage import binary_erosion, gaussian_filter1d
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, gaussian_filter1d
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
+from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.exact_distance import exact_distance
-from liver_seg_ros.phantom.insets import imitators
+from liver_seg_ros.phantom.insets import imitators, tumor_insets
 from liver_seg_ros.phantom.painting import Grid
 from liver_seg_ros.phantom.scanner import scanned
-from liver_seg_ros.phantom.tumors import LARGEST_MM, SMALLEST_MM
+from liver_seg_ros.phantom.tumors import LARGEST_MM, SMALLEST_MM, Tumor
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 
 SCAN = PhantomOptions(
@@ -85,6 +88,54 @@ def test_tumors_reach_beyond_the_sizes_of_plain_ones() -> None:
     assert 2 < diameters.min() < SMALLEST_MM and LARGEST_MM < diameters.max() <= 110
     assert any(t.bulges for t in tumors) and any(t.mottle_hu for t in tumors)
     assert any(t.inclusion_share and t.inclusion_hu > 200 for t in tumors)
+
+
+@pytest.fixture(scope="module")
+def with_demanding_tumors() -> Phantom:
+    return generate_phantom(3, replace(SCAN, variation="varied_tumors", tumor_count=6))
+
+
+def test_a_phantom_with_varied_tumors_is_plain_everywhere_else(with_demanding_tumors: Phantom) -> None:
+    plain = generate_phantom(3, replace(SCAN, variation="plain", tumor_count=0))
+    assert with_demanding_tumors.ct.geometry == plain.ct.geometry and with_demanding_tumors.phase == plain.phase
+    # Where there is no tumor, nor was there any before, all is the same: body, liver, veins and every voxel's noise.
+    other = with_demanding_tumors.labels.array != plain.labels.array
+    tumor = with_demanding_tumors.labels.array == TUMOR.value
+    assert tumor.sum() > 500 and (tumor | ~other).mean() > 0.9999
+    far = ~binary_dilation(tumor | other, iterations=3)
+    assert np.array_equal(with_demanding_tumors.ct.array[far], plain.ct.array[far])
+
+
+def test_demanding_tumors_are_labelled_as_they_were_drawn(with_demanding_tumors: Phantom) -> None:
+    exact = exact_distance(with_demanding_tumors, TUMOR, with_demanding_tumors.ct.geometry) < 0
+    assert np.mean(exact == (with_demanding_tumors.labels.array == TUMOR.value)) > 0.9999
+
+
+def test_demanding_tumors_are_large_mottled_and_partly_as_bright_as_the_liver() -> None:
+    inside = np.random.default_rng(0).uniform(-70, 70, (4000, 3))
+    depth_mm = 70 - np.abs(inside).max(axis=1)
+    drawn = [draw_demanding_tumors(4, inside, depth_mm, "portal_venous", np.random.default_rng(n)) for n in range(40)]
+    large = [tumor for some in drawn for tumor in some if tumor.diameter_mm >= 45]
+    volumes_ml = np.pi / 6 * np.array([tumor.diameter_mm for tumor in large]) ** 3 / 1000
+    assert 15 < len(large) < 35 and volumes_ml.min() > 47 and 150 < volumes_ml.max() < 222
+    tumors = [tumor for some in drawn for tumor in some]
+    assert any(t.mottle_hu > 20 and 88 <= t.inclusion_hu <= 132 and t.inclusion_share > 0.1 for t in tumors)
+    assert any(t.necrosis and t.necrosis_hu > 130 for t in tumors) and any(t.necrosis > 0.85 for t in tumors)
+    assert any(t.rim_hu > 24 and abs(t.contrast_hu) < 24 for t in tumors)
+    assert any(len(some) > 4 for some in drawn)  # parts that run together with what was asked for
+
+
+def test_the_grain_of_a_tumors_mottles_is_that_asked_for() -> None:
+    """Coarse mottles are still there after smoothing, fine ones are not."""
+    axis = np.arange(-45.0, 46.0, 1.5)
+    grid = Grid(axis, axis, axis, 1)
+    ball = Tumor((0, 0, 0), 60.0, -30.0, 0.0, 0.0, 0.0, (30, 30, 30), (0, 0, 0), 5, 0.0, mottle_hu=30.0)
+    left = []
+    for grain_mm in (2.5, 15.0):
+        (inset,) = tumor_insets(grid, (replace(ball, mottle_mm=grain_mm),), 110.0)
+        assert inset.texture is not None and inset.texture.std() == pytest.approx(30, rel=0.05)
+        left.append(gaussian_filter(inset.texture, 3.5).std())
+    assert left[0] < 8 < 20 < left[1]
 
 
 def test_imitators_are_painted_and_never_labelled(phantom: Phantom) -> None:
