@@ -24,12 +24,16 @@ from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions
 from liver_seg_ros.rendering.contact_sheet import contact_sheet
 from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.training.recipe import AugmentationRecipe, DataRecipe, OptimizationRecipe, Recipe
+from liver_seg_ros.training.sources.about import ABOUT
+from liver_seg_ros.training.sources.pairs import CasePlace, Pairs
+from liver_seg_ros.training.sources.subject import DataSet, Picture, Subject
 from liver_seg_ros.volume import LabelVolume, Volume
 
 PACKAGE = Path(__file__).resolve().parents[1] / "liver_seg_ros"
 GRID = Geometry((2, 2, 2))
 ORIGIN, NAN = (0.0, 0.0, 0.0), float("nan")
 DATA = DataRecipe((1.5, 1.5, 1.5), (-100.0, 300.0), None, {"none": 1.0}, (0, 1), (1, 2))
+SUBJECT = Subject("p1", "p1", (), lambda: Picture(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), bool)))
 OPTIMIZATION = OptimizationRecipe((32, 32, 32), 1, 1, 0.001)
 
 #: Every public constructor that checks what it is given, with each kind of fault.
@@ -90,9 +94,13 @@ REFUSED: list[Callable[[], object]] = [
     lambda: contact_sheet([], ["one"], "sheet.png"),
     lambda: InputSpec((1.5, 1.5, 1.5), (-100.0, 300.0), (30, 32, 32), 0.25, 8),
     lambda: DataRecipe((0.0, 1.0, 1.0), (-100.0, 300.0), None, {"none": 1.0}, (0, 1), (1, 2)),
+    lambda: DataRecipe((1.5, 1.5, 1.5), (-100.0, 300.0), None, source="lits17"),
     lambda: AugmentationRecipe(flip=2),
     lambda: OptimizationRecipe((0, 32, 32), 1, 1, 0.001),
     lambda: Recipe("segment", {}, DATA, OPTIMIZATION),
+    lambda: DataSet(ABOUT["lits17"], PACKAGE, (SUBJECT, SUBJECT)),
+    lambda: CasePlace(split="half"),
+    lambda: Pairs("", "CC0-1.0", "patients"),
 ]
 
 

@@ -21,7 +21,7 @@ from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, InputSpe
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
-from liver_seg_ros.training.provenance import intended_use, trained_on
+from liver_seg_ros.training.provenance import SYNTHETIC, intended_use, license_of_weights, protocol, trained_on
 
 DEFAULT_SETTINGS = Path("config/training/bundles.yaml")
 
@@ -41,7 +41,8 @@ def export_bundle(
         checkpoint: what was trained.
         folder: where, e.g. `models/segmenter`.
         settings: `name`, `version`, `patch`, `overlap`, `min_volume_mm3`, `margin_mm` (see `BundleSpec`) and, where the
-            defaults are not wanted, `values` ("hu"), `output` ("logits") and `input` ("float32").
+            defaults are not wanted, `values` ("hu"), `output` ("logits"), `input` ("float32") and `license` (of the
+            weights; see `provenance.license_of_weights`).
         scores: measured on held-out cases; the checkpoint's validation scores are added.
         overwrite: see `write_bundle`.
 
@@ -73,14 +74,15 @@ def export_bundle(
                 checkpoint.began_with,
             ),
             scores={
-                "validation_dice_all_phases": {name: round(score, 3) for name, score in checkpoint.scores.items()},
+                _validation(checkpoint.images): {name: round(score, 3) for name, score in checkpoint.scores.items()},
                 **(scores or {}),
             },
-            license="Apache-2.0",
+            license=license_of_weights(checkpoint.images, settings.get("license")),
             intended_use=intended_use(checkpoint.images),
             values=_choice(settings, "values", VALUES),
             output=_choice(settings, "output", OUTPUTS),
             training_data=checkpoint.images,
+            provenance={**({"data": checkpoint.data} if checkpoint.data else {}), "protocol": protocol(recipe)},
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
@@ -109,6 +111,11 @@ def main(arguments: list[str] | None = None) -> None:
     scores = _read(options.scores) if options.scores else None
     bundle = export_bundle(checkpoint, options.bundle, settings, scores, options.overwrite)
     sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")
+
+
+def _validation(images: str) -> str:
+    """What the checkpoint's scores are called: phantoms are of all contrast phases, others of whatever there was."""
+    return "validation_dice_all_phases" if images == SYNTHETIC else "validation_dice"
 
 
 def _choice(settings: dict[str, Any], name: str, choices: tuple[str, ...]) -> str:

@@ -177,6 +177,8 @@ class BundleSpec:
         values: what the network takes, one of `VALUES`.
         output: what it gives, one of `OUTPUTS`.
         training_data: whose images it was trained on, one of `TRAINING_DATA`; `trained_on` says more.
+        provenance: of the data it was trained on and how, by name: license, citation, split, protocol; empty where
+            nobody wrote it down.
         variants: by name, e.g. "fp16".
     """
 
@@ -195,6 +197,7 @@ class BundleSpec:
     values: Annotated[str, Valid.one_of(VALUES)] = "normalized"
     output: Annotated[str, Valid.one_of(OUTPUTS)] = "logits"
     training_data: Annotated[str, Valid.one_of(TRAINING_DATA)] = "unsaid"
+    provenance: Annotated[Mapping[Any, Any], Valid("a mapping")] = field(default_factory=dict)
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property

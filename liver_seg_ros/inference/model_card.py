@@ -30,8 +30,9 @@ def model_card(description: Mapping[str, Any]) -> str:
         description["trained_on"],
         "",
         "## Scores",
-        *_score_lines(description["scores"]),
+        *(_listed(description["scores"]) or ["Not measured."]),
         "",
+        *_provenance_lines(description.get("provenance", {})),
         *_variant_lines(description.get("variants", {})),
         "## Use",
         f"- Stage: {description['stage']}; labels: {labels}",
@@ -43,6 +44,11 @@ def model_card(description: Mapping[str, Any]) -> str:
         f"- License: {description['license']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:
+    """The section on data and protocol, with the blank line after it; nothing where nobody wrote it down."""
+    return ["## Provenance", *_listed(provenance), ""] if provenance else []
 
 
 def _variant_lines(variants: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -63,12 +69,12 @@ def _variant_lines(variants: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
-def _score_lines(scores: Mapping[str, Any], indent: str = "") -> list[str]:
-    """A nested list of names and numbers; one line where nothing was measured."""
+def _listed(values: Mapping[str, Any], indent: str = "") -> list[str]:
+    """A nested list of names and values."""
     lines = []
-    for name, value in scores.items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
-            lines += [f"{indent}- {name}:", *_score_lines(value, indent + "  ")]
+            lines += [f"{indent}- {name}:", *_listed(value, indent + "  ")]
         else:
             lines.append(f"{indent}- {name}: {value}")
-    return lines or ["Not measured."]
+    return lines

@@ -2,7 +2,7 @@
 
 A phantom's case depends on its seed and on the recipe's `stage` and `data`. It is stored as `<folder>/<seed>.npz`; the
 folder is named after that part of the recipe, so that a changed recipe never meets cases made for another one. (It
-cannot know of a changed phantom: delete the cache then.)
+cannot know of a changed phantom: delete the cache then.) Cases of data sets: `source_cases`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -25,8 +26,13 @@ from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.short_repr import short_repr
+from liver_seg_ros.training.data_recipe import DataRecipe
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.volume import LabelVolume, Volume
+
+#: What of a recipe's `data` a phantom's case depends on: always, and where it is given. (The window is applied later.)
+_OF_PHANTOMS = ("spacing_mm", "margin_mm", "phases", "tumor_count", "variations")
+_GIVEN = ("structures", "size")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +41,7 @@ class Case:
 
     Attributes:
         image: `(K, J, I)` int16, HU.
-        labels: `(K, J, I)` uint8; in stage "localize" 1 is the whole organ with all that lies in it.
+        labels: `(K, J, I)` uint8, values of the label table; in stage "localize" 1 is the whole organ with all in it.
     """
 
     image: NDArray[np.int16]
@@ -46,10 +52,15 @@ class Case:
 
 def case_folder(cache: Path, recipe: Recipe) -> Path:
     """Where the cases of `recipe` are kept under `cache`. The seeds chosen make no difference, the rest of it does."""
-    data = {name: value for name, value in asdict(recipe.data).items() if not name.endswith("_seeds")}
-    del data["hu_window"]  # applied later, to the patch
-    digest = hashlib.sha256(json.dumps([recipe.stage, data], sort_keys=True).encode()).hexdigest()
-    return cache / f"{recipe.stage}-{digest[:8]}"
+    data = {name: value for name, value in asdict(recipe.data).items() if name in _OF_PHANTOMS}
+    # Only where they are given, so that caches from before there were any are found.
+    data |= {name: value for name in _GIVEN if (value := getattr(recipe.data, name)) is not None}
+    return cache / f"{recipe.stage}-{digest_of([recipe.stage, data])}"
+
+
+def digest_of(values: Any) -> str:
+    """Eight characters that tell plain values from others."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def make_case(seed: int, recipe: Recipe) -> Case:
@@ -64,7 +75,7 @@ def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
     Args:
         ct: in any orientation.
         labels: on its grid, as `truth.as_truth` has them: 1 liver, 2 tumor, 3 vessels inside the organ, nothing else.
-        recipe: of which `stage`, `data.margin_mm` and `data.spacing_mm` count.
+        recipe: of which `stage` and `data.margin_mm`, `spacing_mm`, `size` and `structures` count.
 
     Raises:
         InputError: the two are not on one grid.
@@ -79,11 +90,34 @@ def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
     ct, labels = ct.crop(box), labels.crop(box)
     axes = to_canonical(ct.geometry)
     grid = axes.apply_to_geometry(ct.geometry)
-    image, coarse = resample_to_spacing(axes.apply(ct.array), grid, recipe.data.spacing_mm)
-    truth = axes.apply(labels.array)
-    if recipe.stage == "localize":
-        truth = np.where(truth != BACKGROUND, np.uint8(LIVER.value), np.uint8(BACKGROUND))
+    image, coarse = resample_to_spacing(axes.apply(ct.array), grid, _spacing(grid, recipe.data))
+    truth = _kept_values(recipe)[axes.apply(labels.array)]
     return Case(np.rint(image).astype(np.int16), resample_labels_to(truth, grid, coarse))
+
+
+def class_of_values(recipe: Recipe) -> NDArray[np.uint8]:
+    """(256,) the network's class for each value in a case: the same where it learns all structures of its stage."""
+    table = np.full(256, BACKGROUND, np.uint8)
+    for index, structure in enumerate(recipe.structures, 1):
+        table[structure.value] = index
+    return table
+
+
+def _kept_values(recipe: Recipe) -> NDArray[np.uint8]:
+    """(256,) what each label value is in a case: what is not learned is liver where that is, else background."""
+    table = np.full(256, LIVER.value if LIVER in recipe.structures else BACKGROUND, np.uint8)
+    table[BACKGROUND] = BACKGROUND
+    for structure in recipe.structures:
+        table[structure.value] = structure.value
+    return table
+
+
+def _spacing(grid: Geometry, data: DataRecipe) -> Vector:
+    """The spacing `(i, j, k)` that the recipe wants of a case on `grid`: what gives it its sizes, where it has any."""
+    sizes = data.size or (None, None, None)
+    wanted = zip(sizes, grid.extent_mm, data.spacing_mm, strict=True)
+    i, j, k = (float(spacing) if size is None else extent / size for size, extent, spacing in wanted)
+    return i, j, k
 
 
 def write_case(path: Path, case: Case) -> None:
@@ -109,7 +143,7 @@ def case_path(folder: Path, seed: int) -> Path:
 
 def _scan(recipe: Recipe, rng: Generator) -> PhantomOptions:
     """A random scan: what a hospital might have made, with a field of view that suits the stage."""
-    phases, shares = zip(*recipe.data.phases.items(), strict=True)
+    phases, shares = zip(*(recipe.data.phases or {}).items(), strict=True)
     phase = rng.choice(phases, p=np.array(shares) / sum(shares))
     if recipe.stage == "segment":
         # Around the liver only: a whole abdomen costs four times as much and would be cut away.

@@ -32,6 +32,7 @@ class Checkpoint:
         began_with: the bundle whose weights it began with and what that was trained on; empty for random ones.
         images: whose images it has learned from, one of `TRAINING_DATA`, those of the bundle it began with included.
         source: which images, in words; empty where nobody wrote it down.
+        data: what else is known of them, see `provenance.Provenance`; of a bundle it began with, `began_with` tells.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Checkpoint:
     began_with: str = ""
     images: str = UNSAID
     source: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
 
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""

@@ -1,6 +1,7 @@
 """Makes the training cases of a recipe: `python -m liver_seg_ros.training.generate --recipe config/training/...yaml`.
 
-Validation cases come first, so that a training can start as soon as some of the others are there.
+Of phantoms or of a data set, as the recipe says. Validation cases come first, so that a training can start as soon as
+some of the others are there. What is there already is not made again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from liver_seg_ros.outputs.folder import check_folder
 from liver_seg_ros.training.cases import case_folder, case_path, make_case, write_case
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.recipe import Recipe, read_recipe
+from liver_seg_ros.training.source_cases import source_cases
+from liver_seg_ros.training.sources.about import PHANTOMS
 
+#: Of phantoms and of data sets; its name is older than these.
 DEFAULT_CACHE = Path("build/phantoms")
 
 _log = logging.getLogger(__name__)
@@ -51,8 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(f"--part {options.part}: the first number must be 1 to the second")
     check_folder(options.cache, "--cache")
     recipe = read_recipe(options.recipe)
-    seeds = [*range(*recipe.data.validation_seeds), *range(*recipe.data.training_seeds)]
-    generate(recipe, seeds[part - 1 :: parts], options.cache)
+    if recipe.data.source == PHANTOMS.name:
+        training, validation = recipe.data.seeds_of_phantoms
+        generate(recipe, [*validation, *training][part - 1 :: parts], options.cache)
+    else:
+        cases = source_cases(recipe, options.cache)
+        cases.make(cases.subjects[part - 1 :: parts])
 
 
 if __name__ == "__main__":

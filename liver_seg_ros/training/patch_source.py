@@ -10,6 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from liver_seg_ros.short_repr import short_repr
+from liver_seg_ros.training.provenance import Provenance
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +36,8 @@ class PatchSource(Protocol):
         ...
 
     @property
-    def images(self) -> str:
-        """Whose images these are, for the model card: one of `inference.bundle.TRAINING_DATA`."""
-        ...
-
-    @property
-    def source(self) -> str:
-        """Which images these are, in words, for the model card."""
+    def provenance(self) -> Provenance:
+        """Whose images these are, and all else that the model card says of them."""
         ...
 
     def refresh(self) -> None:

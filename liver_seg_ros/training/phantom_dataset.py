@@ -1,36 +1,18 @@
-"""Patches for training, drawn from the cases that are on disk."""
+"""Phantoms as what a training draws from: the cases of some seeds that are on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-import cc3d
-import edt
-import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
-
-from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.preprocessing import normalize
-from liver_seg_ros.labels import structure_by_name
-from liver_seg_ros.training.augmentation import augment, random_size
-from liver_seg_ros.training.cases import Case, case_path, read_case
-from liver_seg_ros.training.patch_source import Batch
-from liver_seg_ros.training.provenance import SYNTHETIC, phantoms_in_words
+from liver_seg_ros.training.case_dataset import CaseDataset
+from liver_seg_ros.training.cases import case_path
+from liver_seg_ros.training.provenance import of_phantoms
 from liver_seg_ros.training.recipe import Recipe
 
-Scalar = TypeVar("Scalar", bound=np.generic)
 
-#: Voxels remembered per connected part of a structure as possible patch centers.
-_CENTERS_PER_PART = 100
-
-
-class PhantomDataset:
-    """The cases of some seeds, kept in memory, and random patches of them.
-
-    Cases may still be written while a training runs: `refresh` takes in what has landed.
+class PhantomDataset(CaseDataset):
+    """The cases of some seeds, and random patches of them.
 
     Args:
         folder: see `cases.case_folder`.
@@ -39,110 +21,11 @@ class PhantomDataset:
     """
 
     def __init__(self, folder: Path, seeds: Sequence[int], recipe: Recipe) -> None:
-        self._folder, self._seeds, self._recipe = folder, seeds, recipe
-        self._cases: dict[int, Case] = {}
-        self._centers: dict[int, dict[str, NDArray[np.int64]]] = {}
-        self.refresh()
+        def paths() -> Mapping[int, Path]:
+            return {seed: path for seed in seeds if (path := case_path(folder, seed)).is_file()}
 
-    def __len__(self) -> int:
-        return len(self._cases)
-
-    @property
-    def cases(self) -> Mapping[int, Case]:
-        """Seed -> case, in the order of seeds."""
-        return self._cases
-
-    @property
-    def images(self) -> str:
-        """Whose images these are, for the model card: `provenance.SYNTHETIC`."""
-        return SYNTHETIC
-
-    @property
-    def source(self) -> str:
-        """Which images these are, in words, for the model card."""
-        return phantoms_in_words(self._recipe, len(self))
-
-    def refresh(self) -> None:
-        """Read the cases that have been written since. Raises `InputError` where one is damaged or there is none."""
-        for seed in self._seeds:
-            path = case_path(self._folder, seed)
-            if seed not in self._cases and path.is_file():
-                self._cases[seed] = read_case(path)
-                self._centers[seed] = self._possible_centers(seed)
-        self._cases = dict(sorted(self._cases.items()))
-        if not self._cases:
-            raise InputError(
-                f"no training case of the seeds {self._seeds[0]} to {self._seeds[-1]} in {self._folder}; "
-                "make some with: python -m liver_seg_ros.training.generate"
-            )
-
-    def batch(self, rng: Generator) -> Batch:
-        """Random patches of random cases; the same state of `rng` and the same cases give the same batch."""
-        recipe, seeds = self._recipe, list(self._cases)
-        size = random_size(recipe.optimization.patch, recipe.augmentation.field_of_view, rng)[::-1]
-        patches = [self._patch(seeds[rng.integers(len(seeds))], size, rng) for _ in range(recipe.optimization.batch)]
-        images = np.stack([normalize(image, recipe.data.hu_window) for image, _ in patches])
-        return Batch(images[:, None], np.stack([labels for _, labels in patches]).astype(np.int64))
-
-    def _patch(self, seed: int, size: tuple[int, int, int], rng: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Image in HU and labels of one case, `(K, J, I)` = `size`, augmented."""
-        case, center = self._cases[seed], self._center(seed, rng)
-        corner = []
-        for axis, (n, edge) in enumerate(zip(case.image.shape, size, strict=True)):
-            at = int(rng.integers(min(0, n - edge), max(0, n - edge) + 1))  # anywhere, padded where the case is smaller
-            if center is not None and n > edge:
-                # The structure's voxel anywhere in the patch but its outer quarters, which see the least around them.
-                at = int(np.clip(center[axis] - rng.integers(edge // 4, edge - edge // 4), 0, n - edge))
-            corner.append(at)
-        image, labels = cut(case.image, corner, size), cut(case.labels, corner, size)
-        return augment(image.astype(np.float32), labels, self._recipe.augmentation, rng)
-
-    def _center(self, seed: int, rng: Generator) -> NDArray[np.int64] | None:
-        """A voxel `(k, j, i)` of a structure that the recipe focuses on, or None for "anywhere"."""
-        draw = rng.random()
-        for name, share in self._recipe.optimization.focus.items():
-            if draw < share:
-                centers = self._centers[seed][name]
-                return centers[rng.integers(len(centers))] if len(centers) else None
-            draw -= share
-        return None
-
-    def _possible_centers(self, seed: int) -> dict[str, NDArray[np.int64]]:
-        """(N, 3) voxels `(k, j, i)` per structure in focus; N is 0 where the case has none.
-
-        Every connected part is represented by as many voxels, or the largest tumor would be all that is ever learned.
-        """
-        rng = np.random.default_rng(seed)
-        centers = {}
-        for name in self._recipe.optimization.focus:
-            mask = self._cases[seed].labels == structure_by_name(name).value
-            parts = cc3d.connected_components(mask, connectivity=26)
-            depth = edt.edt(mask, parallel=1)  # in voxels
-            k, j, i = np.nonzero(mask)
-            order = np.argsort(parts[k, j, i], kind="stable")
-            voxels = np.stack([k, j, i], axis=1)[order]  # (V, 3), part by part
-            each = np.split(voxels, np.cumsum(np.bincount(parts[k, j, i])[1:])[:-1]) if len(voxels) else []
-            some = [self._some_of(part, depth, rng) for part in each]
-            centers[name] = np.concatenate([np.empty((0, 3), np.int64), *some])
-        return centers
-
-    def _some_of(self, part: NDArray[np.int64], depth: NDArray[np.float32], rng: Generator) -> NDArray[np.int64]:
-        """`_CENTERS_PER_PART` of the voxels `part` `(V, 3)`, the recipe's share of them the deeper the likelier."""
-        deep = round(self._recipe.optimization.deep_centers * _CENTERS_PER_PART)
-        some = part[rng.integers(len(part), size=_CENTERS_PER_PART - deep)]
-        if deep == 0:
-            return some
-        weight = depth[tuple(part.T)].astype(np.float64) ** 2
-        return np.concatenate([some, part[rng.choice(len(part), deep, p=weight / weight.sum())]])
-
-
-def cut(array: NDArray[Scalar], corner: Sequence[int], size: Sequence[int]) -> NDArray[Scalar]:
-    """The part of `array` of `size` whose first voxel is `corner` (may be negative).
-
-    What lies outside repeats the outermost voxels, image and labels alike: that is how inference fills its windows.
-    """
-    inside = tuple(slice(max(0, c), max(0, c + n)) for c, n in zip(corner, size, strict=True))
-    part = array[inside]
-    before = [max(0, -c) for c in corner]
-    padding = [(b, n - b - have) for b, n, have in zip(before, size, part.shape, strict=True)]
-    return np.pad(part, padding, mode="edge")
+        missing = (
+            f"no training case of the seeds {seeds[0]} to {seeds[-1]} in {folder}; "
+            "make some with: python -m liver_seg_ros.training.generate"
+        )
+        super().__init__(paths, recipe, lambda count: of_phantoms(recipe, count), missing)

@@ -6,80 +6,30 @@ hour later.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from liver_seg_ros.checked_fields import Number, Valid, Whole, check_fields, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import SPACING, STAGES, WINDOW
-from liver_seg_ros.labels import LIVER, SEGMENTED
-from liver_seg_ros.phantom.variation import VARIATIONS
+from liver_seg_ros.inference.bundle import STAGES
+from liver_seg_ros.labels import LIVER, SEGMENTED, Structure
+from liver_seg_ros.training.data_recipe import STRUCTURES, UPWARD, DataRecipe, shares_of
+from liver_seg_ros.training.sources.about import ABOUT
 
 #: What a training may compute in, by PyTorch's names; what comes of it is always stored in float32.
 DTYPES = ("float32", "bfloat16")
-PHASES = ("none", "arterial", "portal_venous")
-#: Seeds from here on are kept for tests and benchmarks; no recipe may name them.
-FIRST_HELD_OUT_SEED = 9000
-
-
-def _shares_of(names: Collection[str]) -> Valid:
-    words = f"a positive share for some of {', '.join(names)}"
-    return Valid(words, lambda shares: set(shares) <= set(names) and min(shares.values(), default=0) > 0)
-
-
-_STRUCTURES = tuple(structure.name for structure in SEGMENTED)
-_UPWARD = Valid("a number from 0 upward", lambda value: value >= 0)
 _ONE_OR_MORE = Valid("a whole number from 1 upward", lambda value: value >= 1)
 _FRACTION = Valid.between(0, 1, "a fraction")
 _PART = Valid("a fraction above 0, at most 1", lambda value: 0 < value <= 1)
 _BELOW_ONE = Valid("a fraction from 0 to below 1", lambda value: 0 <= value < 1)
-_MARGIN = Valid("a length in mm or null", lambda mm: mm is None or mm >= 0)
 _SIZES = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
-_SEEDS = Valid(
-    f"[first, one behind the last], from 0 to at most {FIRST_HELD_OUT_SEED}",
-    lambda seeds: 0 <= seeds[0] < seeds[1] <= FIRST_HELD_OUT_SEED,
-)
-_COUNT = Valid(
-    "[fewest, most], from 0 to at most 50, or null", lambda count: count is None or 0 <= count[0] <= count[1] <= 50
-)
 _FOCUS = Valid(
-    f"shares, together at most 1, of some of {', '.join(_STRUCTURES)}",
-    lambda focus: not focus or (_shares_of(_STRUCTURES).check(focus) and sum(focus.values()) <= 1),
+    f"shares, together at most 1, of some of {', '.join(STRUCTURES)}",
+    lambda focus: not focus or (shares_of(STRUCTURES).check(focus) and sum(focus.values()) <= 1),
 )
 _NAMED = Valid("a mapping with a 'name'", lambda options: "name" in options)
-
-
-@dataclass(frozen=True)
-class DataRecipe:
-    """Which phantoms, and how they become a network's input.
-
-    Attributes:
-        spacing_mm: voxel spacing of the network's input.
-        hu_window: (low, high) in HU, see `inference.preprocessing.normalize`.
-        margin_mm: how much around the liver a case keeps; None keeps the whole field of view.
-        phases: share of the cases per contrast phase.
-        training_seeds: first and one behind the last seed of the phantoms trained on.
-        validation_seeds: the same of those that the log's Dice is measured on.
-        tumor_count: fewest and most tumors that a phantom is asked for; null leaves it to the phantom.
-        variations: share of the cases per `phantom.PhantomOptions.variation`.
-    """
-
-    spacing_mm: Annotated[tuple[Number, Number, Number], SPACING]
-    hu_window: Annotated[tuple[Number, Number], WINDOW]
-    margin_mm: Annotated[Number | None, _MARGIN]
-    phases: Annotated[dict[str, Number], _shares_of(PHASES)]
-    training_seeds: Annotated[tuple[Whole, Whole], _SEEDS]
-    validation_seeds: Annotated[tuple[Whole, Whole], _SEEDS]
-    tumor_count: Annotated[tuple[Whole, Whole] | None, _COUNT] = None
-    variations: Annotated[dict[str, Number], _shares_of(VARIATIONS)] = field(default_factory=lambda: {"plain": 1.0})
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        (a, b), (c, d) = self.training_seeds, self.validation_seeds
-        if c < b and a < d:
-            raise InputError("training_seeds and validation_seeds overlap")
 
 
 @dataclass(frozen=True)
@@ -100,12 +50,12 @@ class AugmentationRecipe:
 
     field_of_view: Annotated[Number, _PART] = 1.0
     flip: Annotated[Number, _FRACTION] = 0.0
-    shift_hu: Annotated[Number, _UPWARD] = 0.0
+    shift_hu: Annotated[Number, UPWARD] = 0.0
     scale: Annotated[Number, _BELOW_ONE] = 0.0
-    structure_shift_hu: Annotated[Number, _UPWARD] = 0.0
+    structure_shift_hu: Annotated[Number, UPWARD] = 0.0
     tumor_mirror: Annotated[Number, _FRACTION] = 0.0
-    noise_hu: Annotated[Number, _UPWARD] = 0.0
-    blur_voxels: Annotated[Number, _UPWARD] = 0.0
+    noise_hu: Annotated[Number, UPWARD] = 0.0
+    blur_voxels: Annotated[Number, UPWARD] = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -137,13 +87,13 @@ class OptimizationRecipe:
     patch: Annotated[tuple[Whole, Whole, Whole], _SIZES]
     batch: Annotated[Whole, _ONE_OR_MORE]
     steps: Annotated[Whole, _ONE_OR_MORE]
-    learning_rate: Annotated[Number, _UPWARD]
-    weight_decay: Annotated[Number, _UPWARD] = 1e-4
+    learning_rate: Annotated[Number, UPWARD]
+    weight_decay: Annotated[Number, UPWARD] = 1e-4
     precision: Annotated[str, Valid.one_of(DTYPES)] = "float32"
     fixed_norm_from: Annotated[Number, _FRACTION] = 0.5
     focus: Annotated[dict[str, Number], _FOCUS] = field(default_factory=dict)
     validate_every: Annotated[Whole, _ONE_OR_MORE] = 250
-    seed: Annotated[Whole, _UPWARD] = 0
+    seed: Annotated[Whole, UPWARD] = 0
     deep_centers: Annotated[Number, _FRACTION] = 0.0
 
     def __post_init__(self) -> None:
@@ -172,6 +122,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        self._check_structures()
         if self.initial is not None and self.optimization.fixed_norm_from != 0:
             raise InputError(
                 "with initial weights, whose norms are folded, optimization.fixed_norm_from must be 0, "
@@ -179,10 +130,34 @@ class Recipe:
             )
 
     @property
+    def structures(self) -> tuple[Structure, ...]:
+        """What the network learns, in the order of its classes behind the background."""
+        if self.stage == "localize":
+            return (LIVER,)
+        chosen = self.data.structures
+        return tuple(structure for structure in SEGMENTED if chosen is None or structure.name in chosen)
+
+    @property
     def labels(self) -> dict[int, str]:
-        """Class index = label value -> name, background included."""
-        structures = (LIVER,) if self.stage == "localize" else SEGMENTED
-        return {0: "background", **{structure.value: structure.name for structure in structures}}
+        """Class index -> name, background included; of all structures, the index is the label's value."""
+        return {0: "background", **{index: s.name for index, s in enumerate(self.structures, 1)}}
+
+    def _check_structures(self) -> None:
+        about, learned = ABOUT[self.data.source], [structure.name for structure in self.structures]
+        if self.stage == "localize" and self.data.structures is not None:
+            raise InputError("data.structures belongs to stage 'segment'; a localizer learns the liver")
+        unlearned = [name for name in self.optimization.focus if name not in learned]
+        if unlearned and self.stage == "segment":
+            raise InputError(f"optimization.focus names {unlearned[0]}, which is none of data.structures {learned}")
+        spoken = [structure.name for structure in about.structures]
+        unspoken = [name for name in learned if spoken and name not in spoken]
+        if unspoken:
+            raise InputError(
+                f"{about.title} says nothing about {', '.join(unspoken)}, so the network would learn that there is "
+                f"none; give data.structures: [{', '.join(spoken)}]"
+            )
+        if spoken and LIVER.name not in spoken and self.data.margin_mm is not None:
+            raise InputError(f"{about.title} has no liver to keep data.margin_mm around; give null")
 
 
 def read_recipe(path: Path) -> Recipe:

@@ -8,16 +8,22 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from liver_seg_ros.outputs.folder import check_folder
-from liver_seg_ros.training.cases import case_folder
+from liver_seg_ros.training.case_dataset import CaseDataset
+from liver_seg_ros.training.cases import Case, case_folder
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.generate import DEFAULT_CACHE
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
-from liver_seg_ros.training.recipe import read_recipe
+from liver_seg_ros.training.recipe import Recipe, read_recipe
+from liver_seg_ros.training.source_cases import source_cases
+from liver_seg_ros.training.source_dataset import SourceDataset
+from liver_seg_ros.training.sources.about import PHANTOMS
+from liver_seg_ros.training.sources.subject import TRAINING, VALIDATION
 from liver_seg_ros.training.trainer import Trainer
 
 
@@ -38,10 +44,20 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     recipe = read_recipe(options.recipe)
-    folder = case_folder(options.cache, recipe)
-    training = PhantomDataset(folder, range(*recipe.data.training_seeds), recipe)
-    validation = PhantomDataset(folder, range(*recipe.data.validation_seeds), recipe)
-    Trainer(recipe, options.output, training, validation.cases, options.max_minutes).run()
+    training, validation = _cases(recipe, options.cache)
+    Trainer(recipe, options.output, training, validation, options.max_minutes).run()
+
+
+def _cases(recipe: Recipe, cache: Path) -> tuple[CaseDataset, Mapping[int, Case]]:
+    """What is trained on, and what is validated on: of a data set whose split has no such part, nothing."""
+    if recipe.data.source == PHANTOMS.name:
+        folder = case_folder(cache, recipe)
+        seeds, others = recipe.data.seeds_of_phantoms
+        return PhantomDataset(folder, seeds, recipe), PhantomDataset(folder, others, recipe).cases
+    cases = source_cases(recipe, cache)
+    training = SourceDataset(cases, TRAINING)
+    has_validation = bool(cases.division.parts[VALIDATION])
+    return training, SourceDataset(cases, VALIDATION).cases if has_validation else {}
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from liver_seg_ros.evaluation.metrics import DiceCounter
 from liver_seg_ros.inference.bundle import load_bundle
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.networks import NETWORKS
-from liver_seg_ros.training.cases import Case
+from liver_seg_ros.training.case_dataset import cut
+from liver_seg_ros.training.cases import Case, class_of_values
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
 from liver_seg_ros.training.initial_weights import load_initial_weights
 from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.patch_source import Batch, PatchSource
-from liver_seg_ros.training.phantom_dataset import cut
 from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import Recipe
 
@@ -71,13 +71,13 @@ class Trainer:
         self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
         self._step, self._seconds = 0, 0.0
         self._scores: dict[str, float] = {}
-        self._began_with, self._images = "", training.images
+        self._began_with, self._images = "", training.provenance.images
         if self._path.exists():
             self._resume(load_checkpoint(self._path))
         elif recipe.initial is not None:
             initial = load_bundle(Path(recipe.initial))
             load_initial_weights(self._network, initial)
-            self._images = together(training.images, initial.spec.training_data)
+            self._images = together(self._images, initial.spec.training_data)
             self._began_with = f"{initial.spec.name} {initial.spec.version} ({initial.spec.trained_on.rstrip('.')})"
 
     def run(self) -> Checkpoint:
@@ -127,6 +127,7 @@ class Trainer:
         if self._validation:
             self._scores = self._validate()
             _log.info("step %d: Dice %s", self._step, ", ".join(f"{n} {s:.3f}" for n, s in self._scores.items()))
+        provenance = self._training.provenance
         checkpoint = Checkpoint(
             self._recipe,
             self._network.state_dict(),
@@ -137,7 +138,8 @@ class Trainer:
             self._scores,
             self._began_with,
             self._images,
-            self._training.source,
+            provenance.source,
+            dict(provenance.data),
         )
         save_checkpoint(self._path, checkpoint)
         return checkpoint
@@ -146,14 +148,14 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         """Dice per structure over whole cases, run in one window each."""
         self._network.eval()
-        counter = DiceCounter(self._recipe.labels)
+        counter, class_of = DiceCounter(self._recipe.labels), class_of_values(self._recipe)
         multiple = int(getattr(self._network, "size_multiple", 1))
         for case in self._validation.values():
             size = [-(-n // multiple) * multiple for n in case.image.shape]
             image = normalize(cut(case.image, (0, 0, 0), size), self._recipe.data.hu_window)
             logits = self._run(self._network, torch.from_numpy(image)[None, None])
             k, j, i = case.labels.shape
-            counter.add(logits.argmax(dim=1)[0, :k, :j, :i].numpy(), case.labels)
+            counter.add(logits.argmax(dim=1)[0, :k, :j, :i].numpy(), class_of[case.labels])
         return counter.scores()
 
     def _done(self) -> float:

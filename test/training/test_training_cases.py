@@ -14,7 +14,7 @@ from liver_seg_ros.labels import TUMOR
 from liver_seg_ros.orientation import Reorientation
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.training.cases import _scan, case_folder, case_of, case_path, make_case, read_case, write_case
-from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.recipe import Recipe, read_recipe
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
@@ -81,6 +81,13 @@ def test_the_cache_tells_recipes_apart(recipe: Recipe, coarse: Recipe, tmp_path:
     assert case_folder(tmp_path, recipe) != case_folder(tmp_path, coarse)
     wider = replace(recipe, data=replace(recipe.data, margin_mm=30))
     assert case_folder(tmp_path, recipe) != case_folder(tmp_path, wider)
+
+
+def test_cases_made_by_earlier_versions_are_found(tmp_path: Path) -> None:
+    """The names that these recipes' folders had before there were other sources than phantoms."""
+    recipes = Path(__file__).parents[2] / "config" / "training"
+    for name, folder in (("localizer", "localize-c266a9ec"), ("segmenter_mixed", "segment-bede71be")):
+        assert case_folder(tmp_path, read_recipe(recipes / f"{name}.yaml")).name == folder
 
 
 def test_a_damaged_case_is_named(folder: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.training.augmentation import augment, random_size
+from liver_seg_ros.training.case_dataset import cut
 from liver_seg_ros.training.cases import case_path, read_case, write_case
-from liver_seg_ros.training.phantom_dataset import PhantomDataset, cut
+from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import AugmentationRecipe, Recipe
 
 

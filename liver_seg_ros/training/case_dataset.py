@@ -1,0 +1,153 @@
+"""Patches for training, drawn from the cases that are on disk, phantoms' or those of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cc3d
+import edt
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.preprocessing import normalize
+from liver_seg_ros.labels import structure_by_name
+from liver_seg_ros.training.augmentation import augment, random_size
+from liver_seg_ros.training.cases import Case, class_of_values, read_case
+from liver_seg_ros.training.patch_source import Batch
+from liver_seg_ros.training.provenance import Provenance
+from liver_seg_ros.training.recipe import Recipe
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+#: Voxels remembered per connected part of a structure as possible patch centers.
+_CENTERS_PER_PART = 100
+
+
+class CaseDataset:
+    """Cases that are on disk, kept in memory, and random patches of them; see `patch_source.PatchSource`.
+
+    Cases may still be written while a training runs: `refresh` takes in what has landed.
+
+    Args:
+        paths: gives number -> file of the cases that this data set may use and that are there.
+        recipe: what the patches look like.
+        provenance: gives what is known of so many cases, for the model card.
+        missing: what to say where there is none.
+
+    Raises:
+        InputError: a case is damaged, or there is none.
+    """
+
+    def __init__(
+        self,
+        paths: Callable[[], Mapping[int, Path]],
+        recipe: Recipe,
+        provenance: Callable[[int], Provenance],
+        missing: str,
+    ) -> None:
+        self._paths, self._recipe, self._provenance, self._missing = paths, recipe, provenance, missing
+        self._class_of_values = class_of_values(recipe)
+        self._cases: dict[int, Case] = {}
+        self._centers: dict[int, dict[str, NDArray[np.int64]]] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    @property
+    def cases(self) -> Mapping[int, Case]:
+        """Number -> case, in the order of numbers."""
+        return self._cases
+
+    @property
+    def provenance(self) -> Provenance:
+        """Whose images these are, for the model card."""
+        return self._provenance(len(self))
+
+    def refresh(self) -> None:
+        """Read the cases that have been written since. Raises `InputError` where one is damaged or there is none."""
+        for number, path in self._paths().items():
+            if number not in self._cases:
+                self._cases[number] = read_case(path)
+                self._centers[number] = self._possible_centers(number)
+        self._cases = dict(sorted(self._cases.items()))
+        if not self._cases:
+            raise InputError(self._missing)
+
+    def batch(self, rng: Generator) -> Batch:
+        """Random patches of random cases; the same state of `rng` and the same cases give the same batch."""
+        recipe, numbers = self._recipe, list(self._cases)
+        size = random_size(recipe.optimization.patch, recipe.augmentation.field_of_view, rng)[::-1]
+        drawn = (numbers[rng.integers(len(numbers))] for _ in range(recipe.optimization.batch))
+        patches = [self._patch(number, size, rng) for number in drawn]
+        images = np.stack([normalize(image, recipe.data.hu_window) for image, _ in patches])
+        return Batch(
+            images[:, None], self._class_of_values[np.stack([labels for _, labels in patches])].astype(np.int64)
+        )
+
+    def _patch(self, number: int, size: tuple[int, int, int], rng: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Image in HU and labels of one case, `(K, J, I)` = `size`, augmented."""
+        case, center = self._cases[number], self._center(number, rng)
+        corner = []
+        for axis, (n, edge) in enumerate(zip(case.image.shape, size, strict=True)):
+            at = int(rng.integers(min(0, n - edge), max(0, n - edge) + 1))  # anywhere, padded where the case is smaller
+            if center is not None and n > edge:
+                # The structure's voxel anywhere in the patch but its outer quarters, which see the least around them.
+                at = int(np.clip(center[axis] - rng.integers(edge // 4, edge - edge // 4), 0, n - edge))
+            corner.append(at)
+        image, labels = cut(case.image, corner, size), cut(case.labels, corner, size)
+        return augment(image.astype(np.float32), labels, self._recipe.augmentation, rng)
+
+    def _center(self, number: int, rng: Generator) -> NDArray[np.int64] | None:
+        """A voxel `(k, j, i)` of a structure that the recipe focuses on, or None for "anywhere"."""
+        draw = rng.random()
+        for name, share in self._recipe.optimization.focus.items():
+            if draw < share:
+                centers = self._centers[number][name]
+                return centers[rng.integers(len(centers))] if len(centers) else None
+            draw -= share
+        return None
+
+    def _possible_centers(self, number: int) -> dict[str, NDArray[np.int64]]:
+        """(N, 3) voxels `(k, j, i)` per structure in focus; N is 0 where the case has none.
+
+        Every connected part is represented by as many voxels, or the largest tumor would be all that is ever learned.
+        """
+        rng = np.random.default_rng(number)
+        centers = {}
+        for name in self._recipe.optimization.focus:
+            mask = self._cases[number].labels == structure_by_name(name).value
+            parts = cc3d.connected_components(mask, connectivity=26)
+            depth = edt.edt(mask, parallel=1)  # in voxels
+            k, j, i = np.nonzero(mask)
+            order = np.argsort(parts[k, j, i], kind="stable")
+            voxels = np.stack([k, j, i], axis=1)[order]  # (V, 3), part by part
+            each = np.split(voxels, np.cumsum(np.bincount(parts[k, j, i])[1:])[:-1]) if len(voxels) else []
+            some = [self._some_of(part, depth, rng) for part in each]
+            centers[name] = np.concatenate([np.empty((0, 3), np.int64), *some])
+        return centers
+
+    def _some_of(self, part: NDArray[np.int64], depth: NDArray[np.float32], rng: Generator) -> NDArray[np.int64]:
+        """`_CENTERS_PER_PART` of the voxels `part` `(V, 3)`, the recipe's share of them the deeper the likelier."""
+        deep = round(self._recipe.optimization.deep_centers * _CENTERS_PER_PART)
+        some = part[rng.integers(len(part), size=_CENTERS_PER_PART - deep)]
+        if deep == 0:
+            return some
+        weight = depth[tuple(part.T)].astype(np.float64) ** 2
+        return np.concatenate([some, part[rng.choice(len(part), deep, p=weight / weight.sum())]])
+
+
+def cut(array: NDArray[Scalar], corner: Sequence[int], size: Sequence[int]) -> NDArray[Scalar]:
+    """The part of `array` of `size` whose first voxel is `corner` (may be negative).
+
+    What lies outside repeats the outermost voxels, image and labels alike: that is how inference fills its windows.
+    """
+    inside = tuple(slice(max(0, c), max(0, c + n)) for c, n in zip(corner, size, strict=True))
+    part = array[inside]
+    before = [max(0, -c) for c in corner]
+    padding = [(b, n - b - have) for b, n, have in zip(before, size, part.shape, strict=True)]
+    return np.pad(part, padding, mode="edge")
