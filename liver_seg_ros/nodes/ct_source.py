@@ -9,7 +9,7 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.volumes import read_volume
-from liver_seg_ros.nodes.parameters import name_or_number, text
+from liver_seg_ros.nodes.parameter_tables import CT_SOURCE
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_output import VolumeOutput
@@ -29,15 +29,8 @@ class CtSource(StageNode):
     """
 
     def __init__(self, deliver: Callable[[Volume], None] | None = None, **kwargs: object) -> None:
-        super().__init__("ct_source", **kwargs)
+        super().__init__("ct_source", CT_SOURCE, **kwargs)
         self._deliver = deliver
-        self.declare("path", "", text("NIfTI, NRRD or MetaImage file, or DICOM folder, of the CT."))
-        self.declare(
-            "series_uid", "", text("Which series of a DICOM folder that holds several; empty where it holds one.")
-        )
-        self.declare(
-            "acquisition", "", name_or_number("Which of several acquisitions that interleave in one DICOM series.")
-        )
         self._output = VolumeOutput(self, "ct")
         self.create_service(Trigger, "~/publish", self._on_publish)
 

@@ -9,12 +9,11 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.publisher import Publisher
 from tf2_msgs.msg import TFMessage
 
-from liver_seg_ros.nodes.parameter_rules import frame_or_nothing, place, rotation
-from liver_seg_ros.nodes.parameters import numbers, text
+from liver_seg_ros.nodes.parameter_tables import STATIC_FRAME
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
 
-PARAMETERS = {"parent_frame", "translation_m", "rotation_xyzw"}
+PARAMETERS = {row.name for row in STATIC_FRAME}
 
 
 class StaticFrame:
@@ -27,21 +26,7 @@ class StaticFrame:
         self._node = node
         self._publisher: Publisher | None = None
         self._now_open = False
-        node.declare(
-            "parent_frame",
-            "map",
-            text("Frame that the CT's frame hangs below; empty where something else publishes it."),
-            frame_or_nothing,
-        )
-        node.declare(
-            "translation_m", [0.0, 0.0, 0.0], numbers("Origin of the CT's frame in the parent frame, m."), place
-        )
-        node.declare(
-            "rotation_xyzw",
-            [0.0, 0.0, 0.0, 1.0],
-            numbers("Orientation of the CT's frame in the parent frame, quaternion."),
-            rotation,
-        )
+        node.declare_missing(STATIC_FRAME)
 
     def open(self) -> None:
         """Publish."""

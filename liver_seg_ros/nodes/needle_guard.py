@@ -26,8 +26,7 @@ from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
-from liver_seg_ros.nodes.parameter_rules import direction, frame
-from liver_seg_ros.nodes.parameters import numbers, real, text
+from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -42,16 +41,6 @@ from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 
 #: A tip that TF puts further away from the CT's origin is not there.
 MOST_AWAY_MM = 100_000.0
-
-_LENGTHS = {
-    "needle_radius_m": (0.00075, "Of the needle's shaft.", 0.0, 0.02),
-    "needle_length_m": (0.15, "Of the shaft, from the tip backwards.", 0.001, 1.0),
-    "warn_margin_m": (0.003, "WARN within this of where it would be STOP.", 0.0, 0.1),
-    "warn_deviation_m": (0.003, "WARN where the tip is this far off the planned trajectory.", 0.0, 1.0),
-    "stop_deviation_m": (0.01, "STOP where the tip is this far off the planned trajectory.", 0.0, 1.0),
-    "overshoot_m": (0.005, "STOP where the tip is this far beyond the target.", 0.0, 1.0),
-    "least_clearance_m": (0.0, "STOP within this of any structure; some are kept further away anyway.", 0.0, 0.1),
-}
 
 
 @dataclass(frozen=True)
@@ -72,16 +61,7 @@ class NeedleGuard(StageNode):
     """
 
     def __init__(self, **kwargs: object) -> None:
-        super().__init__("needle_guard", **kwargs)
-        self.declare("tip_frame", "needle_tip", text("TF frame of the needle's tip.", read_only=True), frame)
-        self.declare(
-            "needle_axis", [0.0, 0.0, 1.0], numbers("Where the tip points to, in its frame.", read_only=True), direction
-        )
-        self.declare("rate_hz", 100.0, real("Readings a second.", 1.0, 1000.0, read_only=True))
-        self.declare("tf_timeout_s", 0.1, real("A transform older than this is STOP.", 0.001, 10.0, True))
-        self.declare("max_speed_m_s", 1.0, real("A tip that is faster has jumped: STOP.", 0.001, 100.0, True))
-        for name, (default, description, low, high) in _LENGTHS.items():
-            self.declare(name, default, real(f"{description} m.", low, high, read_only=True))
+        super().__init__("needle_guard", NEEDLE_GUARD, **kwargs)
         self._transforms: Transforms | None = None
         self._anatomy: _Anatomy | None = None
         # Held where `_anatomy` changes: surfaces of before must not come back once newer ones came.
@@ -133,7 +113,8 @@ class NeedleGuard(StageNode):
         self._publisher = None
 
     def _needle_and_limits(self) -> tuple[Needle, GuardLimits]:
-        mm = {name.removesuffix("_m"): MM_PER_M * self.get_parameter(name).value for name in _LENGTHS}
+        lengths = [row.name for row in NEEDLE_GUARD if row.unit == "m"]
+        mm = {name.removesuffix("_m"): MM_PER_M * self.get_parameter(name).value for name in lengths}
         axis = list(self.get_parameter("needle_axis").value)
         stop_mm = {structure: max(least, mm["least_clearance"]) for structure, least in LEAST_CLEARANCE_MM.items()}
         needle = Needle(mm["needle_radius"], mm["needle_length"], (axis[0], axis[1], axis[2]))

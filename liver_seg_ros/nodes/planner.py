@@ -28,7 +28,7 @@ from liver_seg_ros.nodes.messages.planning_answers import (
     fill_resection,
 )
 from liver_seg_ros.nodes.messages.points import points_to_mm
-from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.parameter_tables import PLANNER
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.transform_buffer import TransformError
@@ -59,11 +59,7 @@ class PlannerNode(StageNode):
     """
 
     def __init__(self, **kwargs: object) -> None:
-        super().__init__("planner", **kwargs)
-        self.declare("use_ct", True, text("Take the CT too: it has the skin, where needles may begin.", read_only=True))
-        self.declare(
-            "by_hu", True, text("Keep clear of bone, lung and gas that are not labelled, by their HU.", read_only=True)
-        )
+        super().__init__("planner", PLANNER, **kwargs)
         self._labels_input = VolumeInput(self, "labels", np.uint8, self._on_labels)
         self._ct_input = VolumeInput(self, "ct", np.int16, self._on_ct)
         self._labels: LabelVolume | None = None

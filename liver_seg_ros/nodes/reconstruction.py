@@ -22,7 +22,7 @@ from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_m
 from liver_seg_ros.nodes.messages.meshes import meshes_to_array, meshes_to_markers
 from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.vessels import tree_to_markers, tree_to_message
-from liver_seg_ros.nodes.parameters import real, whole
+from liver_seg_ros.nodes.parameter_tables import RECONSTRUCTION
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
@@ -55,21 +55,9 @@ class ReconstructionNode(StageNode):
     """
 
     def __init__(self, subscribe: bool = True, **kwargs: object) -> None:
-        super().__init__("reconstruction", **kwargs)
+        super().__init__("reconstruction", RECONSTRUCTION, **kwargs)
         self._reporting = Reporting(self)
         self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled, self._reporting) if subscribe else None
-        self.declare(
-            "triangle_budget", 30_000, whole("Triangles per structure; MoveIt stalls above 30000.", 100, 1_000_000)
-        )
-        self.declare(
-            "collision_margin_m",
-            0.003,
-            real("How far a collision mesh may be outside of its structure; 0 makes none.", 0.0, 0.05),
-        )
-        self.declare(
-            "collision_triangle_budget", 20_000, whole("Triangles per collision mesh at most.", 100, 1_000_000)
-        )
-        self.declare("point_spacing_m", 0.002, real("Smallest distance between two points of the cloud.", 1e-4, 0.1))
         self._frame = StaticFrame(self)
         self._outputs: dict[str, Publisher] = {}
 

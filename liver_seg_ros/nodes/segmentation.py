@@ -11,13 +11,10 @@ import numpy as np
 
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.files.checks import check_ct
-from liver_seg_ros.inference.bundle import PRECISIONS
 from liver_seg_ros.inference.runtimes.base import LoadOptions
-from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
 from liver_seg_ros.nodes.messages.assembler import Assembled
-from liver_seg_ros.nodes.parameter_rules import Applies, one_of
-from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -44,17 +41,8 @@ class SegmentationNode(StageNode):
     def __init__(
         self, subscribe: bool = True, deliver: Callable[[LabelVolume], None] | None = None, **kwargs: object
     ) -> None:
-        super().__init__("segmentation", **kwargs)
+        super().__init__("segmentation", SEGMENTATION, **kwargs)
         self._deliver = deliver
-        late = Applies.AT_CONFIGURATION
-        models = text("Folder with the models localizer/ and segmenter/; empty for those shipped.")
-        self.declare("models_dir", "", models, applies=late)
-        runtime = text("What runs the networks; 'auto' takes the fastest there is.")
-        self.declare("runtime", AUTO, runtime, one_of(AUTO, *RUNTIMES), late)
-        precision = text("Number format of the networks: fp32, fp16, int8, or 'auto' for the runtime's best.")
-        self.declare("precision", AUTO, precision, one_of(AUTO, *PRECISIONS), late)
-        cache = text("Where TensorRT's engines are kept; empty for ~/.cache/liver_seg_ros.")
-        self.declare("cache_dir", "", cache, applies=late)
         self._reporting = Reporting(self)
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
         self._output = VolumeOutput(self, "labels")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -13,11 +13,11 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.nodes import library_warnings
+from liver_seg_ros.nodes import library_warnings, parameter_tables
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
-from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules, frame_or_nothing
-from liver_seg_ros.nodes.parameters import text
+from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules
+from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.worker import Worker
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -29,28 +29,30 @@ class StageNode(LifecycleNode):
 
     Subclasses override `configure`, `activate`, `deactivate` and `cleanup`; each may raise `InputError`, which fails
     the transition and is said on `/diagnostics`.
+
+    Args:
+        name: of the node.
+        parameters: its own, a table of `parameter_tables`.
+        kwargs: those of `rclpy.node.Node`.
     """
 
-    def __init__(self, name: str, **kwargs: object) -> None:
+    def __init__(self, name: str, parameters: Sequence[Row] = (), **kwargs: object) -> None:
         super().__init__(name, **kwargs)
-        self.declare_parameter(
-            "autostart", False, text("Configure and activate at start, without a lifecycle manager.", read_only=True)
-        )
         self.configured = False
         self.active = False
         self.rules = ParameterRules(self, lambda: (self.configured, self.active), self.parameters_changed)
-        self.declare(
-            "ct_frame_id",
-            "",
-            text(
-                f"Frame of the CT's axes; empty: {FRAME_ID}, below the node's namespace if it has one.", read_only=True
-            ),
-            frame_or_nothing,
-        )
+        self.declare_missing((*parameter_tables.ALL, *parameters))
         self.diagnostics = NodeDiagnostics(self)
         library_warnings.add(self)
         self.worker = Worker(name, self._on_job_error, lambda: library_warnings.on_behalf_of(self))
         self._answer_invalid_transitions()
+
+    def declare_missing(self, rows: Iterable[Row]) -> None:
+        """Declare those of these parameters that are not declared yet."""
+        for row in rows:
+            if not self.has_parameter(row.name):
+                default = list(row.default) if isinstance(row.default, tuple) else row.default
+                self.declare(row.name, default, row.descriptor(), row.check, row.applies)
 
     def declare(
         self,

@@ -14,8 +14,7 @@ from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes.messages.assembler import Assembled, Assembler
 from liver_seg_ros.nodes.messages.volumes import message_to_slab
-from liver_seg_ros.nodes.parameter_rules import Applies
-from liver_seg_ros.nodes.parameters import real, whole
+from liver_seg_ros.nodes.parameter_tables import VOLUME_INPUT
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -53,15 +52,7 @@ class VolumeInput:
         self._assembler: Assembler | None = None
         self._subscription: Subscription | None = None
         self._timer: Timer | None = None
-        if node.has_parameter("slab_timeout_s"):
-            return  # another input of the same node declared them, for all of its inputs
-        late = Applies.AT_ACTIVATION
-        timeout = real("Without a further slab for so long, missing slices are reported.", 0.1, 600.0)
-        node.declare("slab_timeout_s", 5.0, timeout, applies=late)
-        memory = whole("Memory for volumes that are still incomplete, in MB.", 1, 65536)
-        node.declare("max_volume_mb", 2048, memory, applies=late)
-        depth = whole("Slabs that wait to be taken; at least as many as a volume has, or they are lost.", 1, 100000)
-        node.declare("subscriber_depth", 1024, depth, applies=late)
+        node.declare_missing(VOLUME_INPUT)
 
     def open(self) -> None:
         """Subscribe; a volume that was published before comes now."""

@@ -7,8 +7,7 @@ from rclpy.publisher import Publisher
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
-from liver_seg_ros.nodes.parameter_rules import Applies
-from liver_seg_ros.nodes.parameters import whole
+from liver_seg_ros.nodes.parameter_tables import VOLUME_OUTPUT
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
@@ -26,12 +25,7 @@ class VolumeOutput:
         self._topic = topic
         self._publisher: Publisher | None = None
         self._slabs = 1
-        node.declare(
-            "slabs",
-            32,
-            whole("Slabs per volume, and messages kept for late subscribers. 4 to 16 MB each travel best.", 1, 1000),
-            applies=Applies.AT_CONFIGURATION,
-        )
+        node.declare_missing(VOLUME_OUTPUT)
 
     def open(self) -> None:
         """Advertise the topic."""

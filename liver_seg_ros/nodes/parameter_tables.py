@@ -1,0 +1,194 @@
+"""The parameters of every node, a table each: what the nodes declare, and what config/ and docs/ros.md are made of.
+
+After a change: `tools/setup/run.sh python tools/parameter_files.py`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from liver_seg_ros.inference.bundle import PRECISIONS
+from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
+from liver_seg_ros.nodes.parameter_rules import Applies, direction, frame, frame_or_nothing, one_of, place, rotation
+from liver_seg_ros.nodes.parameters import Row
+
+_at_start = partial(Row, read_only=True)
+_length = partial(_at_start, unit="m")
+_before_configure = partial(Row, applies=Applies.AT_CONFIGURATION)
+_before_activate = partial(Row, applies=Applies.AT_ACTIVATION)
+
+#: Of every node; `StageNode` declares them.
+ALL = (
+    _at_start("autostart", False, "Configure and activate at start, without a lifecycle manager."),
+    _at_start(
+        "ct_frame_id",
+        "",
+        "Frame of the CT's axes, and of every message; empty: `ct_lps`, below the namespace if the node has one "
+        "(`left/ct_lps`). CTs and labels in `ct_lps` are taken in any case.",
+        check=frame_or_nothing,
+    ),
+)
+
+#: Of every node with a `VolumeOutput`.
+VOLUME_OUTPUT = (
+    _before_configure(
+        "slabs",
+        32,
+        "Slabs per volume, and messages kept for late subscribers. 4 to 16 MB each travel best.",
+        span=(1, 1000),
+    ),
+)
+
+#: Of every node with a `VolumeInput`.
+VOLUME_INPUT = (
+    _before_activate(
+        "slab_timeout_s",
+        5.0,
+        "Without a further slab for so long, missing slices are reported.",
+        "s",
+        (0.1, 600),
+    ),
+    _before_activate(
+        "max_volume_mb",
+        2048,
+        "Memory for volumes that are still incomplete; a larger volume is refused.",
+        "MB",
+        (1, 65536),
+    ),
+    _before_activate(
+        "subscriber_depth",
+        1024,
+        "Slabs that wait to be taken; at least as many as a volume has, or they are lost.",
+        span=(1, 100_000),
+    ),
+)
+
+#: Of every node with a `StaticFrame`.
+STATIC_FRAME = (
+    Row(
+        "parent_frame",
+        "map",
+        "Frame that the CT's frame hangs below; empty: something else publishes it.",
+        check=frame_or_nothing,
+    ),
+    Row(
+        "translation_m",
+        (0.0, 0.0, 0.0),
+        "Origin of the CT's frame in the parent frame.",
+        "m",
+        check=place,
+        any_number=True,
+    ),
+    Row(
+        "rotation_xyzw",
+        (0.0, 0.0, 0.0, 1.0),
+        "Its orientation there, a unit quaternion.",
+        check=rotation,
+        any_number=True,
+    ),
+)
+
+CT_SOURCE = (
+    Row(
+        "path",
+        "",
+        "NIfTI, NRRD or MetaImage file, or DICOM folder; a new value of it or the next two is read at once.",
+    ),
+    Row("series_uid", "", "Which series of a DICOM folder that holds several; empty where it holds one."),
+    Row(
+        "acquisition",
+        "",
+        "Which of several acquisitions or phases that interleave in one DICOM series; the refusal without it, on "
+        "`/diagnostics`, lists them.",
+        any_number=True,
+    ),
+    *VOLUME_OUTPUT,
+)
+
+SEGMENTATION = (
+    _before_configure(
+        "models_dir",
+        "",
+        "Folder with `localizer/`, `segmenter/` and any `segmenter_*/`, which are fused; empty: those shipped.",
+    ),
+    _before_configure(
+        "runtime",
+        AUTO,
+        "What runs the networks: `tensorrt`, `openvino`, `onnxruntime`; `auto`: the first of these that works.",
+        check=one_of(AUTO, *RUNTIMES),
+    ),
+    _before_configure(
+        "precision",
+        AUTO,
+        "Number format of the networks: `fp32`, `fp16` or `int8`, as the models have them; `auto`: the runtime's best.",
+        check=one_of(AUTO, *PRECISIONS),
+    ),
+    _before_configure(
+        "cache_dir",
+        "",
+        "Where TensorRT's engines are kept; empty: `$LIVER_SEG_CACHE`, else `~/.cache/liver_seg_ros`.",
+    ),
+    *VOLUME_INPUT,
+    *VOLUME_OUTPUT,
+)
+
+RECONSTRUCTION = (
+    *STATIC_FRAME,
+    Row("triangle_budget", 30_000, "Triangles per structure; MoveIt stalls above 30000.", span=(100, 1_000_000)),
+    Row(
+        "collision_margin_m",
+        0.003,
+        "How far a collision mesh may be outside of its structure; 0 makes none.",
+        "m",
+        (0, 0.05),
+    ),
+    Row(
+        "collision_triangle_budget",
+        20_000,
+        "Triangles per collision mesh at most; those that need fewer have fewer.",
+        span=(100, 1_000_000),
+    ),
+    Row("point_spacing_m", 0.002, "Smallest distance between two points of the cloud.", "m", (1e-4, 0.1)),
+    *VOLUME_INPUT,
+)
+
+PLANNER = (
+    _at_start("use_ct", True, "Take the CT too: it has the skin, where needles may begin."),
+    _at_start("by_hu", True, "Keep clear of bone, lung and gas that are not labelled, by their HU in the CT."),
+    *VOLUME_INPUT,
+)
+
+NEEDLE_GUARD = (
+    _at_start("tip_frame", "needle_tip", "TF frame of the needle's tip.", check=frame),
+    _at_start(
+        "needle_axis",
+        (0.0, 0.0, 1.0),
+        "Where the tip points to, in its frame.",
+        check=direction,
+        any_number=True,
+    ),
+    _length("needle_radius_m", 0.00075, "Of the needle's shaft.", span=(0, 0.02)),
+    _length("needle_length_m", 0.15, "Of the shaft, from the tip backwards.", span=(0.001, 1)),
+    _at_start("rate_hz", 100.0, "Readings a second at least; at most twice as many.", "Hz", (1, 1000)),
+    _at_start("tf_timeout_s", 0.1, "A transform older than this is STOP.", "s", (0.001, 10)),
+    _at_start("max_speed_m_s", 1.0, "A tip that is faster has jumped: STOP.", "m/s", (0.001, 100)),
+    _length(
+        "least_clearance_m",
+        0.0,
+        "STOP within this of any structure; some are kept further away anyway.",
+        span=(0, 0.1),
+    ),
+    _length("warn_margin_m", 0.003, "WARN within this of where it would be STOP.", span=(0, 0.1)),
+    _length("warn_deviation_m", 0.003, "WARN where the tip is this far off the planned trajectory.", span=(0, 1)),
+    _length("stop_deviation_m", 0.01, "STOP where the tip is this far off the planned trajectory.", span=(0, 1)),
+    _length("overshoot_m", 0.005, "STOP where the tip is this far beyond the target.", span=(0, 1)),
+)
+
+#: Per executable, the composed one left out; `ALL` is in none.
+TABLES: dict[str, tuple[Row, ...]] = {
+    "ct_source": CT_SOURCE,
+    "segmentation": SEGMENTATION,
+    "reconstruction": RECONSTRUCTION,
+    "planner": PLANNER,
+    "needle_guard": NEEDLE_GUARD,
+}
