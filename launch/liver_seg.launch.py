@@ -65,6 +65,12 @@ def generate_launch_description() -> LaunchDescription:
             description="watch a needle whose tip TF tells, in a process of its own; see config/needle_guard.yaml",
         ),
         DeclareLaunchArgument(
+            "viewer",
+            default_value="false",
+            choices=["true", "false"],
+            description="pictures of slices on a topic, in a process of its own; see config/slice_viewer.yaml",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="start RViz with this package's view"
         ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
@@ -106,7 +112,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     first = [_rviz(share, value["namespace"])] if value["rviz"] == "true" else []
     first += [
         node(name, [name], [])
-        for name, wanted in (("planner", "planner"), ("needle_guard", "guard"))
+        for name, wanted in (("planner", "planner"), ("needle_guard", "guard"), ("slice_viewer", "viewer"))
         if value[wanted] == "true"
     ]
     if value["composed"] == "true":

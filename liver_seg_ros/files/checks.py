@@ -35,7 +35,7 @@ def check_ct(volume: Volume, where: str) -> None:
         volume: the CT to judge.
         where: the file or topic that it came from; starts the message.
     """
-    _check_grid(volume.geometry, where)
+    check_grid(volume.geometry, where)
     array = volume.array
     low, high = int(array.min()), int(array.max())
     if low == high:
@@ -59,10 +59,11 @@ def check_labels(labels: LabelVolume, where: str) -> None:
         labels: the labels to judge.
         where: the file or topic that they came from; starts the message.
     """
-    _check_grid(labels.geometry, where)
+    check_grid(labels.geometry, where)
 
 
-def _check_grid(geometry: Geometry, where: str) -> None:
+def check_grid(geometry: Geometry, where: str) -> None:
+    """The same of a grid alone: whether its slices and millimetres can be a CT's."""
     size = "x".join(str(n) for n in geometry.size)
     if min(geometry.size) < FEWEST_SLICES:
         raise InputError(f"{where}: holds one slice ({size} voxels). Give a whole series.")

@@ -26,6 +26,7 @@ from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
+from liver_seg_ros.nodes.needle_parameters import needle_of
 from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched, live
@@ -34,7 +35,7 @@ from liver_seg_ros.nodes.tip_watch import TipWatch
 from liver_seg_ros.nodes.transform_buffer import TransformError
 from liver_seg_ros.nodes.transforms import Transforms, open_transforms
 from liver_seg_ros.planning.clearance import DistanceField, distance_fields
-from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level, Needle, Reason
+from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level, Reason
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
 from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
@@ -76,7 +77,7 @@ class NeedleGuard(StageNode):
         self._timer: Timer | None = None
 
     def configure(self) -> None:
-        self._needle, self._limits = self._needle_and_limits()
+        self._needle, self._limits = needle_of(self), self._limits_of_parameters()
         self._rate_hz = float(self.get_parameter("rate_hz").value)
         self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
 
@@ -112,15 +113,11 @@ class NeedleGuard(StageNode):
             self.destroy_lifecycle_publisher(self._publisher)
         self._publisher = None
 
-    def _needle_and_limits(self) -> tuple[Needle, GuardLimits]:
+    def _limits_of_parameters(self) -> GuardLimits:
         lengths = [row.name for row in NEEDLE_GUARD if row.unit == "m"]
         mm = {name.removesuffix("_m"): MM_PER_M * self.get_parameter(name).value for name in lengths}
-        axis = list(self.get_parameter("needle_axis").value)
         stop_mm = {structure: max(least, mm["least_clearance"]) for structure, least in LEAST_CLEARANCE_MM.items()}
-        needle = Needle(mm["needle_radius"], mm["needle_length"], (axis[0], axis[1], axis[2]))
-        return needle, GuardLimits(
-            stop_mm, mm["warn_margin"], mm["warn_deviation"], mm["stop_deviation"], mm["overshoot"]
-        )
+        return GuardLimits(stop_mm, mm["warn_margin"], mm["warn_deviation"], mm["stop_deviation"], mm["overshoot"])
 
     def _on_meshes(self, message: StructureMeshArray) -> None:
         # At once: the surfaces of before are not those of this patient any more.

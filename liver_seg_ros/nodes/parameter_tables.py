@@ -11,6 +11,7 @@ from liver_seg_ros.inference.bundle import PRECISIONS
 from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
 from liver_seg_ros.nodes.parameter_rules import Applies, direction, frame, frame_or_nothing, one_of, place, rotation
 from liver_seg_ros.nodes.parameters import Row
+from liver_seg_ros.nodes.slice_parameters import THROUGH, VIEWS
 
 _at_start = partial(Row, read_only=True)
 _length = partial(_at_start, unit="m")
@@ -158,7 +159,8 @@ PLANNER = (
     *VOLUME_INPUT,
 )
 
-NEEDLE_GUARD = (
+#: Of every node that looks at a needle; `needle_parameters` reads them.
+NEEDLE = (
     _at_start("tip_frame", "needle_tip", "TF frame of the needle's tip.", check=frame),
     _at_start(
         "needle_axis",
@@ -169,6 +171,10 @@ NEEDLE_GUARD = (
     ),
     _length("needle_radius_m", 0.00075, "Of the needle's shaft.", span=(0, 0.02)),
     _length("needle_length_m", 0.15, "Of the shaft, from the tip backwards.", span=(0.001, 1)),
+)
+
+NEEDLE_GUARD = (
+    *NEEDLE,
     _at_start("rate_hz", 100.0, "Readings a second at least; at most twice as many.", "Hz", (1, 1000)),
     _at_start("tf_timeout_s", 0.1, "A transform older than this is STOP.", "s", (0.001, 10)),
     _at_start("max_speed_m_s", 1.0, "A tip that is faster has jumped: STOP.", "m/s", (0.001, 100)),
@@ -184,6 +190,37 @@ NEEDLE_GUARD = (
     _length("overshoot_m", 0.005, "STOP where the tip is this far beyond the target.", span=(0, 1)),
 )
 
+SLICE_VIEWER = (
+    Row(
+        "view",
+        VIEWS[0],
+        "Which plane: `axial`, `coronal`, `sagittal`, or `needle`, that of the needle's shaft.",
+        check=one_of(*VIEWS),
+    ),
+    Row(
+        "through",
+        THROUGH[0],
+        "What it goes through: `lesion`, the largest; `position`, at `position_m`; `clicked`, the point that was "
+        "clicked last.",
+        check=one_of(*THROUGH),
+    ),
+    Row(
+        "position_m",
+        0.0,
+        "Where the plane is along z, y or x of the CT's frame, for axial, coronal, sagittal.",
+        "m",
+        (-10, 10),
+    ),
+    Row("window_center_hu", 40.0, "What is shown as middle gray.", "HU", (-2000, 4000)),
+    Row("window_width_hu", 400.0, "From black to white.", "HU", (1, 10_000)),
+    Row("pixel_size_m", 0.0008, "Side of a pixel.", "m", (0.0001, 0.01)),
+    Row("needle_field_m", 0.2, "Side of the square that the view `needle` shows.", "m", (0.01, 1)),
+    _before_activate("rate_hz", 5.0, "Pictures a second at most.", "Hz", (0.1, 30)),
+    _before_activate("tf_timeout_s", 0.5, "A needle whose transform is older is not drawn.", "s", (0.001, 10)),
+    *NEEDLE,
+    *VOLUME_INPUT,
+)
+
 #: Per executable, the composed one left out; `ALL` is in none.
 TABLES: dict[str, tuple[Row, ...]] = {
     "ct_source": CT_SOURCE,
@@ -191,4 +228,5 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "reconstruction": RECONSTRUCTION,
     "planner": PLANNER,
     "needle_guard": NEEDLE_GUARD,
+    "slice_viewer": SLICE_VIEWER,
 }

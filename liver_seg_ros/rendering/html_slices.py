@@ -24,7 +24,8 @@ from liver_seg_ros.geometry import Box
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.rendering.drawn_trajectory import DrawnTrajectory
-from liver_seg_ros.rendering.slices import AXES, EDGE_LETTERS, WINDOW_HU, Extent, View
+from liver_seg_ros.rendering.sampling import WINDOW_HU
+from liver_seg_ros.rendering.slices import AXES, EDGE_LETTERS, Extent, View, normal_axis
 from liver_seg_ros.volume import Volume
 
 #: What is shown around the structures and trajectories.
@@ -75,12 +76,6 @@ class SliceStack:
             "pictures": self.pictures,
             "outlines": self.outlines,
         }
-
-
-def normal_axis(view: View) -> int:
-    """The LPS axis along which the slices of `view` follow each other."""
-    (column, _), (row, _) = AXES[view]
-    return 3 - column - row
 
 
 def slice_stacks(

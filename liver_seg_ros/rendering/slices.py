@@ -11,19 +11,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 
-from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.geometry import Geometry, to_vector
 from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.rendering.picture_plane import PicturePlane
+from liver_seg_ros.rendering.sampling import sampled_picture
 from liver_seg_ros.volume import LabelVolume, Volume
 
 View = Literal["axial", "coronal", "sagittal"]
-
-#: Abdominal soft tissue.
-WINDOW_HU = (-160.0, 240.0)
-
-#: Share of a structure's own color inside its outline.
-TINT = 0.28
 
 #: Per view: the LPS axis and sign in which its columns grow and the same for its rows.
 AXES: dict[View, tuple[tuple[int, int], tuple[int, int]]] = {
@@ -38,6 +33,12 @@ EDGE_LETTERS: dict[View, tuple[str, str, str, str]] = {
     "coronal": ("R", "L", "S", "I"),
     "sagittal": ("A", "P", "S", "I"),
 }
+
+
+def normal_axis(view: View) -> int:
+    """The LPS axis along which the slices of `view` follow each other."""
+    (column, _), (row, _) = AXES[view]
+    return 3 - column - row
 
 
 @dataclass(frozen=True)
@@ -91,48 +92,16 @@ def draw_slice(
 
     `volume` and `labels` are on the same grid. Outside of it the picture is black.
     """
-    index = _raster(volume.geometry, view, through_mm, pixel_mm)
-    outside = _outside(index, volume.geometry)
-    low, high = WINDOW_HU
-    gray = ((_sample(volume.array, index) - low) / (high - low)).clip(0, 1)
-    gray[outside] = 0
-    picture = np.repeat(gray[..., None], 3, axis=2) * 255
-    for structure in labels.structures():
-        mask = labels.mask(structure.value)
-        inside = (_sample(mask.view(np.uint8), index) >= 0.5) & ~outside
-        color = np.array(structure.color_rgb, dtype=float)
-        picture[inside] = (1 - TINT) * picture[inside] + TINT * color
-        picture[_outline(inside)] = color
-    return np.round(picture).astype(np.uint8)
+    return sampled_picture(volume, labels, view_plane(volume.geometry, view, through_mm, pixel_mm).points_mm())
 
 
-def _raster(geometry: Geometry, view: View, through_mm: NDArray[np.float64], pixel_mm: float) -> NDArray[np.float64]:
-    """`(3, height, width)` voxel indices `(k, j, i)` of the pixels' centers."""
+def view_plane(geometry: Geometry, view: View, through_mm: ArrayLike, pixel_mm: float) -> PicturePlane:
+    """The plane of a view through an LPS point, as large as the grid."""
     extent = Extent.of(geometry)
     (column, column_sign), (row, row_sign) = AXES[view]
     width, height = (max(1, round(mm / pixel_mm)) for mm in extent.size_mm(view))
-    points = np.empty((height, width, 3))
-    points[:] = through_mm
-    points[..., column] = _along(extent, column, column_sign, width, pixel_mm)
-    points[..., row] = _along(extent, row, row_sign, height, pixel_mm)[:, None]
-    return np.moveaxis(geometry.lps_to_index(points)[..., ::-1], -1, 0)
-
-
-def _along(extent: Extent, axis: int, sign: int, count: int, pixel_mm: float) -> NDArray[np.float64]:
-    steps = (np.arange(count) + 0.5) * pixel_mm
-    return extent.low_mm[axis] + steps if sign > 0 else extent.high_mm[axis] - steps
-
-
-def _sample(array: NDArray[np.generic], index_kji: NDArray[np.float64]) -> NDArray[np.float32]:
-    return map_coordinates(array, index_kji, output=np.float32, order=1, mode="nearest")
-
-
-def _outside(index_kji: NDArray[np.float64], geometry: Geometry) -> NDArray[np.bool_]:
-    last = np.array(geometry.shape).reshape(3, 1, 1) - 0.5
-    return np.any((index_kji < -0.5) | (index_kji > last), axis=0)
-
-
-def _outline(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of `inside` that have a neighbor outside, above, below, left or right."""
-    padded = np.pad(inside, 1)
-    return inside & ~(padded[2:, 1:-1] & padded[:-2, 1:-1] & padded[1:-1, 2:] & padded[1:-1, :-2])
+    right, down = column_sign * np.eye(3)[column], row_sign * np.eye(3)[row]
+    first = np.array(through_mm, dtype=float)
+    first[column] = (extent.low_mm if column_sign > 0 else extent.high_mm)[column] + column_sign * pixel_mm / 2
+    first[row] = (extent.low_mm if row_sign > 0 else extent.high_mm)[row] + row_sign * pixel_mm / 2
+    return PicturePlane(to_vector(first), to_vector(right), to_vector(down), pixel_mm, width, height)

@@ -38,6 +38,7 @@ ARGUMENTS = {
     "composed",
     "guard",
     "planner",
+    "viewer",
     "rviz",
     "namespace",
 }
@@ -175,7 +176,10 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
         ({"path": "a.nii.gz"}, [("liver_seg", ["a.nii.gz"])]),
         ({"composed": "false"}, [("segmentation", []), ("reconstruction", [])]),
         ({"guard": "true"}, [("needle_guard", []), ("liver_seg", [])]),
-        ({"guard": "true", "planner": "true"}, [("planner", []), ("needle_guard", []), ("liver_seg", [])]),
+        (
+            {"guard": "true", "planner": "true", "viewer": "true"},
+            [("planner", []), ("needle_guard", []), ("slice_viewer", []), ("liver_seg", [])],
+        ),
         (
             {"composed": "false", "path": "a.nii.gz"},
             [("ct_source", []), ("segmentation", []), ("reconstruction", [])],

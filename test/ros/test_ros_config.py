@@ -11,13 +11,16 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 ROS_OWN = {"use_sim_time", "start_type_description_service"}
 
 
-@pytest.mark.parametrize("name", ["ct_source", "segmentation", "reconstruction", "needle_guard", "planner"])
+@pytest.mark.parametrize(
+    "name", ["ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer"]
+)
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
     from liver_seg_ros.nodes.needle_guard import NeedleGuard
     from liver_seg_ros.nodes.planner import PlannerNode
     from liver_seg_ros.nodes.reconstruction import ReconstructionNode
     from liver_seg_ros.nodes.segmentation import SegmentationNode
+    from liver_seg_ros.nodes.slice_viewer import SliceViewer
 
     kind = {
         "ct_source": CtSource,
@@ -25,6 +28,7 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         "reconstruction": ReconstructionNode,
         "needle_guard": NeedleGuard,
         "planner": PlannerNode,
+        "slice_viewer": SliceViewer,
     }[name]
     node = kind(context=ros.context)
     try:

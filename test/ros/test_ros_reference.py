@@ -15,6 +15,7 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.action import get_action_server_names_and_types_by_node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.volumes import write_volume
@@ -203,10 +204,13 @@ def test_the_frames_of_all_messages_are_those_of_the_page(ros, models, ct, tmp_p
     for topic, (message, *_) in received.items():
         parts = getattr(message, "markers", [message])
         assert parts and {part.header.frame_id for part in parts} == {moved.child_frame_id}, topic
+    ros.start("slice_viewer")
+    images = ros.latched(Image, "/slice_viewer/image")
+    ros.spin_until(lambda: bool(images))
     frames = {name for row in rows("Frames") for name in quoted(row["frame"])}
     defaults = {
         name: quoted(row["default"])[0] for row in rows("Parameters") for name in quoted(row["parameter"])
         if name.endswith("_frame")
     }  # fmt: skip
     assert defaults["parent_frame"] == moved.header.frame_id
-    assert frames == {moved.child_frame_id, *defaults.values()}
+    assert frames == {moved.child_frame_id, images[0].header.frame_id, *defaults.values()}
