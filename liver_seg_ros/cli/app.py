@@ -16,6 +16,7 @@ import typer
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import (
     build,
+    data,
     doctor,
     evaluate,
     info,
@@ -61,6 +62,7 @@ for _module in (
     doctor,
     build,
     phantom,
+    data,
 ):
     app.command(
         name=_module.__name__.rpartition(".")[2],

@@ -27,6 +27,7 @@ COMMANDS = (
     "build",
     "info",
     "doctor",
+    "data",
 )
 
 

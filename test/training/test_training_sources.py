@@ -15,7 +15,8 @@ import pytest
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.training.sources.about import ABOUT
-from liver_seg_ros.training.sources.catalog import ON_DISK, divided, open_source, sources_in
+from liver_seg_ros.training.sources.catalog import divided, open_source, sources_in
+from liver_seg_ros.training.sources.names import ON_DISK
 from liver_seg_ros.training.sources.splits import divide, ratio
 from liver_seg_ros.training.sources.subject import PARTS, Picture, Scan
 
@@ -41,7 +42,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def test_every_source_on_disk_has_a_layout_here_and_terms_in_the_table() -> None:
-    assert {*LAYOUTS} == {*ON_DISK}
+    assert {*LAYOUTS} == {*ON_DISK} == {*ABOUT} - {"phantoms"}
     assert all(row.title and row.license and row.layout for row in ABOUT.values())
 
 

@@ -20,9 +20,9 @@ from liver_seg_ros.training.sources.about import (
     MSD_TASK03,
     MSD_TASK08,
     PAIRS,
-    PHANTOMS,
     TOTALSEGMENTATOR_DATA,
 )
+from liver_seg_ros.training.sources.names import ON_DISK
 from liver_seg_ros.training.sources.splits import DEFAULT, OWN_SPLIT, Plan, divide, is_ratio, ratio
 from liver_seg_ros.training.sources.subject import PARTS, TRAINING, DataSet, Subject
 
@@ -55,9 +55,6 @@ LAYOUTS: dict[str, Layout] = {
         for about in (LTBV_PORTAL, LTBV_ARTERIAL, LTVS)
     },
 }
-
-#: Sources that lie on a disk.
-ON_DISK = tuple(name for name in ABOUT if name != PHANTOMS.name)
 
 
 def open_source(name: str, folder: Path) -> DataSet:
