@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.memory import resident_bytes
 from liver_seg_ros.nodes import library_warnings
 from liver_seg_ros.nodes.messages.text import shown
 from liver_seg_ros.nodes.qos import live
+from liver_seg_ros.nodes.throughput import Throughput
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 
 _PERIOD_S = 1.0
@@ -35,7 +38,8 @@ class NodeDiagnostics:
         self._level: bytes = OK
         self._message = "started"
         self._values = {"state": "unconfigured", "last_volume": "", "last_error": "", "error_kind": ""}
-        self._values |= {"outcome": "", "outcome_volume": ""}
+        self._values |= {"outcome": "", "outcome_volume": "", "runtime": "", "models": ""}
+        self._throughput = Throughput(time.monotonic())
         self._doubts: dict[str, str] = {}  # code to text, of the last result
         self._remarks: list[str] = []  # of the packages below, about the last volume
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", live())
@@ -49,6 +53,12 @@ class NodeDiagnostics:
     def set_outcome(self, outcome: str, volume_uid: str) -> None:
         """How the work on a volume ended, as `volume_report` calls it."""
         self._change(outcome=outcome, outcome_volume=volume_uid)
+
+    def set_done(self, stages_s: Mapping[str, float]) -> None:
+        """The work on a volume was done; `stages_s` is how long each of its stages took."""
+        with self._lock:
+            self._throughput.done(stages_s, time.monotonic())
+        self.publish()
 
     def note(self, message: str) -> None:
         """Something was refused that has nothing to do with the work: said once, and all stays as it was."""
@@ -106,8 +116,11 @@ class NodeDiagnostics:
     def _publish(self, level: bytes | None = None, message: str | None = None) -> None:
         """Publish the status, or this level and message for once."""
         with self._lock:
+            memory = resident_bytes()
             entries = {
                 **self._values,
+                **self._throughput.values(time.monotonic()),
+                "memory_mb": "" if memory is None else f"{memory / 1e6:.0f}",
                 "warnings": ", ".join(self._doubts),
                 **{f"warning {code}": text for code, text in self._doubts.items()},
                 "library_warnings": "; ".join(self._remarks),

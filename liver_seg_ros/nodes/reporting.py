@@ -122,6 +122,8 @@ class Reporting:
     def _publish_report(self, report: SegmentationReport) -> None:
         report.header = self._header()
         self._node.diagnostics.set_outcome(OUTCOMES[report.status], report.volume_uid)
+        if report.stages:
+            self._node.diagnostics.set_done(dict(zip(report.stages, report.stage_seconds, strict=True)))
         publisher = self._reports
         if publisher is not None:
             publisher.publish(report)

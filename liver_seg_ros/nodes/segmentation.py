@@ -57,7 +57,9 @@ class SegmentationNode(StageNode):
         )
         self._output.open()
         self._reporting.open()
-        self.diagnostics.say(f"models loaded, running on {self._segmenter.runtime_name}")
+        runtime, bundles = self._segmenter.runtime_name, self._segmenter.bundles
+        models = ", ".join(f"{bundle.spec.name} {bundle.spec.version} {bundle.sha256}" for bundle in bundles)
+        self.diagnostics.say(f"models loaded, running on {runtime}", runtime=runtime, models=models)
 
     def activate(self) -> None:
         if self._input is not None:

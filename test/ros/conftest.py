@@ -70,7 +70,7 @@ class Ros:
         """`python -m liver_seg_ros.nodes.<module>` with these parameters."""
         parameters = {"autostart": autostart, **parameters}
         words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")]
-        log = (self._log_folder / f"{len(self._processes)}_{module}.log").open("w")
+        log = self.log_of_next(module).open("w")
         process = subprocess.Popen(
             [sys.executable, "-m", f"liver_seg_ros.nodes.{module}", *arguments, "--ros-args", *words],
             cwd=ROOT,
@@ -81,6 +81,10 @@ class Ros:
         )
         self._processes.append(process)
         return process
+
+    def log_of_next(self, module: str) -> Path:
+        """Where the next process that is started writes."""
+        return self._log_folder / f"{len(self._processes)}_{module}.log"
 
     def log(self, module: str) -> str:
         """What the processes of this module wrote."""
@@ -192,14 +196,14 @@ def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
         monkeypatch.setenv("ROS_LOCALHOST_ONLY", "1")
     else:
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with _domain_of_its_own() as domain:
+    with domain_of_its_own() as domain:
         ros = Ros(tmp_path, domain)
         yield ros
         ros.close()
 
 
 @contextmanager
-def _domain_of_its_own() -> Iterator[int]:
+def domain_of_its_own() -> Iterator[int]:
     """A ROS domain that no other test on this machine has meanwhile, whichever process or checkout it runs in.
 
     Whoever holds the lock on a domain's file has the domain; the kernel gives it back when its process ends.
@@ -219,7 +223,11 @@ def _domain_of_its_own() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with real ONNX networks that tell structures by their HU."""
-    folder = tmp_path_factory.mktemp("models")
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+def write_models(folder: Path) -> Path:
+    """Write into this folder what the fixture `models` is."""
     write_bundle(folder / "localizer", _band_network([(BANDS_HU[0][0], BANDS_HU[-1][1])]), _spec("localize"))
     write_bundle(folder / "segmenter", _band_network(BANDS_HU), _spec("segment"))
     return folder
@@ -228,6 +236,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def ct() -> Volume:
     """A small oblique CT of one liver with a tumor and a vessel in it."""
+    return make_ct()
+
+
+def make_ct() -> Volume:
+    """See the fixture `ct`."""
     from scipy.spatial.transform import Rotation
 
     direction = Rotation.from_euler("xyz", [8, -5, 12], degrees=True).as_matrix()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
+from pathlib import Path
 
 import numpy as np
+import pytest
 from builtin_interfaces.msg import Time
 from hypothesis import given
 from hypothesis import strategies as st
 from lifecycle_msgs.msg import Transition
 
+from liver_seg_interfaces.msg import SegmentationReport
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.nodes.messages.text import MOST_CHARACTERS, shown
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
@@ -76,3 +81,43 @@ def test_nothing_that_a_terminal_obeys_gets_through(ros):
     texts = [status.message, *(value.value for value in status.values)]
     assert all(text.isprintable() and len(text) < MOST_CHARACTERS + 50 for text in texts)
     assert "\x1b[2J" not in ros.log("reconstruction") and "\u202e" not in ros.log("reconstruction")
+
+
+def test_speed_memory_and_models_are_values_that_the_page_explains(ros, models, ct):
+    process = ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    reports, publisher = ros.latched(SegmentationReport, "/segmentation/report"), ros.publisher("ct")
+    for slab in volume_to_slabs(ct, 2, Time(sec=1)):
+        publisher.publish(slab)
+    ros.spin_until(lambda: bool(reports))
+    [report] = reports
+
+    def values():
+        return {v.key: v.value for s in ros.statuses if s.name == "/segmentation" for v in s.values}
+
+    ros.spin_until(lambda: values().get("volumes_done") == "1")
+    [status] = next_statuses(ros, "/segmentation", 1)
+    told = {value.key: value.value for value in status.values}
+    stages = dict(zip(report.stages, report.stage_seconds, strict=True))
+    assert {key: float(value) for key, value in told.items() if key.startswith("seconds ")} == pytest.approx(
+        {f"seconds {stage}": seconds for stage, seconds in stages.items()}, abs=6e-4
+    )
+    assert float(told["seconds"]) == pytest.approx(sum(stages.values()), abs=6e-4)
+    assert float(told["volumes_per_minute"]) > 0
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    assert float(told["memory_mb"]) == pytest.approx(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, rel=0.2)
+    assert told["runtime"] == report.runtime
+    assert told["models"] == ", ".join(f"{m.name} {m.version} {m.sha256}" for m in report.models)
+    page = (Path(__file__).resolve().parents[2] / "docs/ros.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Diagnostics\n")[2].partition("\n## ")[0]
+    explained = {
+        key
+        for line in section.splitlines()
+        if line.startswith("| `")
+        for key in re.findall(r"`([^`]+)`", line.split(" | ")[0])
+    }
+    said = {
+        re.sub("^(seconds|warning) .*", lambda m: f"{m[1]} <{'stage' if m[1] == 'seconds' else 'code'}>", key)
+        for key in told
+    }
+    assert said == explained - ({"warning <code>"} - said)

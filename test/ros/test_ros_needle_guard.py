@@ -141,6 +141,22 @@ def test_a_tracker_that_falls_silent_lies_about_the_time_or_jumps(needle: Needle
     assert "in the future" in ahead.text
 
 
+def test_frames_in_a_circle_and_one_stamp_from_the_future_are_a_stop_and_over_when_they_are(needle: Needle) -> None:
+    start(needle)
+    needle.show_ball()
+    needle.until(of(GuardReading.REASON_NONE), -0.05)
+    circle = [TransformStamped(child_frame_id=child) for child in ("needle_tip", "hand")]
+    for told, parent in zip(circle, ("hand", "needle_tip"), strict=True):
+        told.header.frame_id, told.transform.rotation.w = parent, 1.0
+    needle._tf.publish(TFMessage(transforms=circle))
+    told = needle.until(of(GuardReading.REASON_NO_TRANSFORM))
+    assert told.level == GuardReading.LEVEL_STOP and "circle" in told.text
+    needle.until(of(GuardReading.REASON_NONE), -0.05)
+    needle.move(-0.05, age_s=-3600.0)
+    needle.until(of(GuardReading.REASON_STALE_TRANSFORM))
+    assert needle.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
+
+
 def test_a_clock_that_stands_still_does_not_make_an_old_place_fresh(needle: Needle) -> None:
     start(needle, tf_timeout_s=0.5, use_sim_time=True)
     needle.show_ball()
