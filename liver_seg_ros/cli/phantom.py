@@ -1,8 +1,9 @@
-"""`liver-seg phantom`: make a synthetic abdominal CT with exact ground truth."""
+"""`liver-seg phantom`: make a synthetic abdominal CT with exact ground truth, or paint lesions into a real one."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "liver-seg phantom -o case --seed 7",
     "liver-seg phantom -o case --seed 7 --size 512,512,300 --spacing-mm 0.75,0.75,1 --phase portal_venous",
+    "liver-seg phantom -o case --seed 7 --into ct.nii.gz --liver liver.nii.gz",
 )
 
 #: Groups of options in `--help`, and what is said of those that have no default of their own.
-PATIENT, SCAN, BY_SEED = "Patient", "Scan", "by the seed"
+PATIENT, SCAN, REAL, BY_SEED = "Patient", "Scan", "Into a real CT", "by the seed"
 
 #: Raised when a key of `vessels.json` changes its meaning or goes away.
 FORMAT = 1
@@ -82,6 +84,20 @@ def command(
             rich_help_panel=SCAN,
         ),
     ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--into", metavar="CT", help="Paint tumors and vessels into this CT instead.", rich_help_panel=REAL
+        ),
+    ] = None,
+    liver: Annotated[
+        Path | None,
+        typer.Option("--liver", metavar="MASK", help="Its liver: nothing else is touched.", rich_help_panel=REAL),
+    ] = None,
+    trees: Annotated[
+        int | None,
+        typer.Option("--trees", metavar="N", help="Trees of vessels.", min=0, show_default="1", rich_help_panel=REAL),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -90,15 +106,31 @@ def command(
 ) -> None:
     """Make a synthetic abdominal CT with exact ground truth.
 
-    Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm).
+    Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm). With --into and --liver it
+    paints tumors and vessels of known truth into a real CT, with its own noise and sharpness, and writes
+    implants.json in place of vessels.json; --phase is then the CT's own (portal_venous if not given).
     """
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
+    from liver_seg_ros.cli.painting_into import paint_into
     from liver_seg_ros.cli.progress_display import shown_progress
+    from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.volumes import write_labels, write_volume
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+    from liver_seg_ros.phantom.implants import ImplantOptions
     from liver_seg_ros.progress import Stages
 
+    if into is not None or liver is not None:
+        refused = {"--size": size, "--spacing-mm": spacing_mm, "--noise-hu": noise_hu}
+        if into is None or liver is None:
+            raise InputError("--into and --liver need each other: give a CT and a mask of its liver")
+        if given := [name for name, value in refused.items() if value is not None]:
+            raise InputError(f"{given[0]} has no meaning with --into, whose CT has its own; leave it out")
+        wanted = ImplantOptions(tumors, 1 if trees is None else trees, phase or "portal_venous", variation)
+        paint_into(into, liver, output, seed, wanted, overwrite=overwrite, as_json=as_json, quiet=quiet)
+        return
+    if trees is not None:
+        raise InputError("--trees needs --into and --liver: a phantom has its portal and hepatic veins")
     place = ResultFolder(output, "phantom", (CT, LABELS, VESSELS), overwrite=overwrite)
     defaults = PhantomOptions()
     options = PhantomOptions(

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
+#: In place of the vessels', where tumors and vessels were painted into a real CT: that is no synthetic patient.
+IMPLANTS = "implants.json"
 
 
 def known_synthetic(path: Path) -> bool | None:

@@ -33,6 +33,8 @@ _FLUID_HU: dict[str, Range] = {"effusion": (0.0, 60.0), "ascites": (0.0, 25.0)}
 _PORTAL_CONTRAST_HU: dict[Phase, Range] = {"none": (-35, -5), "arterial": (-10, 60), "portal_venous": (20, 115)}
 _HEPATIC_CONTRAST_HU: dict[Phase, Range] = {"none": (-35, -5), "arterial": (-30, 5), "portal_venous": (12, 105)}
 _LEAST_CONTRAST_HU = 8.0
+#: Likewise, as it usually is: for vessels painted into a real liver.
+VEIN_CONTRAST_HU: dict[Phase, Range] = {"none": (-22, -8), "arterial": (8, 50), "portal_venous": (25, 80)}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 import SimpleITK
 
 from liver_seg_ros.cli import main
+from liver_seg_ros.files.phantom_case import known_synthetic
 
 SMALL = ["--size", "64,56,40", "--spacing-mm", "5,5,6", "--phase", "portal_venous", "--tumors", "2"]
 
@@ -82,3 +83,53 @@ def test_an_impossible_size_is_refused_in_one_line(tmp_path: Path, capsys: pytes
     assert main.run(["phantom", "-o", str(tmp_path / "out"), "--size", "2,2,2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def mask(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom's liver as other tools give it: 1 inside, 0 outside, a name of its own."""
+    labels = SimpleITK.ReadImage(str(phantom / "labels.nii.gz"))
+    path = tmp_path_factory.mktemp("mask") / "liver.nii.gz"
+    SimpleITK.WriteImage(SimpleITK.Cast(labels > 0, SimpleITK.sitkUInt8), str(path))
+    return path
+
+
+def test_paints_tumors_and_vessels_into_another_ct(
+    phantom: Path, mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ct = phantom / "ct.nii.gz"
+    command = ["phantom", "-o", str(tmp_path), "--into", str(ct), "--liver", str(mask), "--seed", "3", "--tumors", "2"]
+    assert main.run([*command, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "ct.nii.gz", "labels.nii.gz", "implants.json", ".liver-seg.json",
+    }  # fmt: skip
+    truth = json.loads((tmp_path / "implants.json").read_text())
+    assert truth["seed"] == 3 and len(truth["tumors"]) == answer["tumors"] >= 1 and len(truth["trees"]) == 1
+    before, after, inside, labels = (
+        SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+        for path in (ct, tmp_path / "ct.nii.gz", mask, tmp_path / "labels.nii.gz")
+    )
+    assert np.array_equal(before[inside == 0], after[inside == 0]) and not np.array_equal(before, after)
+    assert np.array_equal(labels > 0, inside > 0)
+    assert answer["voxels"]["tumor"] == (labels == 2).sum() > 0 and answer["voxels"]["vessel"] > 0
+    assert known_synthetic(tmp_path / "ct.nii.gz") is None  # whose liver it is, nobody has said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--into", "ct.nii.gz"], "--into and --liver need each other"),
+        (
+            ["--into", "ct.nii.gz", "--liver", "liver.nii.gz", "--noise-hu", "3"],
+            "--noise-hu has no meaning with --into",
+        ),
+        (["--trees", "2"], "--trees needs --into and --liver"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_in_one_line(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(["phantom", "-o", str(tmp_path / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
