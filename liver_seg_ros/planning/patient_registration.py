@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.planning.mirrored import are_mirrored
 from liver_seg_ros.planning.registration import LandmarkRegistration, register_landmarks
 from liver_seg_ros.planning.surface_registration import SurfaceRegistration, refine_by_surface
 from liver_seg_ros.planning.transform import RigidTransform
@@ -80,13 +82,13 @@ def register_patient(
 
     Raises:
         InputError: neither landmarks nor points with an initial transform, one of points and surface without the
-            other, or as `register_landmarks` and `refine_by_surface`.
+            other, landmarks that are mirrored, or as `register_landmarks` and `refine_by_surface`.
     """
     if (points_mm is None) != (surface is None):
         raise InputError("points on a surface need both: the points as measured, and the surface in the CT")
     if landmarks_mm is not None and initial is not None:
         raise InputError("landmarks and an initial transform: give one of them to begin with")
-    by_landmarks = None if landmarks_mm is None else register_landmarks(*landmarks_mm)
+    by_landmarks = None if landmarks_mm is None else _by_landmarks(*landmarks_mm)
     begin = initial if by_landmarks is None else by_landmarks.transform
     if begin is None:
         raise InputError("nothing to begin with: give landmarks, or an initial transform")
@@ -96,3 +98,13 @@ def register_patient(
         return PatientRegistration(begin, by_landmarks, None)
     by_surface = refine_by_surface(points_mm, surface, begin, capture_mm, reach_mm)
     return PatientRegistration(by_surface.transform, by_landmarks, by_surface)
+
+
+def _by_landmarks(measured_mm: ArrayLike, in_ct_mm: ArrayLike) -> LandmarkRegistration:
+    found = register_landmarks(measured_mm, in_ct_mm)
+    if are_mirrored(np.asarray(measured_mm, np.float64), found.landmarks_mm, found.fre_mm):
+        raise InputError(
+            "the landmarks of one frame are the mirror image of the other's. Look for a left taken for a right, and "
+            "for an axis with a wrong sign (RAS for LPS has two)."
+        )
+    return found
