@@ -7,7 +7,16 @@ from setuptools import setup
 
 PACKAGE = "liver_seg_ros"
 SHARED_FOLDERS = ("launch", "config", "rviz", "models")
-NODES = ("ct_source", "segmentation", "reconstruction", "planner", "needle_guard", "slice_viewer", "liver_seg")
+NODES = (
+    "ct_source",
+    "segmentation",
+    "reconstruction",
+    "planner",
+    "needle_guard",
+    "slice_viewer",
+    "registration",
+    "liver_seg",
+)
 
 
 def shared_files():

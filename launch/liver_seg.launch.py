@@ -71,6 +71,12 @@ def generate_launch_description() -> LaunchDescription:
             description="pictures of slices on a topic, in a process of its own; see config/slice_viewer.yaml",
         ),
         DeclareLaunchArgument(
+            "registration",
+            default_value="false",
+            choices=["true", "false"],
+            description="find where the patient is by landmarks and surface, and move ct_lps there",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="start RViz with this package's view"
         ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
@@ -85,7 +91,12 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     RViz comes first: where launch cannot start a thing it ends, and leaves running what it started before.
     """
     value = {name: context.perform_substitution(LaunchConfiguration(name)) for name in context.launch_configurations}
-    path = value["path"]
+    path, registers = value["path"], value["registration"] == "true"
+    parent_frame = "" if value["parent_frame"] == NONE else value["parent_frame"]
+    if registers and not parent_frame:
+        raise RuntimeError(
+            f"registration:=true moves ct_lps, and parent_frame:={NONE} leaves that to others: give one of them"
+        )
     parameters = {
         "ct_source": {"path": path},
         "segmentation": {
@@ -93,7 +104,9 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
             "runtime": value["runtime"],
             "precision": value["precision"],
         },
-        "reconstruction": {"parent_frame": "" if value["parent_frame"] == NONE else value["parent_frame"]},
+        # One node says where ct_lps is.
+        "reconstruction": {"parent_frame": "" if registers else parent_frame},
+        **({"registration": {"parent_frame": parent_frame}} if registers else {}),
     }
 
     def node(executable: str, names: list[str], arguments: list[str]) -> Node:
@@ -116,7 +129,8 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
         if value[wanted] == "true"
     ]
     if value["composed"] == "true":
-        return [*first, node("liver_seg", list(parameters), [path] if path else [])]
+        arguments = [*([path] if path else []), *(["--registration"] if registers else [])]
+        return [*first, node("liver_seg", list(parameters), arguments)]
     return [*first, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]
 
 

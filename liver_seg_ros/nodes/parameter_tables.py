@@ -153,6 +153,11 @@ RECONSTRUCTION = (
     *VOLUME_INPUT,
 )
 
+REGISTRATION = (
+    *STATIC_FRAME,
+    Row("max_fre_m", 0.005, "A root mean square residual of the landmarks (FRE) above this is refused.", "m", (0, 1)),
+)
+
 PLANNER = (
     _at_start("use_ct", True, "Take the CT too: it has the skin, where needles may begin."),
     _at_start("by_hu", True, "Keep clear of bone, lung and gas that are not labelled, by their HU in the CT."),
@@ -229,4 +234,5 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "planner": PLANNER,
     "needle_guard": NEEDLE_GUARD,
     "slice_viewer": SLICE_VIEWER,
+    "registration": REGISTRATION,
 }

@@ -6,7 +6,6 @@ Requests may be in any frame that TF connects to the CT's; answers are in the fr
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +15,9 @@ from std_msgs.msg import Header
 
 from liver_seg_interfaces.msg import RequestStatus
 from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
-from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_labels
 from liver_seg_ros.geometry import MM_PER_M, to_vector
+from liver_seg_ros.nodes.answers import answering
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.guard_readings import message_to_trajectory
@@ -130,22 +129,15 @@ class PlannerNode(StageNode):
             self._anatomy, self._why = anatomy, why
 
     def _answering(self, work: Callable[[Any, Any, Anatomy], None]) -> Callable[[Any, Any], Any]:
-        def answered(request: Any, response: Any) -> Any:
-            anatomy, status = self._anatomy, response.status
+        def about_anatomy(request: Any, response: Any) -> None:
+            anatomy = self._anatomy
             if anatomy is None:
-                status.code, status.text = RequestStatus.NOT_READY, self._why
-                return response
+                response.status.code, response.status.text = RequestStatus.NOT_READY, self._why
+                return
             response.volume_uid = anatomy.labels.uid
-            try:
-                work(request, response, anatomy)
-            except (InputError, TransformError) as error:
-                status.code, status.text = RequestStatus.REFUSED, str(error)
-            except Exception as error:  # noqa: BLE001  a bug in one answer must not end the node
-                self.get_logger().error(traceback.format_exc())
-                status.code, status.text = RequestStatus.FAILED, f"{type(error).__name__}: {error}"
-            return response
+            work(request, response, anatomy)
 
-        return answered
+        return answering(self, about_anatomy)
 
     def _evaluate(
         self, request: EvaluateTrajectory.Request, response: EvaluateTrajectory.Response, anatomy: Anatomy

@@ -39,6 +39,7 @@ ARGUMENTS = {
     "guard",
     "planner",
     "viewer",
+    "registration",
     "rviz",
     "namespace",
 }
@@ -176,6 +177,11 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
         ({"path": "a.nii.gz"}, [("liver_seg", ["a.nii.gz"])]),
         ({"composed": "false"}, [("segmentation", []), ("reconstruction", [])]),
         ({"guard": "true"}, [("needle_guard", []), ("liver_seg", [])]),
+        ({"registration": "true"}, [("liver_seg", ["--registration"])]),
+        (
+            {"registration": "true", "composed": "false"},
+            [("segmentation", []), ("reconstruction", []), ("registration", [])],
+        ),
         (
             {"guard": "true", "planner": "true", "viewer": "true"},
             [("planner", []), ("needle_guard", []), ("slice_viewer", []), ("liver_seg", [])],

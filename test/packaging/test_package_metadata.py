@@ -20,7 +20,16 @@ import liver_seg_ros
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = [REPOSITORY / "package.xml", REPOSITORY / "liver_seg_interfaces" / "package.xml"]
 SHARED_FOLDERS = ("launch", "config", "rviz", "models")
-NODES = ("ct_source", "segmentation", "reconstruction", "planner", "needle_guard", "slice_viewer", "liver_seg")
+NODES = (
+    "ct_source",
+    "segmentation",
+    "reconstruction",
+    "planner",
+    "needle_guard",
+    "slice_viewer",
+    "registration",
+    "liver_seg",
+)
 
 
 def run_setup(*arguments: str) -> str:

@@ -12,13 +12,14 @@ ROS_OWN = {"use_sim_time", "start_type_description_service"}
 
 
 @pytest.mark.parametrize(
-    "name", ["ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer"]
+    "name", ["ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer", "registration"]
 )
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
     from liver_seg_ros.nodes.needle_guard import NeedleGuard
     from liver_seg_ros.nodes.planner import PlannerNode
     from liver_seg_ros.nodes.reconstruction import ReconstructionNode
+    from liver_seg_ros.nodes.registration import RegistrationNode
     from liver_seg_ros.nodes.segmentation import SegmentationNode
     from liver_seg_ros.nodes.slice_viewer import SliceViewer
 
@@ -29,6 +30,7 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         "needle_guard": NeedleGuard,
         "planner": PlannerNode,
         "slice_viewer": SliceViewer,
+        "registration": RegistrationNode,
     }[name]
     node = kind(context=ros.context)
     try:

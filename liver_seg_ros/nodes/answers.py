@@ -1,0 +1,32 @@
+"""How services answer: every request gets an end, with a status and one line, whatever happens."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+
+from liver_seg_interfaces.msg import RequestStatus
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.nodes.diagnostics import in_one_line
+from liver_seg_ros.nodes.messages.text import shown
+from liver_seg_ros.nodes.transform_buffer import TransformError
+
+
+def answering(node: Node, work: Callable[[Any, Any], None]) -> Callable[[Any, Any], Any]:
+    """A service's callback that has `work` fill the response; what it raises becomes the response's status."""
+
+    def answered(request: Any, response: Any) -> Any:
+        status = response.status
+        try:
+            work(request, response)
+        except (InputError, TransformError) as error:
+            status.code, status.text = RequestStatus.REFUSED, shown(str(error))
+        except Exception as error:  # noqa: BLE001  a bug in one answer must not end the node
+            node.get_logger().error(traceback.format_exc())
+            status.code, status.text = RequestStatus.FAILED, shown(in_one_line(error))
+        return response
+
+    return answered
