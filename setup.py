@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import setup
 
 PACKAGE = "liver_seg_ros"
-SHARED_FOLDERS = ("launch", "config", "rviz", "models")
+SHARED_FOLDERS = ("launch", "config", "rviz", "models", "examples")
 NODES = (
     "ct_source",
     "segmentation",

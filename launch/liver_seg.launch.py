@@ -2,7 +2,8 @@
 
     ros2 launch liver_seg_ros liver_seg.launch.py [path:=CT] [rviz:=true]
 
-Every argument is described by `--show-args`; parameters that have none here are in config/*.yaml.
+Every argument is described by `--show-args`; parameters that have none here are in config/*.yaml. What counts is, from
+the weakest on: config/*.yaml, params_file, and arguments that were given another value than their default.
 """
 
 from __future__ import annotations
@@ -22,6 +23,17 @@ RVIZ = "rviz2"
 #: What `ros2 launch` can be given for an empty name: it refuses `name:=`.
 NONE = "none"
 SHARED_MEMORY_BYTES = 2_000_000_000
+#: Arguments that are parameters of a node, and their defaults, with which they leave what the files say.
+PARAMETERS = {
+    "ct_source": {"path": ("path", "")},
+    "segmentation": {
+        "models": ("models_dir", ""),
+        "runtime": ("runtime", "auto"),
+        "precision": ("precision", "auto"),
+        "cache_dir": ("cache_dir", ""),
+    },
+    "reconstruction": {"parent_frame": ("parent_frame", "map")},
+}
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
@@ -77,9 +89,38 @@ def generate_launch_description() -> LaunchDescription:
             description="find where the patient is by landmarks and surface, and move ct_lps there",
         ),
         DeclareLaunchArgument(
-            "rviz", default_value="false", choices=["true", "false"], description="start RViz with this package's view"
+            "rviz",
+            default_value="false",
+            choices=["true", "false", "auto"],
+            description="start RViz with this package's view; 'auto': where it is installed",
         ),
         DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes and topics"),
+        DeclareLaunchArgument(
+            "params_file", default_value="", description="YAML file with parameters of any of the nodes"
+        ),
+        DeclareLaunchArgument(
+            "cache_dir",
+            default_value="",
+            description="where TensorRT's engines are kept; empty: $LIVER_SEG_CACHE, else ~/.cache/liver_seg_ros",
+        ),
+        DeclareLaunchArgument(
+            "log_level",
+            default_value="info",
+            choices=["debug", "info", "warn", "error", "fatal"],
+            description="what the nodes log at least",
+        ),
+        DeclareLaunchArgument(
+            "use_sim_time",
+            default_value="false",
+            choices=["true", "false"],
+            description="take the time from the topic /clock, as a simulation or a bag publishes it",
+        ),
+        DeclareLaunchArgument(
+            "autostart",
+            default_value="true",
+            choices=["true", "false"],
+            description="configure and activate the nodes; 'false' leaves that to a lifecycle manager",
+        ),
     ]
     nodes = OpaqueFunction(function=_nodes, args=[share])
     return LaunchDescription([*arguments, *_large_shared_memory(share), nodes])
@@ -98,35 +139,41 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
             f"registration:=true moves ct_lps, and parent_frame:={NONE} leaves that to others: give one of them"
         )
     parameters = {
-        "ct_source": {"path": path},
-        "segmentation": {
-            "models_dir": value["models"],
-            "runtime": value["runtime"],
-            "precision": value["precision"],
-        },
-        # One node says where ct_lps is.
-        "reconstruction": {"parent_frame": "" if registers else parent_frame},
-        **({"registration": {"parent_frame": parent_frame}} if registers else {}),
+        name: {
+            parameter: value[argument]
+            for argument, (parameter, default) in arguments.items()
+            if value[argument] != default
+        }
+        for name, arguments in PARAMETERS.items()
     }
+    if registers or not parent_frame:  # one node says where ct_lps is
+        parameters["reconstruction"]["parent_frame"] = ""
+    if registers:
+        parameters["registration"] = {"parent_frame": parent_frame}
+    time = {"use_sim_time": True} if value["use_sim_time"] == "true" else {}
+    of_all = time | ({"autostart": False} if value["autostart"] == "false" else {})
+    own_file = _existing(value["params_file"])
 
     def node(executable: str, names: list[str], arguments: list[str]) -> Node:
         files = [str(share / "config" / f"{name}.yaml") for name in names]
         # In the composed process every node sees every value and takes those that it declares.
-        values = {key: entry for name in names for key, entry in parameters.get(name, {}).items()}
+        values = {key: entry for name in names for key, entry in parameters.get(name, {}).items()} | of_all
         return Node(
             package=PACKAGE,
             executable=executable,
             namespace=value["namespace"],
-            parameters=[*files, values],
+            parameters=[*files, *own_file, *([values] if values else [])],
             arguments=arguments,
+            ros_arguments=["--log-level", value["log_level"]],
             output="screen",
         )
 
-    first = [_rviz(share, value["namespace"])] if value["rviz"] == "true" else []
+    rviz = value["rviz"] == "true" or (value["rviz"] == "auto" and _is_there(RVIZ))
+    first = [_rviz(share, value["namespace"], [time] if time else [])] if rviz else []
     first += [
         node(name, [name], [])
-        for name, wanted in (("planner", "planner"), ("needle_guard", "guard"), ("slice_viewer", "viewer"))
-        if value[wanted] == "true"
+        for name, argument in (("planner", "planner"), ("needle_guard", "guard"), ("slice_viewer", "viewer"))
+        if value[argument] == "true"
     ]
     if value["composed"] == "true":
         arguments = [*([path] if path else []), *(["--registration"] if registers else [])]
@@ -134,17 +181,29 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     return [*first, *(node(name, [name], []) for name in parameters if path or name != "ct_source")]
 
 
-def _rviz(share: Path, namespace: str) -> Node:
+def _existing(params_file: str) -> list[str]:
+    if params_file and not Path(params_file).expanduser().is_file():
+        raise RuntimeError(f"params_file:={params_file}, but there is no such file")
+    return [str(Path(params_file).expanduser())] if params_file else []
+
+
+def _rviz(share: Path, namespace: str, time: list[dict[str, bool]]) -> Node:
     """The layout's topics are relative, so they are those of the namespace; its frame has to be said."""
-    try:
-        get_package_prefix(RVIZ)
-    except PackageNotFoundError:
+    if not _is_there(RVIZ):
         raise RuntimeError(
             f"rviz:=true, but there is no package {RVIZ}: install it (ros-<distribution>-{RVIZ}) or leave rviz out"
-        ) from None
+        )
     layout = ["-d", str(share / "rviz" / "liver_seg.rviz")]
     frame = ["-f", f"{namespace.strip('/')}/ct_lps"] if namespace.strip("/") else []
-    return Node(package=RVIZ, executable=RVIZ, namespace=namespace, arguments=[*layout, *frame])
+    return Node(package=RVIZ, executable=RVIZ, namespace=namespace, parameters=time, arguments=[*layout, *frame])
+
+
+def _is_there(package: str) -> bool:
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _large_shared_memory(share: Path) -> list[SetEnvironmentVariable]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
@@ -25,6 +26,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.diagnostics import in_one_line
+from liver_seg_ros.nodes.guard_display import GuardDisplay, Shown
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
 from liver_seg_ros.nodes.needle_parameters import needle_of
 from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
@@ -72,6 +74,9 @@ class NeedleGuard(StageNode):
         self._why = ""  # there is no anatomy
         self._said = (Level.OK, Reason.NONE)
         self._read_s = 0.0
+        self._latest: tuple[GuardReading, _Anatomy | None] | None = None
+        self._needle_mm: NDArray[np.float64] | None = None  # `(2, 3)` tip and end, where they were known last
+        self._display = GuardDisplay(self, self._shown)
         self._subscriptions_: list[Subscription] = []
         self._publisher: Publisher | None = None
         self._timer: Timer | None = None
@@ -80,6 +85,7 @@ class NeedleGuard(StageNode):
         self._needle, self._limits = needle_of(self), self._limits_of_parameters()
         self._rate_hz = float(self.get_parameter("rate_hz").value)
         self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
+        self._display.configure()
 
     def activate(self) -> None:
         self._why = "no surfaces came yet on the topic meshes"
@@ -94,9 +100,11 @@ class NeedleGuard(StageNode):
         # Of a clock that always runs: where a simulation stands still there must be a STOP too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(1 / self._rate_hz, self._on_tick, clock=steady)
+        self._display.activate()
         self.diagnostics.say("guarding")
 
     def deactivate(self) -> None:
+        self._display.deactivate()
         if self._timer is not None:
             self.destroy_timer(self._timer)
         if self._transforms is not None:
@@ -107,8 +115,10 @@ class NeedleGuard(StageNode):
         with self._anatomy_lock:
             self._anatomy = None
         self._plan, self._plan_refused = None, ""
+        self._latest, self._needle_mm = None, None
 
     def cleanup(self) -> None:
+        self._display.cleanup()
         if self._publisher is not None:
             self.destroy_lifecycle_publisher(self._publisher)
         self._publisher = None
@@ -175,7 +185,25 @@ class NeedleGuard(StageNode):
         stamp = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
         frame_id, uid = (self.ct_frame, "") if anatomy is None else (anatomy.frame_id, anatomy.volume_uid)
         publisher.publish(reading_to_message(reading, frame_id, uid, stamp.to_msg()))
+        self._latest = reading, anatomy
         self._say_change(reading)
+
+    def _shown(self) -> Shown | None:
+        """For RViz."""
+        if self._latest is None:
+            return None
+        reading, anatomy = self._latest
+        if anatomy is None:
+            return Shown(reading, self.ct_frame, self._needle_mm, self._needle.radius_mm, None, None)
+        nearest = reading.nearest
+        surface = None
+        if nearest is not None:
+            surface = anatomy.fields[nearest.structure].surface.nearest([nearest.at_mm])[1][0]
+        try:
+            plan = self._plan_in(anatomy.frame_id)
+        except TransformError:
+            plan = None  # the reading says so
+        return Shown(reading, anatomy.frame_id, self._needle_mm, self._needle.radius_mm, surface, plan)
 
     def _read(self, anatomy: _Anatomy | None) -> tuple[GuardReading, int | None]:
         if anatomy is None:
@@ -196,6 +224,7 @@ class NeedleGuard(StageNode):
             return GuardReading(Level.STOP, Reason.NO_TRANSFORM, why), found.stamp_ns
         if self._plan_refused:
             return GuardReading(Level.STOP, Reason.DEVIATION, self._plan_refused), found.stamp_ns
+        self._needle_mm = np.array(self._needle.placed(found.transform))
         return guard.read(found.transform), found.stamp_ns
 
     def _plan_in(self, frame_id: str) -> Trajectory | None:

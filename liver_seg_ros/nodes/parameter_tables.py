@@ -181,6 +181,7 @@ NEEDLE = (
 NEEDLE_GUARD = (
     *NEEDLE,
     _at_start("rate_hz", 100.0, "Readings a second at least; at most twice as many.", "Hz", (1, 1000)),
+    _at_start("markers_hz", 5.0, "Pictures for RViz a second, while somebody listens.", "Hz", (0.1, 30)),
     _at_start("tf_timeout_s", 0.1, "A transform older than this is STOP.", "s", (0.001, 10)),
     _at_start("max_speed_m_s", 1.0, "A tip that is faster has jumped: STOP.", "m/s", (0.001, 100)),
     _length(

@@ -1,4 +1,4 @@
-"""As much of `launch` and `launch_ros` as the launch file uses, where ROS 2 comes from wheels, which have neither.
+"""As much of `launch` and `launch_ros` as the launch files use, where ROS 2 comes from wheels, which have neither.
 
 It evaluates a launch file; it starts nothing. Where the real ones are installed they are used, and this is not.
 """
@@ -34,22 +34,24 @@ class LaunchDescription:
 @dataclass(frozen=True)
 class DeclareLaunchArgument:
     name: str
-    default_value: str
-    description: str
+    default_value: str | None = None
+    description: str = ""
     choices: Sequence[str] | None = None
 
     def execute(self, context: LaunchContext) -> None:
-        value = context.launch_configurations.setdefault(self.name, self.default_value)
+        if self.default_value is None and self.name not in context.launch_configurations:
+            raise RuntimeError(f'Required launch argument "{self.name}" was not provided.')
+        value = context.launch_configurations.setdefault(self.name, self.default_value or "")
         if self.choices is not None and value not in self.choices:
             raise RuntimeError(f"argument '{self.name}' must be one of {self.choices}, not '{value}'")
 
 
 @dataclass(frozen=True)
 class OpaqueFunction:
-    function: Callable[..., list[Node]]
+    function: Callable[..., list[Node | ExecuteProcess]]
     args: Iterable[Any] = ()
 
-    def execute(self, context: LaunchContext) -> list[Node]:
+    def execute(self, context: LaunchContext) -> list[Node | ExecuteProcess]:
         return self.function(context, *self.args)
 
 
@@ -66,14 +68,39 @@ class Node:
     namespace: str = ""
     parameters: Sequence[str | Mapping[str, Any]] = ()
     arguments: Sequence[str] = ()
+    ros_arguments: Sequence[str] = ()
     output: str = "log"
+
+
+@dataclass(frozen=True)
+class ExecuteProcess:
+    cmd: Sequence[str]
+    on_exit: Sequence[Node | ExecuteProcess] = ()
+    output: str = "log"
+
+
+@dataclass(frozen=True)
+class PythonLaunchDescriptionSource:
+    location: str
+
+
+@dataclass(frozen=True)
+class IncludeLaunchDescription:
+    source: PythonLaunchDescriptionSource
 
 
 def modules() -> dict[str, ModuleType]:
     """What to put into `sys.modules` for the launch file."""
     contents: dict[str, tuple[type, ...]] = {
         "launch": (LaunchContext, LaunchDescription),
-        "launch.actions": (DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable),
+        "launch.actions": (
+            DeclareLaunchArgument,
+            ExecuteProcess,
+            IncludeLaunchDescription,
+            OpaqueFunction,
+            SetEnvironmentVariable,
+        ),
+        "launch.launch_description_sources": (PythonLaunchDescriptionSource,),
         "launch.substitutions": (LaunchConfiguration,),
         "launch_ros": (),
         "launch_ros.actions": (Node,),

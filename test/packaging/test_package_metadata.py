@@ -19,7 +19,7 @@ import liver_seg_ros
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MANIFESTS = [REPOSITORY / "package.xml", REPOSITORY / "liver_seg_interfaces" / "package.xml"]
-SHARED_FOLDERS = ("launch", "config", "rviz", "models")
+SHARED_FOLDERS = ("launch", "config", "rviz", "models", "examples")
 NODES = (
     "ct_source",
     "segmentation",
