@@ -3,6 +3,7 @@
 
     ros2 launch liver_seg_ros demo.launch.py               # starts this too
     python examples/moving_needle.py --strokes 1           # beside planner, guard and reconstruction
+    python examples/moving_needle.py --entry 0.1 -0.2 0.9  # from here, metres in the frame ct_lps, not from the skin
 
 It asks `planner` for a way to the largest lesion and bends it to the nearest large vessel: a plan that nobody should
 follow. What `needle_guard` says on the way is printed: OK, WARN, STOP. A robot would stop there; this needle does not.
@@ -12,11 +13,12 @@ This file imports no part of liver_seg_ros. Exit code: 0 after all strokes, 1 wh
 
 import argparse
 import math
+import signal
 import sys
 import time
 
 import rclpy
-from geometry_msgs.msg import TransformStamped
+from geometry_msgs.msg import Point, TransformStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -37,8 +39,10 @@ LARGE_M = 0.002
 class MovingNeedle(Node):
     """Publishes the frame of a needle's tip, and says what the guard says."""
 
-    def __init__(self) -> None:
+    def __init__(self, entry: list[float] | None) -> None:
         super().__init__("moving_needle")
+        self.watched = False  # the guard knows where the tip is
+        self._entries = [Point(x=entry[0], y=entry[1], z=entry[2])] if entry else []
         self.tree: VesselTree | None = None
         self.said = ""
         self._tf = self.create_publisher(TFMessage, "/tf", 10)
@@ -52,7 +56,7 @@ class MovingNeedle(Node):
         """From where a good plan begins to the vessel nearest to its target; None, and a line why, if there is none."""
         while self.tree is None:
             rclpy.spin_once(self, timeout_sec=0.1)
-        question = PlanTrajectories.Request(lesion=1, count=1)
+        question = PlanTrajectories.Request(lesion=1, count=1, entries=self._entries)
         question.header.frame_id = self.tree.header.frame_id
         answer = self._ask(self._plan_client, question)
         if answer.status.code != RequestStatus.OK:
@@ -97,6 +101,7 @@ class MovingNeedle(Node):
         self.tree = tree
 
     def _on_reading(self, reading: GuardReading) -> None:
+        self.watched = self.watched or reading.tip_known
         line = f"{LEVELS[reading.level]} {reading.text}".strip()
         if reading.tip_known and line.split()[0] != self.said:
             self.said = line.split()[0]
@@ -116,17 +121,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", type=float, default=0.005, metavar="M/S", help="of the tip (%(default)s)")
     parser.add_argument("--strokes", type=int, default=0, help="there and back; 0: for ever (%(default)s)")
+    parser.add_argument("--entry", type=float, nargs=3, metavar=("X", "Y", "Z"))
     options = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))  # launch may send a second one while this ends
     rclpy.init()
     try:
-        needle = MovingNeedle()
+        needle = MovingNeedle(options.entry)
         way = needle.way_into_a_vessel()
         if way is None:
             return 1
         stroke_m = BEFORE_M + distance(way.entry, way.target) + BEHIND_M
-        began = time.monotonic()
+        passed_m = 0.0
         while True:
-            passed_m = options.speed * (time.monotonic() - began)
             strokes, there_m = divmod(passed_m, 2 * stroke_m)
             if options.strokes and strokes >= options.strokes:
                 return 0
@@ -134,7 +140,9 @@ def main() -> int:
             until = time.monotonic() + 1 / RATE_HZ
             while (left_s := until - time.monotonic()) > 0:
                 rclpy.spin_once(needle, timeout_sec=left_s)
-    except (KeyboardInterrupt, ExternalShutdownException):
+            if needle.watched or not needle.count_publishers("needle_guard/reading"):
+                passed_m += options.speed / RATE_HZ  # before the skin it waits until the guard is ready
+    except ExternalShutdownException:
         return 0
 
 

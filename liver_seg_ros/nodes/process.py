@@ -17,6 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from liver_seg_ros.atomic import abandon_unfinished
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes.malloc import keep_freed_memory
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.signals import on_stop_signal
@@ -59,7 +60,10 @@ def _run_until(
     """Make the nodes and run them; nothing refers to them afterwards."""
     try:
         nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
-    except ParameterException as error:  # of another type, or out of its range, as the node is started with it
+    except (
+        ParameterException,
+        InputError,
+    ) as error:  # of another type, or out of its range, as the node is started with it
         sys.stderr.write(f"{' '.join(str(error).split())}\n")
         sys.exit(2)
     executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)

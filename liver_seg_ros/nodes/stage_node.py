@@ -10,12 +10,13 @@ from typing import Any
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes import library_warnings, parameter_tables
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
+from liver_seg_ros.nodes.overridable_qos import OverridableQos
 from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules
 from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.worker import Worker
@@ -24,7 +25,7 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
 
-class StageNode(LifecycleNode):
+class StageNode(OverridableQos):
     """A lifecycle node that does one stage of the work.
 
     Subclasses override `configure`, `activate`, `deactivate` and `cleanup`; each may raise `InputError`, which fails

@@ -14,6 +14,7 @@ from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.nodes.messages.assembler import Assembled, Assembler
 from liver_seg_ros.nodes.messages.volumes import message_to_slab
+from liver_seg_ros.nodes.overridable_qos import ALL_BUT_DEPTH
 from liver_seg_ros.nodes.parameter_tables import VOLUME_INPUT
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
@@ -60,8 +61,9 @@ class VolumeInput:
         self._assembler = Assembler(
             self._dtype, parameter("slab_timeout_s").value, parameter("max_volume_mb").value * 1_000_000
         )
+        quality = latched(parameter("subscriber_depth").value)
         self._subscription = self._node.create_subscription(
-            VolumeMessage, self._topic, self._on_slab, latched(parameter("subscriber_depth").value)
+            VolumeMessage, self._topic, self._on_slab, quality, qos_overriding_options=ALL_BUT_DEPTH
         )
         # The machine's own time: slices are missing whether or not a simulation's clock runs.
         steady = Clock(clock_type=ClockType.STEADY_TIME)

@@ -7,6 +7,7 @@ from rclpy.publisher import Publisher
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.nodes.overridable_qos import ALL_BUT_DEPTH
 from liver_seg_ros.nodes.parameter_tables import VOLUME_OUTPUT
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -30,7 +31,9 @@ class VolumeOutput:
     def open(self) -> None:
         """Advertise the topic."""
         self._slabs = int(self._node.get_parameter("slabs").value)
-        self._publisher = self._node.create_lifecycle_publisher(VolumeMessage, self._topic, latched(self._slabs))
+        self._publisher = self._node.create_lifecycle_publisher(
+            VolumeMessage, self._topic, latched(self._slabs), qos_overriding_options=ALL_BUT_DEPTH
+        )
 
     def close(self) -> None:
         """Withdraw the topic and what it kept."""

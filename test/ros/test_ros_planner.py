@@ -15,14 +15,18 @@ import pytest
 from geometry_msgs.msg import Point, TransformStamped
 from lifecycle_msgs.srv import GetState
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 
-from liver_seg_interfaces.msg import RequestStatus, StructureMeshArray
+from liver_seg_interfaces.msg import RequestStatus, StructureMeshArray, VesselTree
 from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.nodes import qos
+from liver_seg_ros.nodes.messages.guard_markers import COLORS
 from liver_seg_ros.nodes.messages.meshes import meshes_to_array
+from liver_seg_ros.nodes.messages.vessels import tree_to_message
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.planning.guard import Level
 from liver_seg_ros.reconstruction.pipeline import reconstruct
 from liver_seg_ros.volume import LabelVolume
 
@@ -237,3 +241,32 @@ def test_the_example_asks_shows_and_guards(planner: Any) -> None:
     assert example.returncode == 0, lines
     assert re.fullmatch(r"trajectory 1: 90 mm long, 2[345]\.\d mm clear of the vessel", lines[0])
     assert "OK, 90 mm to go" in lines
+
+
+def test_the_needle_of_the_demo_goes_into_a_vessel_and_is_stopped(planner: Any) -> None:
+    """`examples/moving_needle.py` as a process of its own; and RViz sees the needle in the colors of the levels."""
+    planner.start("needle_guard", tf_timeout_s=10.0, markers_hz=30.0, warn_margin_m=0.02)  # seen on a slow machine too
+    labels, stamp = anatomy(), planner.node.get_clock().now().to_msg()
+    made = reconstruct(labels)
+    for kind, topic, message in (
+        (StructureMeshArray, "meshes", meshes_to_array(made.meshes, made.measurements, labels.uid, stamp)),
+        (VesselTree, "vessel_tree", tree_to_message(made.tree, labels.uid, stamp)),
+    ):
+        planner.node.create_publisher(kind, topic, qos.latched(1)).publish(message)
+    markers = planner.live(MarkerArray, "/needle_guard/markers")
+    entry = at(x=-0.09)
+    example = subprocess.Popen(
+        [sys.executable, "examples/moving_needle.py", "--strokes", "1", "--speed", "0.08", "--entry",
+         *map(str, (entry.x, entry.y, entry.z))],
+        cwd=ROOT, env={**os.environ, "ROS_DOMAIN_ID": str(planner.domain)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    planner.spin_until(lambda: example.poll() is not None)
+    assert example.stdout is not None
+    lines = example.stdout.read().splitlines()
+    assert example.returncode == 0, lines
+    assert re.fullmatch(r"this way meets a vessel of [45]\.\d mm radius: do not follow it", lines[0])
+    levels = [line.split()[0] for line in lines[1:]]
+    assert levels[:3] == ["OK", "WARN", "STOP"] and levels[-1] == "OK"
+    needles = [marker for array in markers for marker in array.markers if marker.ns == "needle"]
+    seen = {(round(n.color.r, 2), round(n.color.g, 2), round(n.color.b, 2)) for n in needles}
+    assert seen >= {COLORS[Level.OK], COLORS[Level.STOP]}
