@@ -42,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.role:
         if options.memory:
-            from liver_seg_ros.nodes.malloc import keep_freed_memory
+            from liver_seg_ros.malloc import keep_freed_memory
 
             keep_freed_memory()
         (_send if options.role == "sender" else _receive)(options)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from std_srvs.srv import Trigger
 
-from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.nodes.parameter_tables import CT_SOURCE
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_output import VolumeOutput
+from liver_seg_ros.nodes.work.reading import Reading
+from liver_seg_ros.nodes.workplaces import workplace
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import Volume
 
@@ -69,7 +69,11 @@ class CtSource(StageNode):
 
     def _publish(self, path: str, series_uid: str, acquisition: str, cancelled: Cancelled) -> None:
         self.diagnostics.begin(f"reading {path}")
-        volume = read_volume(Path(path).expanduser(), series_uid or None, acquisition or None)
+        place = workplace(self, Reading)
+        try:
+            [volume] = place.run(Reading.read, path, series_uid, acquisition, cancelled=cancelled)
+        finally:
+            place.close()  # files are read seldom, and what reads them has memory
         raise_if_cancelled(cancelled, "reading")
         if self._deliver is not None:
             self._deliver(volume)

@@ -30,6 +30,15 @@ ALL = (
     ),
 )
 
+#: Of every node with a `workplace`.
+WORKER_PROCESS = (
+    _at_start(
+        "worker_process",
+        True,
+        "Work in a process of its own, so that the node always answers; false to debug or to profile.",
+    ),
+)
+
 #: Of every node with a `VolumeOutput`.
 VOLUME_OUTPUT = (
     _before_configure(
@@ -104,6 +113,7 @@ CT_SOURCE = (
         any_number=True,
     ),
     *VOLUME_OUTPUT,
+    *WORKER_PROCESS,
 )
 
 SEGMENTATION = (
@@ -131,6 +141,7 @@ SEGMENTATION = (
     ),
     *VOLUME_INPUT,
     *VOLUME_OUTPUT,
+    *WORKER_PROCESS,
 )
 
 RECONSTRUCTION = (
@@ -151,6 +162,7 @@ RECONSTRUCTION = (
     ),
     Row("point_spacing_m", 0.002, "Smallest distance between two points of the cloud.", "m", (1e-4, 0.1)),
     *VOLUME_INPUT,
+    *WORKER_PROCESS,
 )
 
 REGISTRATION = (

@@ -18,8 +18,9 @@ from rclpy.task import Future
 
 from liver_seg_ros.atomic import abandon_unfinished
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.nodes.malloc import keep_freed_memory
+from liver_seg_ros.malloc import keep_freed_memory
 from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.offload.channel import end_all
 from liver_seg_ros.signals import on_stop_signal
 
 #: From SIGINT, SIGTERM or SIGHUP on: how long work may take to notice, when the process ends whatever its main thread
@@ -89,6 +90,7 @@ def _end(nodes: Sequence[StageNode]) -> None:
 def _leave() -> NoReturn:
     """End the process now, with exit code 0."""
     abandon_unfinished()
+    end_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from liver_seg_ros.errors import CancelledError
-from liver_seg_ros.files.checks import check_ct
-from liver_seg_ros.inference.runtimes.base import LoadOptions
-from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
+from liver_seg_ros.inference.segmenter import Segmentation
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
 from liver_seg_ros.nodes.process import run
@@ -21,9 +19,10 @@ from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
 from liver_seg_ros.nodes.volume_report import VolumeReport
-from liver_seg_ros.plausibility.judgment import plausibility_warnings
+from liver_seg_ros.nodes.work.segmenting import Judgment, Networks, Segmenting
+from liver_seg_ros.nodes.workplaces import workplace
+from liver_seg_ros.offload.worker_process import Workplace
 from liver_seg_ros.progress import Cancelled, Progress, raise_if_cancelled
-from liver_seg_ros.reconstruction.measuring.structures import measure
 from liver_seg_ros.volume import LabelVolume, Volume
 
 _LOADING_INTERVAL_S = 2.0
@@ -46,20 +45,17 @@ class SegmentationNode(StageNode):
         self._reporting = Reporting(self)
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
         self._output = VolumeOutput(self, "labels")
-        self._segmenter: Segmenter | None = None
+        self._loaded: tuple[Workplace, Networks] | None = None
 
     def configure(self) -> None:
-        self._segmenter = load_default_segmenter(
-            self._folder("models_dir"),
-            self.get_parameter("runtime").value,
-            self.get_parameter("precision").value,
-            LoadOptions(cache_dir=self._folder("cache_dir"), progress=self._say_loading()),
-        )
+        self._loaded = self._load()
         self._output.open()
         self._reporting.open()
-        runtime, bundles = self._segmenter.runtime_name, self._segmenter.bundles
-        models = ", ".join(f"{bundle.spec.name} {bundle.spec.version} {bundle.sha256}" for bundle in bundles)
-        self.diagnostics.say(f"models loaded, running on {runtime}", runtime=runtime, models=models)
+        _, networks = self._loaded
+        models = ", ".join(f"{bundle.spec.name} {bundle.spec.version} {bundle.sha256}" for bundle in networks.bundles)
+        self.diagnostics.say(
+            f"models loaded, running on {networks.runtime_name}", runtime=networks.runtime_name, models=models
+        )
 
     def activate(self) -> None:
         if self._input is not None:
@@ -71,13 +67,32 @@ class SegmentationNode(StageNode):
             self._input.close()
 
     def cleanup(self) -> None:
-        self._segmenter = None
+        if self._loaded is not None:
+            self._loaded[0].close()
+        self._loaded = None
         self._output.close()
         self._reporting.close()
 
     def accept(self, volume: Volume) -> None:
         """Segment `volume` next. Returns at once; safe from any thread."""
         self._reporting.take_up(volume.uid, "segmenting", partial(self._segment, volume))
+
+    def _load(self) -> tuple[Workplace, Networks]:
+        place = workplace(
+            self,
+            Segmenting,
+            self._folder("models_dir"),
+            self.get_parameter("runtime").value,
+            self.get_parameter("precision").value,
+            self._folder("cache_dir"),
+        )
+        try:
+            place.wait_until_made(self._say_loading())
+            [networks] = place.run(Segmenting.networks)
+        except BaseException:
+            place.close()
+            raise
+        return place, networks
 
     def _folder(self, parameter: str) -> Path | None:
         value = self.get_parameter(parameter).value
@@ -99,28 +114,35 @@ class SegmentationNode(StageNode):
         self.accept(Volume(assembled.array, assembled.geometry, assembled.uid))
 
     def _segment(self, volume: Volume, report: VolumeReport, cancelled: Cancelled) -> None:
-        segmenter = self._segmenter
-        if segmenter is None:
+        loaded = self._loaded
+        if loaded is None:
             raise CancelledError("the node was cleaned up")
-        check_ct(volume, f"volume {volume.uid}")
-        segmentation = segmenter.segment(volume, self._reporting.progress(volume.uid), cancelled)
-        raise_if_cancelled(cancelled, "segmenting")
-        if self._deliver is not None:
-            self._deliver(segmentation.labels)
-        self._output.publish(segmentation.labels, cancelled)
-        measurements = measure(segmentation.labels)
-        warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
+        place, networks = loaded
+        progress = self._reporting.progress(volume.uid)
+        for part in place.run(Segmenting.segment, volume, progress=progress, cancelled=cancelled):
+            raise_if_cancelled(cancelled, "segmenting")
+            if isinstance(part, Segmentation):
+                segmentation = part
+                if self._deliver is not None:
+                    self._deliver(segmentation.labels)
+                self._output.publish(segmentation.labels, cancelled)
+            else:
+                self._conclude(report, networks, segmentation, part)
+
+    def _conclude(
+        self, report: VolumeReport, networks: Networks, segmentation: Segmentation, judgment: Judgment
+    ) -> None:
         self._reporting.end_measured(
             report,
             segmentation.liver_found,
             segmentation.message,
-            measurements,
+            judgment.measurements,
             segmentation.seconds,
-            segmenter.runtime_name,
-            segmenter.bundles,
-            warnings,
+            networks.runtime_name,
+            networks.bundles,
+            judgment.warnings,
         )
-        self.diagnostics.conclude(segmentation.message, warnings)
+        self.diagnostics.conclude(segmentation.message, judgment.warnings)
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,15 @@ class Ros:
     def log_of_next(self, module: str) -> Path:
         """Where the next process that is started writes."""
         return self._log_folder / f"{len(self._processes)}_{module}.log"
+
+    @staticmethod
+    def workers(process: subprocess.Popen) -> list[int]:
+        """The ids of the processes that this one started."""
+        stats = {}
+        for file in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                stats[int(file.parent.name)] = file.read_text().rpartition(") ")[2].split()
+        return [pid for pid, (state, parent, *_) in stats.items() if int(parent) == process.pid and state != "Z"]
 
     def log(self, module: str) -> str:
         """What the processes of this module wrote."""

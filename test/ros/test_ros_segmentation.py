@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import resource
 import shutil
@@ -205,8 +206,9 @@ def test_too_little_memory_is_said_and_the_next_volume_is_segmented(ros, models,
     ros.wait_for_line("/segmentation 0", "waiting for a CT")
     volumes, reports = ros.volumes("labels", np.uint8), ros.latched(SegmentationReport, "/segmentation/report")
     publisher = ros.publisher("ct")
-    used = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
-    limits = resource.prlimit(process.pid, resource.RLIMIT_AS, (used + 250_000_000, resource.RLIM_INFINITY))
+    [worker] = ros.workers(process)
+    used = int(Path(f"/proc/{worker}/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.prlimit(worker, resource.RLIMIT_AS, (used + 250_000_000, resource.RLIM_INFINITY))
     array = np.full((110, 110, 110), 60, np.int16)
     array[0] = -100
     large = Volume(array, Geometry((110, 110, 110), (4.0, 4.0, 4.0)), "large")
@@ -218,12 +220,41 @@ def test_too_little_memory_is_said_and_the_next_volume_is_segmented(ros, models,
         reports[0].message.startswith("volume large: too little memory")
         and reports[0].status == SegmentationReport.STATUS_FAILED
     )
-    resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
+    resource.prlimit(worker, resource.RLIMIT_AS, limits)
     for slab in slabs(ct):
         publisher.publish(slab)
     ros.spin_until(lambda: len(volumes) == 1)
     np.testing.assert_array_equal(volumes[0].array, expected)
     assert "Traceback" not in ros.log("segmentation")
+
+
+def test_a_killed_worker_fails_its_volume_and_the_next_is_segmented(ros, models, ct, expected):
+    process = ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    reports, progress = (
+        ros.latched(SegmentationReport, "/segmentation/report"),
+        ros.live(Progress, "/segmentation/progress"),
+    )
+    publisher = ros.publisher("ct")
+    array = np.full((200, 300, 300), -100, np.int16)
+    array[10:-10, 10:-10, 10:-10] = 60
+    for slab in slabs(Volume(array, Geometry((300, 300, 200), (2.0, 2.0, 2.0)), "large")):
+        publisher.publish(slab)
+    ros.spin_until(lambda: any(p.stage == "segment" and p.stage_fraction > 0 for p in progress))
+    [worker] = ros.workers(process)
+    os.kill(worker, signal.SIGKILL)
+    ros.spin_until(lambda: bool(reports))
+    assert reports[0].volume_uid == "large" and "by SIGKILL" in reports[0].message
+    volumes = ros.volumes("labels", np.uint8)
+    for slab in slabs(ct):
+        publisher.publish(slab)
+    ros.spin_until(lambda: len(volumes) == 1)
+    np.testing.assert_array_equal(volumes[0].array, expected)
+    [worker] = ros.workers(process)
+    process.kill()
+    process.wait(10)
+    ros.spin_while(Path(f"/proc/{worker}").exists, 10.0)
+    assert not Path(f"/proc/{worker}").exists()
 
 
 def test_the_node_answers_while_it_works_and_deactivating_or_a_signal_cancels(ros, models):

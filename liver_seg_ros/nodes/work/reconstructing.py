@@ -1,0 +1,98 @@
+"""The work of the node `reconstruction`: from labels to messages that are ready to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from builtin_interfaces.msg import Time
+from rclpy.serialization import serialize_message
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.checks import check_labels
+from liver_seg_ros.labels import STRUCTURES, TUMOR
+from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
+from liver_seg_ros.nodes.messages.meshes import meshes_to_array, meshes_to_markers
+from liver_seg_ros.nodes.messages.placing import placed
+from liver_seg_ros.nodes.messages.vessels import tree_to_markers, tree_to_message
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
+from liver_seg_ros.progress import Cancelled, Progress
+from liver_seg_ros.reconstruction.meshes.clearance_cloud import clearance_cloud
+from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
+from liver_seg_ros.volume import LabelVolume
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What stands in the header of all messages."""
+
+    frame_id: str
+    seconds: int
+    nanoseconds: int
+
+
+@dataclass(frozen=True)
+class Reconstructed:
+    """What there is to say of a label volume.
+
+    Attributes:
+        messages: by topic, serialized: to make them of Python's objects takes a second of all of Python's time.
+        structures: names of those that have a mesh.
+        measurements: of every structure.
+        seconds: per stage.
+        warnings: why to doubt the labels.
+    """
+
+    messages: Mapping[str, bytes]
+    structures: Sequence[str]
+    measurements: Sequence[StructureMeasurement]
+    seconds: Mapping[str, float]
+    warnings: Sequence[PlausibilityWarning]
+
+
+class Reconstructing:
+    """Has what reconstruction needs imported before the first volume comes."""
+
+    def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
+        import_module("open3d")  # seconds; `meshes.surface_queries` would do so with the first volume
+
+    def reconstruct(
+        self,
+        labels: LabelVolume,
+        options: ReconstructionOptions,
+        headers: Headers,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> Iterator[Reconstructed]:
+        """One answer. Raises `InputError` for what are no labels, and whatever `reconstruct` does."""
+        _check_values(labels)
+        check_labels(labels, f"volume {labels.uid}")
+        result = reconstruct(labels, options, progress, cancelled)
+        uid, stamp = labels.uid, Time(sec=headers.seconds, nanosec=headers.nanoseconds)
+        tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
+        messages = {
+            "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
+            "collision_meshes": meshes_to_array(result.collision_meshes, result.measurements, uid, stamp),
+            "markers": meshes_to_markers(result.meshes, stamp),
+            "cloud": cloud_to_message(result.cloud, stamp),
+            "clearance_cloud": clearance_to_message(clearance_cloud(result.cloud, tumor), stamp),
+            "vessel_tree": tree_to_message(result.tree, uid, stamp),
+            "vessel_tree_markers": tree_to_markers(result.tree, stamp),
+        }
+        yield Reconstructed(
+            {topic: serialize_message(placed(message, headers.frame_id)) for topic, message in messages.items()},
+            [mesh.structure.name for mesh in result.meshes],
+            result.measurements,
+            result.seconds,
+            plausibility_warnings(labels, result.measurements),
+        )
+
+
+def _check_values(labels: LabelVolume) -> None:
+    largest, known = int(labels.array.max()), max(structure.value for structure in STRUCTURES)
+    if largest > known:
+        raise InputError(
+            f"volume {labels.uid} holds the value {largest}; labels go up to {known} (liver_seg_ros/labels.py)"
+        )

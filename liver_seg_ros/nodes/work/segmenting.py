@@ -1,0 +1,65 @@
+"""The work of the node `segmentation`: networks that are loaded once, and a CT after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.inference.bundle import ModelBundle
+from liver_seg_ros.inference.runtimes.base import LoadOptions
+from liver_seg_ros.inference.segmenter import Segmentation, load_default_segmenter
+from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
+from liver_seg_ros.progress import Cancelled, Progress
+from liver_seg_ros.reconstruction.measuring.structures import measure
+from liver_seg_ros.volume import Volume
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Which networks are loaded, and what runs them."""
+
+    runtime_name: str
+    bundles: Sequence[ModelBundle]
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What was measured of the labels, and why to doubt them."""
+
+    measurements: Sequence[StructureMeasurement]
+    warnings: Sequence[PlausibilityWarning]
+
+
+class Segmenting:
+    """Loads the networks; see `load_default_segmenter` for what they may be and what is refused."""
+
+    def __init__(
+        self,
+        models_dir: Path | None,
+        runtime: str,
+        precision: str,
+        cache_dir: Path | None,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> None:
+        options = LoadOptions(cache_dir=cache_dir, progress=progress, cancelled=cancelled)
+        self._segmenter = load_default_segmenter(models_dir, runtime, precision, options)
+
+    def networks(self, progress: Progress, cancelled: Cancelled) -> Iterator[Networks]:
+        """What is loaded."""
+        yield Networks(self._segmenter.runtime_name, self._segmenter.bundles)
+
+    def segment(self, volume: Volume, progress: Progress, cancelled: Cancelled) -> Iterator[Segmentation | Judgment]:
+        """A `Segmentation`, for which others may wait, then its `Judgment`.
+
+        Raises `InputError` for what is no CT, and whatever `Segmenter.segment` does.
+        """
+        check_ct(volume, f"volume {volume.uid}")
+        segmentation = self._segmenter.segment(volume, progress, cancelled)
+        yield segmentation
+        measurements = measure(segmentation.labels)
+        warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
+        yield Judgment(measurements, warnings)
