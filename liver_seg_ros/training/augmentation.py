@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR
+from liver_seg_ros.training.deformation import deform
 from liver_seg_ros.training.recipe import AugmentationRecipe
 
 #: Random sizes are multiples of it, which suits networks of up to five levels.
@@ -31,6 +32,7 @@ def augment(
     Returns:
         Image and labels of the same shapes, C-contiguous.
     """
+    image, labels = deform(image, labels, recipe, rng)
     axes = tuple(axis for axis in range(3) if rng.random() < recipe.flip)
     image, labels = np.flip(image, axes), np.flip(labels, axes)
     image = image * np.float32(1 + _around_zero(rng, recipe.scale)) + np.float32(_around_zero(rng, recipe.shift_hu))

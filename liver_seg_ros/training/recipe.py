@@ -23,6 +23,7 @@ DTYPES = ("float32", "bfloat16")
 _ONE_OR_MORE = Valid("a whole number from 1 upward", lambda value: value >= 1)
 _FRACTION = Valid.between(0, 1, "a fraction")
 _PART = Valid("a fraction above 0, at most 1", lambda value: 0 < value <= 1)
+_TURN = Valid.between(0, 180, "an angle in degrees")
 _BELOW_ONE = Valid("a fraction from 0 to below 1", lambda value: 0 <= value < 1)
 _SIZES = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
 _FOCUS = Valid(
@@ -46,6 +47,10 @@ class AugmentationRecipe:
             and bright ones dark.
         noise_hu: largest standard deviation of added noise.
         blur_voxels: largest standard deviation of an added Gaussian blur, per axis.
+        rotate_degrees: largest turn within the slice; this and what follows are MONAI's, see `deformation`.
+        zoom: largest relative change of size, per axis.
+        translate_voxels: largest shift, per axis.
+        low_resolution: smallest fraction of its voxels, per axis, that an image is brought down to and back; 1 keeps.
     """
 
     field_of_view: Annotated[Number, _PART] = 1.0
@@ -56,6 +61,10 @@ class AugmentationRecipe:
     tumor_mirror: Annotated[Number, _FRACTION] = 0.0
     noise_hu: Annotated[Number, UPWARD] = 0.0
     blur_voxels: Annotated[Number, UPWARD] = 0.0
+    rotate_degrees: Annotated[Number, _TURN] = 0.0
+    zoom: Annotated[Number, _BELOW_ONE] = 0.0
+    translate_voxels: Annotated[Number, UPWARD] = 0.0
+    low_resolution: Annotated[Number, _PART] = 1.0
 
     def __post_init__(self) -> None:
         check_fields(self)

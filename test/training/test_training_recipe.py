@@ -11,17 +11,43 @@ import pytest
 import yaml
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.checkpoint import build_network
+from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.recipe import read_recipe, recipe_from_dict
+from liver_seg_ros.training.sources.about import ABOUT
 
 RECIPES = Path(__file__).parents[2] / "config" / "training"
 
 
-@pytest.mark.parametrize("name", ["localizer", "segmenter", "localizer_varied", "segmenter_varied", "segmenter_mixed"])
+@pytest.mark.parametrize(
+    "name", ["localizer", "segmenter", "localizer_varied", "segmenter_varied", "segmenter_mixed", "own_data"]
+)
 def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str) -> None:
     recipe = read_recipe(RECIPES / f"{name}.yaml")
     network = build_network(recipe)
     assert all(edge % network.size_multiple == 0 for edge in recipe.optimization.patch)
+    assert recipe_from_dict(asdict(recipe), "itself") == recipe
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "fewest", "learned"),
+    [
+        ("paper2_ltvs", (37, 5, 10), 0, ["liver", "tumor", "vessel"]),
+        ("paper4_lits17", (100, 15, 15), 0, ["liver", "tumor"]),
+        ("paper5_lits17", (88, 22, 20), 48, ["liver"]),
+    ],
+)
+def test_the_papers_recipes_divide_and_learn_as_they_did(
+    name: str, split: tuple[int, int, int], fewest: int, learned: list[str]
+) -> None:
+    recipe = read_recipe(RECIPES / f"{name}.yaml")
+    plan = ABOUT[recipe.data.source].splits[recipe.data.split or ""]
+    assert (plan.shares, plan.fewest_slices) == (split, fewest)
+    assert [*recipe.labels.values()] == ["background", *learned]
+    assert recipe.network["name"] in NETWORKS and create_loss(**recipe.loss).name == recipe.loss["name"]
+    sizes = recipe.data.size or (None,) * 3
+    assert all(size in (None, edge) for size, edge in zip(sizes, recipe.optimization.patch, strict=True))
     assert recipe_from_dict(asdict(recipe), "itself") == recipe
 
 
