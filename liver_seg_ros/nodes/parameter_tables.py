@@ -39,6 +39,15 @@ WORKER_PROCESS = (
     ),
 )
 
+#: Of every node with a `VolumeInput` or a `VolumeOutput`.
+SHARED_MEMORY = (
+    _before_configure(
+        "shared_memory",
+        True,
+        "Volumes go to and come from other processes of this host in shared memory; false: in slabs only.",
+    ),
+)
+
 #: Of every node with a `VolumeOutput`.
 VOLUME_OUTPUT = (
     _before_configure(
@@ -71,6 +80,7 @@ VOLUME_INPUT = (
         "Slabs that wait to be taken; at least as many as a volume has, or they are lost.",
         span=(1, 100_000),
     ),
+    *SHARED_MEMORY,
 )
 
 #: Of every node with a `StaticFrame`.
@@ -113,6 +123,7 @@ CT_SOURCE = (
         any_number=True,
     ),
     *VOLUME_OUTPUT,
+    *SHARED_MEMORY,
     *WORKER_PROCESS,
 )
 

@@ -1,18 +1,27 @@
-"""A latched topic that carries whole volumes as slabs."""
+"""A latched topic that carries whole volumes as slabs, and one that says where they lie in this host's memory."""
 
 from __future__ import annotations
 
+from builtin_interfaces.msg import Time
 from rclpy.publisher import Publisher
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage
+from liver_seg_interfaces.msg import VolumeHandle
+from liver_seg_ros.nodes.messages.handles import volume_to_handle
 from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.overridable_qos import ALL_BUT_DEPTH
-from liver_seg_ros.nodes.parameter_tables import VOLUME_OUTPUT
+from liver_seg_ros.nodes.parameter_tables import SHARED_MEMORY, VOLUME_OUTPUT
 from liver_seg_ros.nodes.qos import latched
+from liver_seg_ros.nodes.shared_memory import Segment, has_room, remove_orphans
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
+
+
+def handle_topic(topic: str) -> str:
+    """The topic that says where the volumes of `topic` lie in shared memory."""
+    return f"{topic}/handle"
 
 
 class VolumeOutput:
@@ -25,8 +34,10 @@ class VolumeOutput:
         self._node = node
         self._topic = topic
         self._publisher: Publisher | None = None
+        self._handles: Publisher | None = None  # None where the parameter `shared_memory` is false, too
+        self._segment: Segment | None = None  # of the last volume
         self._slabs = 1
-        node.declare_missing(VOLUME_OUTPUT)
+        node.declare_missing((*VOLUME_OUTPUT, *SHARED_MEMORY))
 
     def open(self) -> None:
         """Advertise the topic."""
@@ -34,19 +45,46 @@ class VolumeOutput:
         self._publisher = self._node.create_lifecycle_publisher(
             VolumeMessage, self._topic, latched(self._slabs), qos_overriding_options=ALL_BUT_DEPTH
         )
+        if self._node.get_parameter("shared_memory").value:
+            remove_orphans()
+            self._handles = self._node.create_lifecycle_publisher(VolumeHandle, handle_topic(self._topic), latched(1))
 
     def close(self) -> None:
         """Withdraw the topic and what it kept."""
         if self._publisher is not None:
             self._node.destroy_lifecycle_publisher(self._publisher)
             self._publisher = None
+        if self._handles is not None:
+            self._node.destroy_lifecycle_publisher(self._handles)
+            self._handles = None
+        self._release()
 
     def publish(self, volume: Volume | LabelVolume, cancelled: Cancelled) -> None:
         """Publish all slabs. Raises `CancelledError` between two of them once `cancelled()`."""
         stamp = self._node.get_clock().now().to_msg()
+        self._publish_handle(volume, stamp)  # first: it is there sooner
         for message in volume_to_slabs(volume, self._slabs, stamp):
             raise_if_cancelled(cancelled, f"publishing on {self._topic}")
             publisher = self._publisher
             if publisher is None:  # withdrawn meanwhile
                 return
             publisher.publish(placed(message, self._node.ct_frame))
+
+    def _publish_handle(self, volume: Volume | LabelVolume, stamp: Time) -> None:
+        """Tell where the volume lies, if anybody wants to know and there is room."""
+        publisher = self._handles
+        if publisher is None or publisher.get_subscription_count() == 0 or not has_room(volume.array.nbytes):
+            return
+        try:
+            segment = Segment(volume.array)
+        except OSError as error:  # the slabs come
+            self._node.get_logger().warning(f"volume {volume.uid} is not in shared memory: {error}")
+            return
+        self._release()
+        self._segment = segment
+        publisher.publish(placed(volume_to_handle(volume, segment.place, stamp), self._node.ct_frame))
+
+    def _release(self) -> None:
+        if self._segment is not None:
+            self._segment.release()
+        self._segment = None

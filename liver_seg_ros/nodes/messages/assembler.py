@@ -87,7 +87,10 @@ class Assembler:
         self._check(slab)  # before it is inflated
         voxels = self._to_own_type(slab)
         entry = self._entry(slab, now_s)
-        entry.array[slab.slices] = voxels
+        if slab.slice_count == len(entry.has_slice):
+            entry.array = voxels.astype(self._dtype, copy=False)
+        else:
+            entry.array[slab.slices] = voxels
         entry.has_slice[slab.slices] = True
         entry.last_fed_s = now_s
         entry.latest_stamp_ns = max(entry.latest_stamp_ns, slab.stamp_ns)
@@ -95,7 +98,7 @@ class Assembler:
         if not entry.has_slice.all():
             return None
         del self._open[slab.uid]
-        self._late_doubles.completed(slab.uid, entry.latest_stamp_ns, len(entry.has_slice), now_s)
+        self._late_doubles.completed(slab, entry.latest_stamp_ns, now_s)
         return Assembled(slab.uid, entry.geometry, entry.array)
 
     def take_warnings(self, now_s: float) -> list[str]:
@@ -111,6 +114,10 @@ class Assembler:
         """uid of each volume that lost its place since the last call, and why."""
         dropped, self._dropped = self._dropped, []
         return dropped
+
+    def expect_doubles(self, now_s: float) -> None:
+        """What was handed out may be delivered once more, without being sent again."""
+        self._late_doubles.expect(now_s)
 
     def knows(self, uid: str) -> bool:
         """Whether slices of this volume were taken: it is incomplete, or was handed out a while ago."""

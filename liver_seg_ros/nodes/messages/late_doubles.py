@@ -37,12 +37,18 @@ class LateDoubles:
         self._done: OrderedDict[str, _Done] = OrderedDict()  # the one completed longest ago first
         self._warnings: list[str] = []
 
-    def completed(self, uid: str, stamp_ns: int, slices: int, now_s: float) -> None:
-        """A volume of so many slices was handed out."""
-        self._done[uid] = _Done(stamp_ns, now_s, np.zeros(slices, bool))
-        self._done.move_to_end(uid)
+    def completed(self, slab: Slab, stamp_ns: int, now_s: float) -> None:
+        """The volume of this slab was handed out; `stamp_ns` is the latest of all of its slabs."""
+        came_again = np.zeros(slab.geometry.shape[0], bool)
+        self._done[slab.uid] = _Done(stamp_ns, now_s, came_again, reported=slab.is_copy)
+        self._done.move_to_end(slab.uid)
         if len(self._done) > _REMEMBERED:
             self._done.popitem(last=False)
+
+    def expect(self, now_s: float) -> None:
+        """Doubles that come now are of no interest, however long nothing came."""
+        for done in self._done.values():
+            done.fed_s, done.reported = now_s, True
 
     def has(self, slab: Slab, open_stamp_ns: int | None, now_s: float) -> bool:
         """True where the slab is a late double.
@@ -60,6 +66,8 @@ class LateDoubles:
         if now_s - done.fed_s > self._quiet_s:
             return False
         done.fed_s = now_s
+        if slab.is_copy:
+            return True
         done.came_again[slab.slices] = True
         if done.came_again.all() and not done.reported:
             done.reported = True

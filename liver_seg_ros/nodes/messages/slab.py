@@ -72,7 +72,12 @@ class Slab:
         if self.compression not in (COMPRESSION_NONE, ""):
             known = f"'{COMPRESSION_NONE}' or '{COMPRESSION_ZLIB}'"
             raise InputError(f"compression '{self.compression}' is not known; send {known}")
-        self._check_length(self.data)
+        self._check_data()
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the same voxels come in other slabs, too, so that both need not be said to be doubles."""
+        return False
 
     @property
     def slices(self) -> slice:
@@ -92,6 +97,9 @@ class Slab:
                 raise InputError(f"volume {self.uid}: {error}") from error
         _, j, i = self.geometry.shape
         return np.frombuffer(data, dtype=WIRE_TYPES[self.encoding]).reshape(self.slice_count, j, i)
+
+    def _check_data(self) -> None:
+        self._check_length(self.data)
 
     def _inflated(self) -> bytes:
         if self._length > MOST_INFLATED_BYTES:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -11,10 +13,13 @@ from geometry_msgs.msg import Pose
 from scipy.spatial.transform import Rotation
 
 from liver_seg_interfaces.msg import Volume as VolumeMessage
+from liver_seg_interfaces.msg import VolumeHandle
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
 from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab
 from liver_seg_ros.volume import LabelVolume, Volume
+
+Made = TypeVar("Made")
 
 #: The frame of every message: the axes of DICOM's LPS, in metres. A node may call it otherwise (`StageNode.ct_frame`).
 FRAME_ID = "ct_lps"
@@ -29,18 +34,11 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
     The messages share the volume's memory: publish or serialise each before the volume goes.
     """
     array = np.ascontiguousarray(volume.array)  # (K, J, I)
-    encoding = ENCODING_HU if isinstance(volume, Volume) else ENCODING_LABELS
     slices = array.shape[0]
     borders = np.linspace(0, slices, min(slab_count, slices) + 1).round().astype(int)
     for first, stop in pairwise(borders):
         message = VolumeMessage()
-        message.header.frame_id = FRAME_ID
-        message.header.stamp = stamp
-        message.volume_uid = volume.uid
-        message.encoding = encoding
-        message.size = np.array(volume.geometry.size, dtype=np.uint32)
-        message.spacing_m = np.array(volume.geometry.spacing_mm) / MM_PER_M
-        message.pose = geometry_to_pose(volume.geometry)
+        describe(message, volume, stamp)
         message.first_slice = int(first)
         message.slice_count = int(stop - first)
         message.compression = COMPRESSION_NONE
@@ -56,6 +54,21 @@ def message_to_slab(message: VolumeMessage, frame_id: str = FRAME_ID) -> Slab:
 
     Raises `InputError`, naming the volume, for another frame, a geometry that is none, and whatever `Slab` refuses.
     """
+    return as_described(
+        message,
+        frame_id,
+        partial(
+            Slab,
+            first_slice=message.first_slice,
+            slice_count=message.slice_count,
+            data=message.data,
+            compression=message.compression,
+        ),
+    )
+
+
+def as_described(message: VolumeMessage | VolumeHandle, frame_id: str, make: Callable[..., Made]) -> Made:
+    """What `make` makes of the uid, stamp, encoding and geometry in a message; see `message_to_slab`."""
     stamp = message.header.stamp
     uid = message.volume_uid
     if not uid.isprintable() or len(uid) > MOST_UID_CHARACTERS:
@@ -65,18 +78,21 @@ def message_to_slab(message: VolumeMessage, frame_id: str = FRAME_ID) -> Slab:
     try:
         if message.header.frame_id not in (frame_id, FRAME_ID, ""):
             raise InputError(f"its frame is '{message.header.frame_id}'; send it in '{frame_id}'")
-        return Slab(
-            uid=uid,
-            stamp_ns=stamp.sec * 1_000_000_000 + stamp.nanosec,
-            encoding=message.encoding,
-            geometry=_geometry(message),
-            first_slice=message.first_slice,
-            slice_count=message.slice_count,
-            data=message.data,
-            compression=message.compression,
-        )
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        return make(uid=uid, stamp_ns=stamp_ns, encoding=message.encoding, geometry=_geometry(message))
     except InputError as error:
-        raise InputError(f"volume {uid}: {error}") from error
+        raise type(error)(f"volume {uid}: {error}") from error
+
+
+def describe(message: VolumeMessage | VolumeHandle, volume: Volume | LabelVolume, stamp: Time) -> None:
+    """Write into a message what `as_described` reads."""
+    message.header.frame_id = FRAME_ID
+    message.header.stamp = stamp
+    message.volume_uid = volume.uid
+    message.encoding = ENCODING_HU if isinstance(volume, Volume) else ENCODING_LABELS
+    message.size = np.array(volume.geometry.size, dtype=np.uint32)
+    message.spacing_m = np.array(volume.geometry.spacing_mm) / MM_PER_M
+    message.pose = geometry_to_pose(volume.geometry)
 
 
 def geometry_to_pose(geometry: Geometry) -> Pose:
@@ -89,7 +105,7 @@ def geometry_to_pose(geometry: Geometry) -> Pose:
     return pose
 
 
-def _geometry(message: VolumeMessage) -> Geometry:
+def _geometry(message: VolumeMessage | VolumeHandle) -> Geometry:
     """Raises `InputError` where the message describes no grid."""
     position, orientation = message.pose.position, message.pose.orientation
     quaternion = np.array([orientation.x, orientation.y, orientation.z, orientation.w])

@@ -1,0 +1,89 @@
+"""Volumes by shared memory between real processes: taken where it is what it says, and by slabs where it is not."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+
+from liver_seg_interfaces.msg import VolumeHandle
+from liver_seg_ros.files.volumes import write_volume
+from liver_seg_ros.inference.segmenter import load_default_segmenter
+from liver_seg_ros.nodes import qos
+from liver_seg_ros.nodes.messages.handles import volume_to_handle
+from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.nodes.shared_memory import FOLDER, Segment
+
+
+@pytest.fixture(scope="module")
+def expected(models, ct):
+    return load_default_segmenter(models).segment(ct).labels.array
+
+
+def segments_of(process):
+    return list(FOLDER.glob(f"liver_seg_volume_{process.pid}_*"))
+
+
+def test_a_handle_alone_is_enough_and_whatever_is_wrong_with_one_the_slabs_come(ros, models, ct, expected):
+    ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    labels, slabs = ros.volumes("labels", np.uint8), ros.publisher("ct")
+    handles = ros.node.create_publisher(VolumeHandle, "ct/handle", qos.latched(1))
+    ros.spin_until(lambda: handles.get_subscription_count() and slabs.get_subscription_count())
+    segment = Segment(ct.array)
+    place = segment.place
+
+    def send(volume, place, with_slabs):
+        handles.publish(volume_to_handle(volume, place, Time(sec=1)))
+        for slab in volume_to_slabs(volume, 4, Time(sec=1)) if with_slabs else ():
+            slabs.publish(slab)
+        ros.spin_until(lambda: labels and labels[-1].uid == volume.uid)
+        np.testing.assert_array_equal(labels[-1].array, expected)
+
+    send(replace(ct, uid="by-handle"), place, with_slabs=False)
+    ros.spin_until(lambda: slabs.get_subscription_count() == 0)
+    for uid, change, says in (
+        ("forged", {"segment": "../../etc/passwd"}, "is no name of a segment"),
+        ("another-size", {"segment_bytes": place.segment_bytes + 1}, "bytes, not"),
+        ("too-little", {"data_offset_bytes": place.data_offset_bytes + 2}, "do not lie behind"),
+        ("gone", {"segment": "liver_seg_volume_0"}, None),
+        ("another-volume", {"generation": place.generation ^ 1}, None),
+        ("another-host", {"boot_id": "x"}, None),
+    ):
+        send(replace(ct, uid=uid), replace(place, **change), with_slabs=True)
+        assert says is None or any(f"volume {uid}: " in line and says in line for line in ros.lines())
+    assert not any("came again" in line for line in ros.lines())
+    send(replace(ct, uid="by-handle-again"), place, with_slabs=True)
+    segment.release()
+
+
+def test_source_and_segmentation_share_memory_of_which_nothing_stays(ros, models, ct, expected, tmp_path):
+    write_volume(tmp_path / "ct.nrrd", ct)
+    ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    labels = ros.volumes("labels", np.uint8)
+    source = ros.start("ct_source", path=str(tmp_path / "ct.nrrd"))
+    ros.spin_until(lambda: len(labels) == 1)
+    ros.spin_until(lambda: ros.node.count_subscribers("ct") == 0)
+    foreign = ros.volumes("ct", np.int16)
+    ros.spin_until(lambda: len(foreign) == 1)
+    np.testing.assert_array_equal(foreign[0].array, ct.array)
+
+    [left] = segments_of(source)
+    source.send_signal(signal.SIGKILL)
+    source.wait(10)
+    assert left.exists()
+    source = ros.start("ct_source", path=str(tmp_path / "ct.nrrd"))
+    ros.spin_until(lambda: len(labels) == 2)
+    np.testing.assert_array_equal(labels[1].array, expected)
+    [own] = segments_of(source)
+    assert not left.exists() and own.exists()
+    source.terminate()
+    assert source.wait(10) == 0
+    assert not own.exists()
+    assert "Traceback" not in ros.log("segmentation") + ros.log("ct_source")
+    assert not Path(own).exists()
