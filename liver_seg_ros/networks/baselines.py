@@ -140,18 +140,16 @@ def vnet(channels_in: int = 1, classes: int = 4) -> Baseline:
 
 
 class UNetPlusPlusOutputs(NamedTuple):
-    """Logits `(B, classes, H, W)` of the nodes X(0,4) ... X(0,1)."""
+    """Logits `(B, classes, H, W)` of the node X(0,4), and those of X(0,3), X(0,2) and X(0,1)."""
 
     logits: Tensor
-    third: Tensor
-    second: Tensor
-    first: Tensor
+    sides: tuple[Tensor, ...]
 
 
 class UNetPlusPlus(nn.Module):
     """UNet++: nested nodes between encoder and decoder, each node of the finest level with a head of its own.
 
-    `forward` gives the last node's logits; a loss over `outputs` supervises all four (deep supervision, section 3.2).
+    `forward` gives the last node's logits; the loss `deep_supervision` reads those of all four by `outputs` (section 3.2).
     """
 
     def __init__(self, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256, 512)) -> None:
@@ -182,7 +180,7 @@ class UNetPlusPlus(nn.Module):
         """The logits of all four nodes."""
         check_image(image, self.channels_in, self.size_multiple, dimensions=2)
         first, second, third, last = self.network(image)
-        return UNetPlusPlusOutputs(last, third, second, first)
+        return UNetPlusPlusOutputs(last, (third, second, first))
 
 
 def _check_widths(widths: Sequence[int]) -> None:

@@ -104,9 +104,10 @@ class ResNetV2(nn.Module):
 class TransformerLayer(nn.Module):
     """Self-attention and a perceptron, each after a layer norm and with a shortcut: `(B, N, hidden)` to the same."""
 
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+    def __init__(self, hidden: int, heads: int, dropout: float, scaled: bool = True) -> None:
         super().__init__()
         self.heads = heads
+        self.scale = None if scaled else 1.0
         self.attention_norm = nn.LayerNorm(hidden, eps=1e-6)
         self.query_key_value = nn.Linear(hidden, 3 * hidden)
         self.projection = nn.Linear(hidden, hidden)
@@ -125,10 +126,13 @@ class TransformerLayer(nn.Module):
         return out
 
     def attend(self, tokens: Tensor) -> Tensor:
-        """softmax(Q K^T / sqrt(d)) V in each head, with d = hidden / heads, then one projection of all heads."""
+        """softmax(Q K^T / sqrt(d)) V in each head, with d = hidden / heads, then one projection of all heads.
+
+        Without `scaled` there is no 1 / sqrt(d).
+        """
         split = self.query_key_value(tokens).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, heads, d)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, d)
-        attended = scaled_dot_product_attention(query, key, value)
+        attended = scaled_dot_product_attention(query, key, value, scale=self.scale)
         out: Tensor = self.projection(attended.transpose(1, 2).flatten(2))  # (B, N, hidden)
         return out
 
@@ -144,6 +148,7 @@ class VisionTransformer(nn.Module):
         layers: how many.
         heads: attention heads per layer; `hidden` is a multiple.
         dropout: of tokens and perceptrons, while training.
+        scaled: whether the attention's products are divided by the square root of their length.
     """
 
     def __init__(
@@ -155,6 +160,7 @@ class VisionTransformer(nn.Module):
         layers: int = 12,
         heads: int = 12,
         dropout: float = 0.1,
+        scaled: bool = True,
     ) -> None:
         super().__init__()
         if min(layers, heads) < 1 or hidden % heads:
@@ -164,7 +170,7 @@ class VisionTransformer(nn.Module):
         self.position_embedding = nn.Parameter(torch.empty(1, self.grid[0] * self.grid[1], hidden))
         nn.init.trunc_normal_(self.position_embedding, std=0.02)
         self.dropout = nn.Dropout(dropout)
-        self.layers = nn.Sequential(*(TransformerLayer(hidden, heads, dropout) for _ in range(layers)))
+        self.layers = nn.Sequential(*(TransformerLayer(hidden, heads, dropout, scaled) for _ in range(layers)))
         self.norm = nn.LayerNorm(hidden, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,12 @@ million parameters; 3.8 million of them are never used, and are not here. What e
   blocks, at 1/1, 1/2 and 1/4. Then five bottlenecks end at 1/128, where the transformer's last map lies.
 - Excitation (equation 4): two layers, ReLU and sigmoid, as in the work that the paper cites, with its reduction of 16
   but no fewer than 8 units.
-- Pooling in the fusion module (Figure 3): over the whole map, and for the edges onto the map's grid.
+- Pooling in the fusion module (Figure 3): over the whole map. The edges join that branch, as "fed into the pooling layer
+  and fused the edge feature map" says, on the grid of 1/128, and nowhere else ("input the feature map output by the
+  edge extraction module into the fusion module"). How they come to this grid is open: here by learned halvings, as a
+  mean would forget where they lie; the authors' code interpolates, which reads four pixels of each 128x128.
+- Attention (equation 2) is printed without 1/sqrt(d), which its source (Vaswani et al. 2017) and the authors' code have.
+  Ours has it; `scaled=False` is the equation to the letter.
 - Without skips, none of an encoder's maps above 1/128 reach the decoder. The last maps of both are fused all the same.
 - Dropout is not mentioned; the defaults are those of the authors' code.
 
@@ -60,12 +65,14 @@ class TransFusionNet(nn.Module):
         transformer: the transformer branch: "with_skips", "without_skips" or "absent".
         cnn: the local encoder: the same three.
         widths: channels of the local encoder and the decoder at each level, the finest first.
+        gates: levels of the gates of the edge stream, of 1, 2, 3, 6 and 7: at 1/2, 1/4, 1/8, 1/64 and 1/128.
         edge_widths: channels of the edge stream at each gate.
         resnet_width: channels of the ResNet's root.
         resnet_units: residual units per stage of the ResNet.
         hidden: numbers per token.
         layers: transformer layers.
         heads: attention heads per layer.
+        scaled: whether the attention's products are divided by the square root of their length.
         dropout: of residual blocks and decoder, while training.
         transformer_dropout: of tokens and perceptrons, while training.
 
@@ -83,12 +90,14 @@ class TransFusionNet(nn.Module):
         transformer: Branch = "with_skips",
         cnn: Branch = "with_skips",
         widths: Sequence[int] = (32, 64, 128, 256, 512, 512, 512, 512),
+        gates: Sequence[int] = (1, 2, 6, 7),
         edge_widths: Sequence[int] = (32, 16, 8, 4),
         resnet_width: int = 64,
         resnet_units: Sequence[int] = (3, 4, 9),
         hidden: int = 768,
         layers: int = 12,
         heads: int = 12,
+        scaled: bool = True,
         dropout: float = 0.2,
         transformer_dropout: float = 0.1,
     ) -> None:
@@ -104,13 +113,14 @@ class TransFusionNet(nn.Module):
         if transformer != "absent":
             resnet = ResNetV2(widths[0], resnet_width, resnet_units)
             coarse = (image_size[0] // 16, image_size[1] // 16)
-            tokens = VisionTransformer(resnet.channels[-1], coarse, 2, hidden, layers, heads, transformer_dropout)
+            vit = (2, hidden, layers, heads, transformer_dropout, scaled)
+            tokens = VisionTransformer(resnet.channels[-1], coarse, *vit)
             self.semantic_encoder = SemanticEncoder(channels_in, widths[0], resnet, tokens, hidden, last)
             semantic = self.semantic_encoder.channels
         if cnn != "absent":
             self.local_encoder = LocalEncoder(channels_in, widths, dropout)
         if edge_module:
-            self.edge_extraction = EdgeExtraction(semantic, widths, edge_widths, dropout)
+            self.edge_extraction = EdgeExtraction(semantic, widths, gates, edge_widths, dropout)
         encoders = (transformer != "absent") + (cnn != "absent")
         self.fusion = FusionModule(encoders * last, 2 * last, edge_widths[-1] + 1 if edge_module else 0)
         joined = semantic if transformer == "with_skips" else {}

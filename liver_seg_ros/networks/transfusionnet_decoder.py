@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,9 @@ from liver_seg_ros.networks.transfusionnet_encoders import DEEPEST
 class FusionModule(nn.Module):
     """Three receptive fields of the encoders' last maps: 3x3, 1x1 and pooled, the edges added to the latter.
 
-    `(B, channels_in, H/128, W/128)` to `(B, channels_out, H/128, W/128)`: a half, a quarter and a quarter of them.
+    `(B, channels_in, H/128, W/128)` to `(B, channels_out, H/128, W/128)`: a half, a quarter and a quarter of them. The
+    edges come to that grid by halving it seven times, each by a 2x2 convolution, so that where in the 128x128 pixels
+    they lie is not lost to a mean.
     """
 
     def __init__(self, channels_in: int, channels_out: int, edge_channels: int = 0) -> None:
@@ -28,9 +31,9 @@ class FusionModule(nn.Module):
         self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels_in, quarter, kernel_size=1))
         self.edges: nn.Module | None = None
         if edge_channels:
-            self.edges = nn.Sequential(
-                nn.AvgPool2d(2**DEEPEST), nn.Conv2d(edge_channels, quarter, kernel_size=1, bias=False)
-            )
+            widths = [edge_channels, *(min(quarter, 8 << level) for level in range(DEEPEST - 1))]
+            halvings = [_halve(a, b) for a, b in pairwise(widths)]  # 8 channels at 1/2, 16 at 1/4 ... 256 at 1/64
+            self.edges = nn.Sequential(*halvings, nn.Conv2d(widths[-1], quarter, kernel_size=2, stride=2, bias=False))
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor, edges: Tensor | None = None) -> Tensor:
@@ -105,3 +108,11 @@ class Decoder(nn.Module):
             coarser = semantic[level + 1] if level + 1 in self.joined else None
             x = stage(x, coarser, local[level] if self.local else None)
         return x  # (B, 32, H, W)
+
+
+def _halve(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel_size=2, stride=2, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    )

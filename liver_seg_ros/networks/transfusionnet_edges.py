@@ -1,11 +1,15 @@
 """The Edge Extraction Module of TransFusionNet, section II-C of the paper, equations 6 and 7, Figure 1 (d).
 
 A stream at full resolution, narrowed from gate to gate, in which coarser maps of both encoders choose what stays. The
-gates are at 1/2, 1/4, 1/64 and 1/128, where both encoders have maps; Figure 1 draws three, the authors' code has four.
-The stream is so narrow that its squeeze and excitation does not reduce the channels.
+stream is so narrow that its squeeze and excitation does not reduce the channels.
 
-Where the authors' code differs: its last two gates pair a local map with a semantic map of half the resolution (the
-paper gives both one index and one resolution); it normalizes and convolves before the excitation of (6); it passes the
+Levels of the gates: the paper gives the maps t_i and c_i one index and one resolution, 1/2^i, and "cancels" the gate "on
+the shallow feature maps", here level 0, from which the stream starts. It says no more; Figure 1 draws three gates. Both
+encoders have maps at 1/2, 1/4, 1/8, 1/64 and 1/128. The four of the default are those at which the authors' code takes
+its semantic maps; it leaves 1/8 out. Option `gates`.
+
+Where the authors' code differs: its last two gates pair a semantic map with a local map of twice the resolution; it
+normalizes and convolves before the excitation of (6); it passes the
 predicted edges to the fusion module, not the last gate's output e_n; its Canny map is made in `forward`, of the
 normalized image cut to whole numbers.
 """
@@ -23,8 +27,8 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.blocks import ConvBlock2d
 from liver_seg_ros.networks.transfusionnet_encoders import ResidualBlock
 
-#: Levels of the gates.
-GATES = (1, 2, 6, 7)
+#: Levels at which both encoders have a map, but for the shallow one, which has no gate.
+GATED = (1, 2, 3, 6, 7)
 
 
 class SEBlock(ResidualBlock):
@@ -70,24 +74,34 @@ class EdgeExtraction(nn.Module):
     """What is an edge of a tumor or a vessel, from the maps of both encoders.
 
     Args:
-        semantic: channels of the transformer branch's maps by level: 0 and those of `GATES`.
+        semantic: channels of the transformer branch's maps by level: 0 and those of `gates`.
         local: channels of the local encoder's maps by level.
+        gates: levels of the gates, some of `GATED`, the finest first.
         widths: channels of the stream at each gate.
         dropout: of the residual blocks, while training.
     """
 
     def __init__(
-        self, semantic: Mapping[int, int], local: Sequence[int], widths: Sequence[int], dropout: float
+        self,
+        semantic: Mapping[int, int],
+        local: Sequence[int],
+        gates: Sequence[int],
+        widths: Sequence[int],
+        dropout: float,
     ) -> None:
         super().__init__()
-        if len(widths) != len(GATES) or min(widths) < 2:
-            raise InputError(f"edge_widths {tuple(widths)} must be {len(GATES)} numbers of 2 or more channels")
+        levels = tuple(gates)
+        if not levels or not set(levels) <= set(GATED) or sorted(set(levels)) != list(levels):
+            raise InputError(f"gates {levels} must be some of the levels {GATED}, the finest first")
+        if len(widths) != len(levels) or min(widths) < 2:
+            raise InputError(f"edge_widths {tuple(widths)} must be {len(levels)} numbers of 2 or more channels")
+        self.levels = levels
         self.semantic_block = SEBlock(semantic[0], dropout)
         self.local_block = SEBlock(local[0], dropout)
         self.join = nn.Conv2d(semantic[0] + local[0], widths[0], kernel_size=1)
         self.gates = nn.ModuleList(
             GatedExcitation(width, semantic[level], local[level], level)
-            for level, width in zip(GATES, widths, strict=True)
+            for level, width in zip(levels, widths, strict=True)
         )
         self.between = nn.ModuleList(
             nn.Sequential(SEBlock(a, dropout), nn.Conv2d(a, b, kernel_size=1)) for a, b in pairwise(widths)
@@ -98,7 +112,7 @@ class EdgeExtraction(nn.Module):
         """The last gate's output, `(B, widths[-1], H, W)`; `head` makes the logits of the edges of it."""
         both = torch.cat([self.semantic_block(semantic[0]), self.local_block(local[0])], dim=1)
         stream = self.join(both)  # (B, 32, H, W)
-        for step, (level, gate) in enumerate(zip(GATES, self.gates, strict=True)):
+        for step, (level, gate) in enumerate(zip(self.levels, self.gates, strict=True)):
             if step > 0:
                 stream = self.between[step - 1](stream)  # (B, 16, H, W); 8; 4
             stream = gate(stream, semantic[level], local[level])

@@ -2,10 +2,11 @@
 
 Every decoder node sees all five scales (section 2.1, equation 1): the encoder's finer and equal ones, brought down by
 max pooling, and the coarser nodes of the decoder, brought up bilinearly; each by one convolution to the same number of
-channels, joined by one more. Each node has a side output at full size (section 2.2, deep supervision).
+channels, joined by one more. Each node has a side output at full size (section 2.2, deep supervision), which the loss
+`deep_supervision` reads; without it the heads of the side outputs learn nothing.
 
-Left out: the classification-guided module (section 2.3), which switches off a single organ's output in images without
-it. Paper 1 names the network alone and prints no parameter count; the widths are UNet 3+'s own.
+Left out: the hybrid loss of section 2.2 (focal, MS-SSIM and IoU), and the classification-guided module (section 2.3), which
+switches off a single organ's output in images without it. Paper 1 names the network alone and prints no parameter count; the widths are UNet 3+'s own.
 """
 
 from __future__ import annotations

@@ -61,6 +61,38 @@ def soft_dice(logits: Tensor, target: Tensor, *, background: bool = False, smoot
     return value
 
 
+def deep_supervision(
+    logits: Tensor,
+    sides: Sequence[Tensor],
+    target: Tensor,
+    *,
+    dice_weight: float = 1.0,
+    cross_entropy_weight: float = 0.5,
+) -> Tensor:
+    """The mean over a network's answer and its side outputs of Dice + CE / 2 (Zhou et al. 2018, section 3.2).
+
+    For networks whose coarser or earlier nodes have answers of their own: UNet++ and UNet 3+.
+
+    Args:
+        logits: of the answer, `(B, C, *size)`.
+        sides: of the other nodes, each of the same shape.
+        target: `(B, *size)` int64.
+        dice_weight: of `soft_dice`.
+        cross_entropy_weight: of the cross-entropy.
+
+    Raises:
+        InputError: a side output of another shape.
+    """
+    for side in sides:
+        if side.shape != logits.shape:
+            raise InputError(f"a side output of shape {tuple(side.shape)} does not fit logits {tuple(logits.shape)}")
+    each = [
+        dice_weight * soft_dice(map_, target) + cross_entropy_weight * weighted_cross_entropy(map_, target)
+        for map_ in (logits, *sides)
+    ]
+    return torch.stack(each).mean()
+
+
 def weighted_cross_entropy(logits: Tensor, target: Tensor, *, class_weights: Sequence[float] | None = None) -> Tensor:
     """Cross-entropy, -sum_v w_c(v) log p_c(v)v / sum_v w_c(v) with c(v) the true class of voxel v.
 

@@ -51,6 +51,9 @@ LOSSES: dict[str, LossSpec] = {
     "tversky": LossSpec("common_losses:tversky", "Salehi et al. 2017"),
     "cl_dice": LossSpec("common_losses:soft_cl_dice", "Shit et al. 2021"),
     "dice_cl_dice": LossSpec("common_losses:dice_and_cl_dice", "Shit et al. 2021, equation 3"),
+    "deep_supervision": LossSpec(
+        "common_losses:deep_supervision", "UNet++ (Zhou et al. 2018), section 3.2", ("logits", "sides")
+    ),
     "transfusionnet": LossSpec("paper_losses:transfusionnet", "paper 1, equation 8"),
     "transfusionnet_edge": LossSpec(
         "paper_losses:transfusionnet_edge", "paper 1, equation 11", ("logits", "edge_logits")

@@ -57,9 +57,13 @@ def transfusionnet_edge(
 
         equation 8   lambda1 Dice + lambda2 CE, see `transfusionnet`
         equation 9   lambda3 BCE(e, edge_map(target)), e = sigmoid(edge_logits)
-        equation 10  lambda4 ||sigmoid(sum_{c in structures} z_c) e - e||, lambda4 = 0 before epoch 100
+        equation 10  lambda4 ||(sum_{c in structures} p_c) e - e||, lambda4 = 0 before epoch 100
 
-    The regularizer asks that an edge lie on a structure. Open in the paper: the weights (lambda3 = 0.2 is that of the
+    The regularizer asks that an edge lie on a structure. Its "Sigmoid(+y)", y summed without the background, "outputs a
+    label map containing the predicted region": the probability of being in any structure, which in the authors' code,
+    with a sigmoid for each structure, is a sigmoid, and after a softmax is the sum of the structures' p. A sigmoid of
+    that sum would lie between 1/2 and 0.73 and charge a perfect answer; one of summed logits depends on their common
+    offset, which a softmax does not have. Open in the paper: the weights (lambda3 = 0.2 is that of the
     authors' code, which has no regularizer; 0.1 was chosen for lambda4) and the norm (here the mean of absolute values,
     which has a gradient everywhere).
 
@@ -93,7 +97,7 @@ def transfusionnet_edge(
     if epoch < shape_from_epoch:
         return loss
     e = torch.sigmoid(edge_logits)
-    on_structure = torch.sigmoid(logits[:, list(classes)].float().sum(1, keepdim=True))
+    on_structure = probabilities(logits)[:, list(classes)].sum(1, keepdim=True)
     return loss + shape_weight * (on_structure * e - e).abs().mean()
 
 
@@ -118,10 +122,11 @@ def unet_aspp(
 ) -> Tensor:
     """Paper 3 (UNet-ASPP and TransUNet with attention), section 5: 0.3 L_D + 0.7 L_E.
 
-        L_D = mean_c (1 - (2 sum_v p_cv y_cv + s) / (sum_v p_cv + sum_v y_cv + s)), background included, s = 0.00001
+        L_D = 1/N sum_c (1 - (2 sum_v p_cv y_cv + s) / (sum_v p_cv + sum_v y_cv + s)), s = 0.00001
+        L_E = -1/N sum_c y_c log p_c, of each voxel; its mean over the voxels
 
-    and L_E the cross-entropy. The authors' code weighs its classes (background, liver, tumor) 1, 2 and 4, which the
-    paper does not say: `class_weights`.
+    with N classes, the background included. The authors' code weighs its classes (background, liver, tumor) 1, 2 and 4,
+    which the paper does not say: `class_weights`; and its L_E lacks the 1/N.
 
     Args:
         logits: `(B, C, *size)`.
@@ -130,7 +135,7 @@ def unet_aspp(
         cross_entropy_weight: of L_E.
         class_weights: of L_E, one per class; all 1 if not given.
     """
-    entropy = weighted_cross_entropy(logits, target, class_weights=class_weights)
+    entropy = weighted_cross_entropy(logits, target, class_weights=class_weights) / logits.shape[1]
     return dice_weight * soft_dice(logits, target, background=True) + cross_entropy_weight * entropy
 
 

@@ -38,9 +38,9 @@ def test_unet_plus_plus_supervises_four_nodes() -> None:
     network = UNetPlusPlus(widths=(4, 4, 6, 6, 8)).eval()
     image = torch.randn(1, 1, 16, 32)
     outputs = network.outputs(image)
-    assert [tuple(logits.shape) for logits in outputs] == [(1, 4, 16, 32)] * 4
+    assert [tuple(logits.shape) for logits in (outputs.logits, *outputs.sides)] == [(1, 4, 16, 32)] * 4
     assert torch.equal(network(image), outputs.logits)
-    assert not torch.allclose(outputs.logits, outputs.first)
+    assert not torch.allclose(outputs.logits, outputs.sides[-1])
     head = network.network.final_conv_0_4
     with torch.no_grad():
         head.weight.zero_()

@@ -25,6 +25,7 @@ class Outputs(NamedTuple):
     logits: Tensor
     edge_logits: Tensor | None
     scales: tuple[Tensor, ...]
+    sides: tuple[Tensor, ...]
 
 
 def batch(size: tuple[int, ...] = (6, 7, 8), classes: int = CLASSES, seed: int = 0) -> tuple[Outputs, Tensor]:
@@ -35,7 +36,12 @@ def batch(size: tuple[int, ...] = (6, 7, 8), classes: int = CLASSES, seed: int =
 
     target = torch.randint(0, 2 * classes, (2, *size), generator=generator)
     target[target >= classes] = 0  # more background than the rest
-    return Outputs(noise(classes), noise(1), tuple(noise(classes) for _ in range(4))), target
+    return of_maps(noise(classes), noise(1), *(noise(classes) for _ in range(4))), target
+
+
+def of_maps(logits: Tensor, edge_logits: Tensor | None, *maps: Tensor) -> Outputs:
+    """Scales and side outputs are the same maps."""
+    return Outputs(logits, edge_logits, maps, maps)
 
 
 def p_and_y(logits: Tensor, target: Tensor) -> tuple[Array, Array]:
@@ -101,7 +107,10 @@ def expected(name: str, outputs: Outputs, target: Tensor) -> float:
         edge = naive_edges(target)
         return float(loss - 0.2 * (edge * np.log(e) + (1 - edge) * np.log(1 - e)).mean())
     if name == "unet_aspp":
-        return 0.3 * naive_dice(p, y, ALL, s=1e-5) + 0.7 * naive_ce(p, y)
+        return 0.3 * naive_dice(p, y, ALL, s=1e-5) + 0.7 * naive_ce(p, y) / CLASSES
+    if name == "deep_supervision":
+        maps = [p_and_y(map_, target) for map_ in (outputs.logits, *outputs.sides)]
+        return float(np.mean([naive_dice(*map_, FOREGROUND) + 0.5 * naive_ce(*map_) for map_ in maps]))
     if name == "threedynet":
         f = p[:, 1:], y[:, 1:]
         dice = (2 * (f[0] * f[1]).sum() + 1e-5) / ((f[0] + f[1]).sum() + 1e-5)
@@ -155,10 +164,10 @@ def test_two_dimensions_and_two_classes(name: str) -> None:
     loss = create_loss(name)(outputs, target)
     assert loss.shape == ()
     assert loss.item() > 0
-    volume = Outputs(
+    volume = of_maps(
         outputs.logits[:, :, None],
         outputs.edge_logits[:, :, None] if outputs.edge_logits is not None else None,
-        tuple(scale[:, :, None] for scale in outputs.scales),
+        *(scale[:, :, None] for scale in outputs.scales),
     )
     assert create_loss(name)(volume, target[:, None]).item() == pytest.approx(loss.item(), rel=1e-5)
 
@@ -172,11 +181,11 @@ def test_gradients_are_finite_on_empty_classes_and_certain_answers(
     outputs, target = batch()
     target = torch.tensor(present)[target % len(present)]
     leaves = [(scale * x).requires_grad_() for x in (outputs.logits, outputs.edge_logits, *outputs.scales)]
-    loss = create_loss(name)(Outputs(leaves[0], leaves[1], tuple(leaves[2:])), target, epoch=200)
+    loss = create_loss(name)(of_maps(*leaves), target, epoch=200)
     loss.backward()
     assert torch.isfinite(loss)
     used = [x.grad for x in leaves if x.grad is not None]
-    assert len(used) == {"transfusionnet_edge": 2, "mpunet": 5}.get(name, 1)
+    assert len(used) == {"transfusionnet_edge": 2, "mpunet": 5, "deep_supervision": 5}.get(name, 1)
     assert all(torch.isfinite(gradient).all() for gradient in used)
     if scale == 1 and (name not in ("balanced_ce", "cl_dice", "mpunet") or len(present) > 1):
         assert all(gradient.abs().max() > 0 for gradient in used)
@@ -186,15 +195,15 @@ def test_gradients_are_finite_on_empty_classes_and_certain_answers(
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_logits_are_summed_in_single(name: str, dtype: torch.dtype) -> None:
     outputs, target = batch((16, 24, 24))
-    half = Outputs(
+    half = of_maps(
         outputs.logits.to(dtype),
         outputs.edge_logits.to(dtype) if outputs.edge_logits is not None else None,
-        tuple(scale.to(dtype) for scale in outputs.scales),
+        *(scale.to(dtype) for scale in outputs.scales),
     )
-    single = Outputs(
+    single = of_maps(
         half.logits.float(),
         half.edge_logits.float() if half.edge_logits is not None else None,
-        tuple(scale.float() for scale in half.scales),
+        *(scale.float() for scale in half.scales),
     )
     loss = create_loss(name)(half, target, epoch=200)
     assert loss.dtype == torch.float32
@@ -210,7 +219,7 @@ def test_a_perfect_and_certain_answer_costs_next_to_nothing(name: str) -> None:
     target[:, 6:8, 6:8, 2:10] = 3
     logits = 50 * torch.nn.functional.one_hot(target, CLASSES).movedim(-1, 1).float()
     edge_logits = 100 * (edge_map(target, (1, 2, 3)) - 0.5)
-    loss = create_loss(name)(Outputs(logits, edge_logits, (logits,) * 4), target, epoch=200)
+    loss = create_loss(name)(of_maps(logits, edge_logits, *(logits,) * 4), target, epoch=200)
     assert loss.item() == pytest.approx(0, abs=0.05 if "cl_dice" in name else 1e-4)
 
 
@@ -227,9 +236,20 @@ def test_the_shape_regularizer_starts_at_epoch_100() -> None:
     loss = create_loss("transfusionnet_edge", structures=(2, 3), shape_weight=3.0)
     before, after = loss(outputs, target, epoch=99), loss(outputs, target, epoch=100)
     assert torch.equal(before, loss(outputs, target))
-    e = torch.sigmoid(outputs.edge_logits)[:, 0]
-    summed = torch.sigmoid(outputs.logits[:, 2] + outputs.logits[:, 3])
-    assert (after - before).item() == pytest.approx(3 * (summed * e - e).abs().mean().item(), rel=1e-4)
+    e = 1 / (1 + np.exp(-outputs.edge_logits.double().numpy()[:, 0]))
+    p, _ = p_and_y(outputs.logits, target)
+    summed = p[:, 2] + p[:, 3]
+    assert (after - before).item() == pytest.approx(3 * np.abs(summed * e - e).mean(), rel=1e-4)
+
+
+def test_the_shape_regularizer_charges_no_perfect_answer_whatever_the_offset_of_its_logits() -> None:
+    _, target = batch((8, 8))
+    logits = 100 * (torch.nn.functional.one_hot(target, CLASSES).movedim(-1, 1).float() - 0.5)
+    edge_logits = 100 * (edge_map(target, (1, 2, 3)) - 0.5)
+    for offset in (0, 100):
+        outputs = of_maps(logits + offset, edge_logits)
+        loss = create_loss("transfusionnet_edge", shape_weight=100.0)
+        assert loss(outputs, target, epoch=100).item() == pytest.approx(0, abs=1e-4)
 
 
 def test_edges_are_those_of_the_structures_asked_for() -> None:
@@ -257,7 +277,7 @@ def test_options_change_what_they_name() -> None:
         (
             "unet_aspp",
             {"class_weights": (1, 2, 4, 4)},
-            0.3 * naive_dice(p, y, ALL) + 0.7 * naive_ce(p, y, (1, 2, 4, 4)),
+            0.3 * naive_dice(p, y, ALL) + 0.7 / 4 * naive_ce(p, y, (1, 2, 4, 4)),
         ),
         (
             "mpunet",
@@ -313,6 +333,8 @@ def test_labels_and_shapes_that_do_not_fit_are_named() -> None:
         create_loss("dice")(outputs, target.int())
     with pytest.raises(ValueError, match="scale of shape"):
         create_loss("mpunet")(outputs._replace(scales=(outputs.logits[:, :, ::2],)), target)
+    with pytest.raises(ValueError, match="side output of shape"):
+        create_loss("deep_supervision")(outputs._replace(sides=(outputs.logits[:, :, ::2],)), target)
     with pytest.raises(ValueError, match="edge map of shape"):
         create_loss("transfusionnet_edge")(outputs._replace(edge_logits=outputs.logits), target)
     for structures in ((0, 1), (4,), ()):
@@ -331,7 +353,7 @@ def test_outputs_that_a_network_lacks_are_named() -> None:
     outputs, target = batch()
     for prediction, given in (
         (outputs.logits, "gave logits"),
-        (outputs._replace(edge_logits=None), "gave logits, scales"),
+        (outputs._replace(edge_logits=None), "gave logits, scales, sides"),
     ):
         with pytest.raises(ValueError, match=f"'transfusionnet_edge' needs the outputs logits, edge_logits.*{given}"):
             create_loss("transfusionnet_edge")(prediction, target)
@@ -340,7 +362,7 @@ def test_outputs_that_a_network_lacks_are_named() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("focal", {}, "unknown loss 'focal'; there are: balanced_ce, ce, cl_dice, dice, dice_ce,"),
+        ("focal", {}, "unknown loss 'focal'; there are: balanced_ce, ce, cl_dice, deep_supervision, dice, dice_ce,"),
         ("tversky", {"gamma": 1}, "loss 'tversky' has no option gamma; it has: alpha, beta, smoothing"),
         ("dice_ce", {"smoothing": 1}, "has no option smoothing; it has: none"),
         ("transfusionnet_edge", {"epoch": 1}, "has no option epoch"),
