@@ -134,14 +134,15 @@ def _export(name: str) -> dict[str, str]:
     fixed = hasattr(network, "image_size")
     multiple = int(network.size_multiple)  # type: ignore[arg-type]
     small = spec.size if fixed else (2 * multiple,) * len(spec.size)
-    inputs = dict.fromkeys(spec.inputs, 1)
-    _settle_norms(network, [torch.rand(2, 1, *small) * 2 - 1 for _ in spec.inputs])
+    channels = _channels(name)
+    inputs = dict.fromkeys(spec.inputs, channels)
+    _settle_norms(network, [torch.rand(2, channels, *small) * 2 - 1 for _ in spec.inputs])
     model = export_onnx(network, small, None if fixed else multiple, inputs, tolerance=1e-2)
     error = parity_error(network, open_session(model), spec.size, inputs)
     own = f", PyTorch itself {_rounding_error(network, _images(name)):.1e}" if error > TOLERANCES["logits"] else ""
     measured = {"parity": f"{error:.1e}{own}"}
     del network
-    shape = (1, 1, *spec.size)
+    shape = (1, channels, *spec.size)
     try:
         build_engine(model, dict.fromkeys(spec.inputs, ShapeRange(shape, shape, shape)))
     except (EngineError, InputError) as error:
@@ -233,17 +234,21 @@ def _row(name: str, measured: dict[str, str]) -> str:
 
 
 def _network(name: str) -> nn.Module:
-    """As its paper builds it, for background, liver, tumor and vessel."""
+    """As its paper builds it, for background, liver, tumor and vessel where its row gives no classes."""
     torch.manual_seed(0)
     torch.set_num_threads(usable_cores())
     spec = NETWORKS[name]
     fixed = {"image_size": spec.size} if "image_size" in signature(spec.load()).parameters else {}
-    return create_network(name, **fixed, classes=4)
+    return create_network(name, **fixed, **({} if "classes" in spec.options else {"classes": 4}))
 
 
 def _images(name: str) -> list[Tensor]:
     spec = NETWORKS[name]
-    return [torch.rand(1, 1, *spec.size) * 2 - 1 for _ in spec.inputs]
+    return [torch.rand(1, _channels(name), *spec.size) * 2 - 1 for _ in spec.inputs]
+
+
+def _channels(name: str) -> int:
+    return int(NETWORKS[name].options.get("channels_in", 1))
 
 
 def _tensors(outputs: Any) -> Iterable[Tensor]:

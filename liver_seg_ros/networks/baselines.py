@@ -149,7 +149,7 @@ class UNetPlusPlusOutputs(NamedTuple):
 class UNetPlusPlus(nn.Module):
     """UNet++: nested nodes between encoder and decoder, each node of the finest level with a head of its own.
 
-    `forward` gives the last node's logits; the loss `deep_supervision` reads those of all four by `outputs` (section 3.2).
+    `forward` gives the last node's logits, `outputs` those of all four for the loss `deep_supervision` (section 3.2).
     """
 
     def __init__(self, channels_in: int = 1, classes: int = 4, widths: Sequence[int] = (32, 64, 128, 256, 512)) -> None:

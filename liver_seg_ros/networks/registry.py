@@ -88,6 +88,18 @@ NETWORKS: dict[str, NetworkSpec] = {
         "Tran et al.: TransUNet without attention blocks",
         options={"attention": False},
     ),
+    "transunet_attention_rgb": NetworkSpec(
+        "transunet_attention:TransUNetAttention",
+        (352, 352),
+        "Tran et al.: Kvasir-SEG, with attention blocks",
+        options={"channels_in": 3, "classes": 2, "layers": 12},
+    ),
+    "transunet_attention_none_rgb": NetworkSpec(
+        "transunet_attention:TransUNetAttention",
+        (352, 352),
+        "Tran et al.: Kvasir-SEG, without attention blocks",
+        options={"attention": False, "channels_in": 3, "classes": 2, "layers": 12},
+    ),
     "unet2d": NetworkSpec(
         "baselines:UNet",
         (320, 320),

@@ -26,15 +26,15 @@ def check_image(image: Tensor, channels: int, multiple: int, dimensions: int = 3
     check_size(image.shape[2:], multiple, smallest)
 
 
-def check_fixed_image(image: Tensor, channels: int, size: Sequence[int]) -> None:
-    """The same for a network whose position embedding is made for one size, `(H, W)` or `(D, H, W)`."""
+def check_fixed_image(image: Tensor, channels: int, size: Sequence[int], option: str = "image_size") -> None:
+    """The same for a network whose position embedding is made for one size, `(H, W)` or `(D, H, W)`, its `option`."""
     if torch.compiler.is_exporting():
         return
     _check_axes(image, channels, len(size))
     if tuple(image.shape[2:]) != tuple(size):
         raise InputError(
             f"size {tuple(image.shape[2:])} does not fit: this network was built for {tuple(size)}; "
-            "resample or crop the image, or build the network with another image_size"
+            f"resample or crop the image, or build the network with another {option}"
         )
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -157,7 +158,11 @@ def _convolution(channels_in: int, channels_out: int, batch_norm: bool) -> list[
 
 
 def _he_normal(layer: nn.Module) -> None:
+    """Weights of variance 2 / n, n the connections of one response (He et al. 2015, equation 10), and no bias."""
     if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
-        nn.init.kaiming_normal_(layer.weight)
+        connections = float(layer.in_channels * prod(layer.kernel_size))
+        if isinstance(layer, nn.ConvTranspose3d):
+            connections /= prod(layer.stride)  # of 27 taps, 27/8 meet a voxel on average
+        nn.init.normal_(layer.weight, std=(2 / connections) ** 0.5)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

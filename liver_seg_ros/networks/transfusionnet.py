@@ -14,12 +14,12 @@ million parameters; 3.8 million of them are never used, and are not here. What e
   blocks, at 1/1, 1/2 and 1/4. Then five bottlenecks end at 1/128, where the transformer's last map lies.
 - Excitation (equation 4): two layers, ReLU and sigmoid, as in the work that the paper cites, with its reduction of 16
   but no fewer than 8 units.
-- Pooling in the fusion module (Figure 3): over the whole map. The edges join that branch, as "fed into the pooling layer
-  and fused the edge feature map" says, on the grid of 1/128, and nowhere else ("input the feature map output by the
-  edge extraction module into the fusion module"). How they come to this grid is open: here by learned halvings, as a
-  mean would forget where they lie; the authors' code interpolates, which reads four pixels of each 128x128.
-- Attention (equation 2) is printed without 1/sqrt(d), which its source (Vaswani et al. 2017) and the authors' code have.
-  Ours has it; `scaled=False` is the equation to the letter.
+- Pooling in the fusion module (Figure 3): over the whole map. The edges join that branch, as "feed it into the pooling
+  layer and fused the edge feature map" says, on the grid of 1/128, and nowhere else: "input the feature map output by
+  the edge extraction module into the fusion module". How they come to this grid is open: here by learned halvings, as
+  a mean would forget where they lie; the authors' code interpolates, which reads four pixels of each 128x128.
+- Attention (equation 2) is printed without 1/sqrt(d), which its source (Vaswani et al. 2017) and the authors' code
+  have. Ours has it; `scaled=False` is the equation to the letter.
 - Without skips, none of an encoder's maps above 1/128 reach the decoder. The last maps of both are fused all the same.
 - Dropout is not mentioned; the defaults are those of the authors' code.
 
@@ -113,8 +113,9 @@ class TransFusionNet(nn.Module):
         if transformer != "absent":
             resnet = ResNetV2(widths[0], resnet_width, resnet_units)
             coarse = (image_size[0] // 16, image_size[1] // 16)
-            vit = (2, hidden, layers, heads, transformer_dropout, scaled)
-            tokens = VisionTransformer(resnet.channels[-1], coarse, *vit)
+            tokens = VisionTransformer(
+                resnet.channels[-1], coarse, 2, hidden, layers, heads, transformer_dropout, scaled
+            )
             self.semantic_encoder = SemanticEncoder(channels_in, widths[0], resnet, tokens, hidden, last)
             semantic = self.semantic_encoder.channels
         if cnn != "absent":

@@ -3,10 +3,10 @@
 A stream at full resolution, narrowed from gate to gate, in which coarser maps of both encoders choose what stays. The
 stream is so narrow that its squeeze and excitation does not reduce the channels.
 
-Levels of the gates: the paper gives the maps t_i and c_i one index and one resolution, 1/2^i, and "cancels" the gate "on
+Levels of the gates: the paper gives the maps t_i and c_i one index and one resolution, 1/2^i, and cancels the gate "on
 the shallow feature maps", here level 0, from which the stream starts. It says no more; Figure 1 draws three gates. Both
 encoders have maps at 1/2, 1/4, 1/8, 1/64 and 1/128. The four of the default are those at which the authors' code takes
-its semantic maps; it leaves 1/8 out. Option `gates`.
+its semantic maps, which leaves out 1/8. Option `gates`.
 
 Where the authors' code differs: its last two gates pair a semantic map with a local map of twice the resolution; it
 normalizes and convolves before the excitation of (6); it passes the

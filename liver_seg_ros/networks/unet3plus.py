@@ -5,8 +5,9 @@ max pooling, and the coarser nodes of the decoder, brought up bilinearly; each b
 channels, joined by one more. Each node has a side output at full size (section 2.2, deep supervision), which the loss
 `deep_supervision` reads; without it the heads of the side outputs learn nothing.
 
-Left out: the hybrid loss of section 2.2 (focal, MS-SSIM and IoU), and the classification-guided module (section 2.3), which
-switches off a single organ's output in images without it. Paper 1 names the network alone and prints no parameter count; the widths are UNet 3+'s own.
+Left out: the hybrid loss of section 2.2 (focal, MS-SSIM and IoU), and the classification-guided module (section 2.3),
+which switches off a single organ's output in images without it. Paper 1 names the network alone and prints no parameter
+count; the widths are UNet 3+'s own.
 """
 
 from __future__ import annotations

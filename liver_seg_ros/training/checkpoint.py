@@ -55,9 +55,18 @@ class Checkpoint:
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network, freshly initialized. Raises `InputError` where the recipe names none that can be built."""
+    """The recipe's network, freshly initialized, with a class per label of the recipe.
+
+    Raises `InputError` where the recipe names none that can be built, or another number of `classes`.
+    """
+    classes, names = len(recipe.labels), ", ".join(recipe.labels.values())
     options = {name: value for name, value in recipe.network.items() if name != "name"}
-    return create_network(recipe.network["name"], classes=len(recipe.labels), **options)
+    if options.setdefault("classes", classes) != classes:
+        raise InputError(
+            f"network.classes {options['classes']!r} does not fit: what this recipe learns are {classes} classes, "
+            f"{names}; leave network.classes out or set it to {classes}"
+        )
+    return create_network(recipe.network["name"], **options)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import VESSEL
 
 
 def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -155,7 +154,7 @@ def tversky(
     return value
 
 
-def soft_cl_dice(logits: Tensor, target: Tensor, *, vessel: int = VESSEL.value, iterations: int = 3) -> Tensor:
+def soft_cl_dice(logits: Tensor, target: Tensor, *, vessel: int | None = None, iterations: int = 3) -> Tensor:
     """One minus the soft centerline Dice of the vessels (Shit et al. 2021, arXiv:2003.07311, algorithm 2).
 
         1 - 2 Tprec Tsens / (Tprec + Tsens)
@@ -167,13 +166,14 @@ def soft_cl_dice(logits: Tensor, target: Tensor, *, vessel: int = VESSEL.value, 
     Args:
         logits: `(B, C, *size)`.
         target: `(B, *size)` int64.
-        vessel: class of the vessels.
+        vessel: class of the vessels; the last if not given, as in every recipe that has them.
         iterations: erosions; at least the radius of the thickest vessel, in voxels.
 
     Raises:
         InputError: there is no such class.
     """
-    if not 0 < vessel < logits.shape[1]:
+    vessel = logits.shape[1] - 1 if vessel is None else vessel
+    if not (isinstance(vessel, int) and 0 < vessel < logits.shape[1]):
         raise InputError(
             f"vessel {vessel} is no structure: the classes behind the background are 1 to {logits.shape[1] - 1}"
         )
@@ -184,7 +184,7 @@ def soft_cl_dice(logits: Tensor, target: Tensor, *, vessel: int = VESSEL.value, 
 
 
 def dice_and_cl_dice(
-    logits: Tensor, target: Tensor, *, weight: float = 0.5, vessel: int = VESSEL.value, iterations: int = 3
+    logits: Tensor, target: Tensor, *, weight: float = 0.5, vessel: int | None = None, iterations: int = 3
 ) -> Tensor:
     """(1 - w) `soft_dice` + w `soft_cl_dice` (Shit et al. 2021, equation 3); they found w from 0.1 to 0.5 to work.
 
@@ -192,7 +192,7 @@ def dice_and_cl_dice(
         logits: `(B, C, *size)`.
         target: `(B, *size)` int64.
         weight: w, 0 to 1.
-        vessel: class of the vessels.
+        vessel: class of the vessels; the last if not given, as in every recipe that has them.
         iterations: see `soft_cl_dice`.
 
     Raises:

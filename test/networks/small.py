@@ -33,6 +33,18 @@ TRANSFUSIONNET = Small(
     (128, 256),
 )
 
+TRANSUNET_ATTENTION = Small(
+    {
+        "resnet_widths": (4, 4, 6, 8),
+        "resnet_units": (1, 1, 1, 1),
+        "hidden": 12,
+        "layers": 2,
+        "heads": 3,
+        "widths": (16, 16, 16, 12, 8, 8),
+    },
+    (64, 64),
+)
+
 SMALL: dict[str, Small] = {
     "unet3d": Small({"widths": (4, 6, 8)}, (16, 16, 16)),
     "threedynet": Small({"widths": (4, 6, 8), "convolutions": (2, 2, 4)}, (16, 16, 16)),
@@ -61,19 +73,11 @@ SMALL: dict[str, Small] = {
         },
         (32, 32),
     ),
+    **dict.fromkeys(("transunet_attention", "transunet_attention_none"), TRANSUNET_ATTENTION),
+    # As tiny, and of one channel, they are the rows of LiTS: their third channel and classes are tested beside them.
     **dict.fromkeys(
-        ("transunet_attention", "transunet_attention_none"),
-        Small(
-            {
-                "resnet_widths": (4, 4, 6, 8),
-                "resnet_units": (1, 1, 1, 1),
-                "hidden": 12,
-                "layers": 2,
-                "heads": 3,
-                "widths": (16, 16, 16, 12, 8, 8),
-            },
-            (64, 64),
-        ),
+        ("transunet_attention_rgb", "transunet_attention_none_rgb"),
+        Small({**TRANSUNET_ATTENTION.options, "channels_in": 1}, TRANSUNET_ATTENTION.size),
     ),
     "unet2d": Small({"widths": (4, 6, 8)}, (32, 32)),
     "resunet2d": Small({"widths": (4, 6, 8)}, (32, 32)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
@@ -11,9 +13,20 @@ from torch import nn  # noqa: E402  after the skips
 
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.networks import create_network  # noqa: E402
-from liver_seg_ros.networks.mpunet import PositionAttention, fuse, sequentialize  # noqa: E402
-from liver_seg_ros.networks.mpunet_decoder import AttentionGate, DecoderLevel, MultiScaleBlock  # noqa: E402
+from liver_seg_ros.networks.mpunet import MPUNet, fuse  # noqa: E402
+from liver_seg_ros.networks.mpunet_attention import (  # noqa: E402
+    MultiHeadAttention,
+    PositionAttention,
+    sequentialize,
+)
+from liver_seg_ros.networks.mpunet_decoder import (  # noqa: E402
+    AttentionGate,
+    ConvBlock,
+    DecoderLevel,
+    MultiScaleBlock,
+)
 
+Randomize = Callable[[nn.Module], nn.Module]
 PUBLISHED = 22_557_009
 TINY = {"widths": (4, 6, 8, 10, 16)}
 
@@ -24,6 +37,7 @@ def count(name: str, **options: object) -> int:
 
 
 def test_parameters_are_the_published_ones() -> None:
+    assert count("mpunet") == 22_774_433  # of the docstring
     assert count("mpunet") == pytest.approx(PUBLISHED, rel=0.01)
     assert count("mpunet_unet") == 2_326_638
 
@@ -34,7 +48,7 @@ def test_with_the_published_decoder_only_what_has_no_effect_is_missing() -> None
     never_run += 2 * 2 + 2  # and its head
     cancelled = sum((32, 64, 128, 256, 512, 256, 256))  # biases before a batch norm
     cancelled += 32  # of PAM's key
-    assert count("mpunet", decoder="published") + never_run + cancelled == PUBLISHED
+    assert count("mpunet", decoder="published", attention="published") + never_run + cancelled == PUBLISHED
 
 
 @torch.no_grad()
@@ -59,18 +73,58 @@ def test_a_linear_layer_on_the_sequence_is_a_strided_convolution() -> None:
     torch.testing.assert_close(embedded, sequentialize(convolution(image)))
 
 
+@pytest.mark.parametrize("published", [False, True])
 @torch.no_grad()
-def test_position_attention_is_equations_8_and_9() -> None:
-    torch.manual_seed(0)
-    features = torch.randn(1, 16, 2, 3, 2)
-    subject = PositionAttention(16, weight=0.5)
-    a, b, c = (part(features)[0].flatten(1).T for part in (subject.key, subject.query, subject.value))  # (N, channels)
+def test_position_attention_is_equations_8_and_9(published: bool, randomized: Randomize) -> None:
+    subject = randomized(PositionAttention(16, weight=0.2, published=published))
+    features = torch.randn(1, 16, 2, 3, 2).double()
+    f, weight = features[0].flatten(1).T, subject.weight.item()  # (N, channels)
+    c = f @ subject.value.weight.flatten(1).T + subject.value.bias
+    if published:
+        a, b = f @ subject.key.weight.flatten(1).T, f @ subject.query.weight.flatten(1).T + subject.query.bias
+    else:  # linear maps of full width (6), batch norm, PReLU
+        a, b = (
+            nn.functional.prelu(
+                nn.functional.batch_norm(
+                    f @ linear.weight.flatten(1).T, norm.running_mean, norm.running_var, norm.weight, norm.bias
+                ),
+                slope.weight,
+            )
+            for linear, norm, slope in (subject.key, subject.query)
+        )
+        assert a.shape == b.shape == f.shape
     expected = features[0].flatten(1).T.clone()
     for i in range(len(expected)):
         scores = torch.stack([(a_j * b[i]).sum() for a_j in a]).exp()
         for j in range(len(expected)):
-            expected[i] += 0.5 * scores[j] / scores.sum() * c[j]
+            expected[i] += weight * scores[j] / scores.sum() * c[j]
     torch.testing.assert_close(subject(features)[0].flatten(1).T, expected)
+
+
+@torch.no_grad()
+def test_multi_head_attention_is_equations_6_and_7(randomized: Randomize) -> None:
+    subject = randomized(MultiHeadAttention(8, weight=0.2, heads=2))
+    features = torch.randn(1, 8, 2, 2, 3).double()
+    z = features[0].flatten(1).T  # (N, channels)
+    q, k, v = (z @ subject.query_key_value.weight.T + subject.query_key_value.bias).split(8, dim=1)
+    heads = []
+    for part in (slice(0, 4), slice(4, 8)):
+        scores = (q[:, part] @ k[:, part].T / 4**0.5).exp()
+        heads.append(scores / scores.sum(1, keepdim=True) @ v[:, part])
+    joined = torch.cat(heads, dim=1) @ subject.output.weight.T + subject.output.bias
+    expected = subject.weight.item() * joined + z
+    torch.testing.assert_close(subject(features)[0].flatten(1).T, expected)
+
+
+def test_the_attention_and_the_upsampling_are_options() -> None:
+    image = torch.randn(1, 1, 16, 8, 8)
+    networks = [
+        create_network("mpunet", **TINY, **options).eval()
+        for options in ({}, {"attention": "multi_head", "heads": 4}, {"upsampling": "cascaded"})
+    ]
+    assert isinstance(networks[1].attention, MultiHeadAttention)
+    assert [type(layer) for layer in networks[2].up[0]] == [nn.Upsample, ConvBlock]
+    assert all(network(image).shape == (1, 4, 16, 8, 8) for network in networks)
 
 
 def test_position_attention_begins_as_the_identity() -> None:
@@ -146,9 +200,66 @@ def test_a_position_embedding_fixes_the_size() -> None:
     assert (network(image) != without).any()
     with pytest.raises(ValueError, match=r"this network was built for \(16, 8, 8\)"):
         network(torch.zeros(1, 1, 8, 8, 8))
+    with pytest.raises(ValueError, match="build the network with another position_embedding"):
+        network(torch.zeros(1, 1, 8, 8, 8))
     with pytest.raises(InputError, match=r"size \(20, 8, 8\) does not fit: .*\(24, 8, 8\)"):
         create_network("mpunet", position_embedding=(20, 8, 8), **TINY)
     assert count("mpunet", position_embedding=(48, 256, 256)) - count("mpunet") == 256 * 6 * 32 * 32
+
+
+@pytest.mark.parametrize("dropped", [1.0, 2.0])
+@torch.no_grad()
+def test_the_whole_network_is_its_equations(dropped: float, randomized: Randomize) -> None:
+    """The forward pass again, from the weights and plain functions; a factor stands where training drops."""
+    network = randomized(create_network("mpunet", **TINY, attention_weight=0.5))
+    assert create_network("mpunet", **TINY).drop.p == 0.2
+    network.drop.forward = lambda x: dropped * x
+    image = torch.randn(1, 1, 16, 8, 8).double()
+    expected = reference(network, image, dropped)
+    for found, scale in zip(network.outputs(image).scales, expected, strict=True):
+        torch.testing.assert_close(found, scale)
+
+
+def reference(network: MPUNet, image: torch.Tensor, dropped: float) -> list[torch.Tensor]:
+    """Logits of the four scales, coarsest first."""
+    f = nn.functional
+
+    def conv(block: nn.Sequential, x: torch.Tensor, dilation: int = 1) -> torch.Tensor:
+        x = f.conv3d(x, block[0].weight, block[0].bias, padding=dilation, dilation=dilation)
+        return f.prelu(x, block[1].weight)
+
+    def norm(layer: nn.BatchNorm3d, x: torch.Tensor) -> torch.Tensor:
+        return f.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias)
+
+    x = residual = image
+    skips = []
+    for n, (level, down) in enumerate(zip(network.encoder, network.down, strict=True)):
+        x = conv(level[1], conv(level[0], x)) + residual
+        skips.append(x * dropped if n else x)
+        x = f.conv3d(skips[-1], down[0].weight, stride=2 if n < 3 else 1, padding=0 if n < 3 else 1)
+        x = residual = f.max_pool3d(f.elu(norm(down[1], x)), 3, stride=1, padding=1)  # (5)
+    for block in (network.reduce, network.expand):
+        x = f.prelu(norm(block[1], f.conv3d(x, block[0].weight, padding=1)), block[2].weight)
+        x = network.attention(x) if block is network.reduce else x
+    scales = []
+    for n, level in enumerate(network.decoder):
+        skip, gate = skips[3 - n], level.gate
+        opened = torch.relu(gate.skip(skip) + gate.gating(x))
+        gated = skip * torch.sigmoid(gate.scale(opened))  # (10) to (12), before the concatenation
+        merged = conv(level.merge, gated if n == 0 else torch.cat([x, gated], dim=1))
+        near = conv(level.block.near[1], conv(level.block.near[0], merged))  # (14)
+        far = conv(level.block.far[1], conv(level.block.far[0], merged, 2), 2)  # (15)
+        x = conv(level.block.fuse, torch.cat([near, far], dim=1)) + x  # (16), (17)
+        x = x * dropped if n < 3 else x
+        factor = 2 ** (3 - n)
+        scales.append(
+            f.interpolate(network.heads[n](x), scale_factor=factor, mode="trilinear") if n < 3 else network.heads[n](x)
+        )
+        if n < 3:
+            x = f.prelu(
+                f.conv_transpose3d(x, network.up[n][0].weight, network.up[n][0].bias, stride=2), network.up[n][1].weight
+            )
+    return scales
 
 
 def test_other_than_one_channel_is_projected_for_the_first_residual() -> None:
@@ -160,6 +271,9 @@ def test_other_than_one_channel_is_projected_for_the_first_residual() -> None:
     ("options", "message"),
     [
         ({"decoder": "code"}, "decoder 'code' is none of paper, published"),
+        ({"attention": "self"}, "attention 'self' is none of position, multi_head, published"),
+        ({"upsampling": "nearest"}, "upsampling 'nearest' is none of transposed, cascaded"),
+        ({"attention": "multi_head", "heads": 7}, "heads 7 must divide the last of widths, 256"),
         ({"widths": (4, 4, 4, 8)}, r"widths \(4, 4, 4, 8\) must be five even numbers"),
         ({"widths": (4, 4, 3, 4, 8)}, r"widths \(4, 4, 3, 4, 8\) must be five even numbers"),
         ({"widths": (4, 4, 4, 4, 12)}, "the last a multiple of 8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
 
 from torch import Tensor, nn  # noqa: E402  after the skip
+from torch.nn.functional import conv3d, conv_transpose3d, leaky_relu, max_pool3d  # noqa: E402
 
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.networks import create_network  # noqa: E402
@@ -70,6 +72,35 @@ def test_every_decoder_block_reads_both_encoders(sum_encoders: bool, center: int
 
 
 @pytest.mark.parametrize("sum_encoders", [False, True])
+@torch.no_grad()
+def test_the_whole_network_is_what_the_paper_says(
+    sum_encoders: bool, randomized: Callable[[nn.Module], nn.Module]
+) -> None:
+    """The forward pass again, from the weights and plain functions."""
+    network = randomized(ThreeDYNet(widths=(3, 4, 5), convolutions=(2, 2, 4), sum_encoders=sum_encoders))
+    image = torch.randn(1, 1, 8, 12, 8).double()
+
+    def convolved(layers: nn.Sequential, x: Tensor, slope: float) -> Tensor:
+        for layer in layers[::2]:
+            x = leaky_relu(conv3d(x, layer.weight, layer.bias, padding=1), slope)
+        return x
+
+    maps: list[list[Tensor]] = []
+    for encoder in network.encoders:
+        stages = [convolved(encoder.stages[0], image, 0.0)]  # ReLU
+        for stage in encoder.stages[1:]:
+            stages.append(convolved(stage, max_pool3d(stages[-1], 2, stride=2), 0.0))
+        maps.append(stages)
+    (a0, a1, a2), (b0, b1, b2) = maps
+    x = a2 + b2 if sum_encoders else torch.cat([a2, b2], dim=1)
+    for block, a, b in zip(network.decoder, (a1, a0), (b1, b0), strict=True):
+        u = conv_transpose3d(x, block.up.weight, block.up.bias, stride=2, padding=1, output_padding=1)
+        joined = torch.cat([a + b, u] if sum_encoders else [a, u, b, u], dim=1)
+        x = convolved(block.convolutions, joined, 0.01)  # leaky ReLU
+    torch.testing.assert_close(network(image), conv3d(x, network.head.weight, network.head.bias))
+
+
+@pytest.mark.parametrize("sum_encoders", [False, True])
 def test_the_bottom_joins_both_encoders(sum_encoders: bool) -> None:
     network = tiny(sum_encoders=sum_encoders)
     maps: list[list[Tensor]] = []
@@ -89,6 +120,16 @@ def test_weights_start_as_he_says() -> None:
     layer = ThreeDYNet(widths=(32, 32), convolutions=(1, 2)).encoders[1].stages[1][2]
     assert layer.weight.std().item() == pytest.approx((2 / (27 * 32)) ** 0.5, rel=0.02)
     assert layer.bias.abs().max() == 0
+
+
+@torch.no_grad()
+def test_upsampling_starts_with_twice_the_variance_as_every_layer_does() -> None:
+    """He's condition, which his ReLU halves again; PyTorch's own fan of a transposed convolution is its output's."""
+    torch.manual_seed(0)
+    up = ThreeDYNet(widths=(4, 32), convolutions=(1, 1)).decoder[0].up
+    assert (up.in_channels, up.out_channels) == (64, 4)
+    inside = up(torch.randn(4, 64, 9, 9, 9))[:, :, 2:-2, 2:-2, 2:-2]
+    assert inside.square().mean().item() == pytest.approx(2, rel=0.1)
 
 
 def test_the_authors_choices_are_options() -> None:

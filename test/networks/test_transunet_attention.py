@@ -40,10 +40,13 @@ def test_it_is_a_resnet50_and_six_layers() -> None:
     with torch.device("meta"):
         network = TransUNetAttention()
         assert network(torch.zeros(1, 1, 352, 352)).shape == (1, 3, 352, 352)
-        kvasir = create_network("transunet_attention", channels_in=3, classes=2, layers=12)
+        kvasir = create_network("transunet_attention_rgb")
+        assert kvasir(torch.zeros(1, 3, 352, 352)).shape == (1, 2, 352, 352)
+        plain = create_network("transunet_attention_none_rgb")
     # ResNet-50 has 25 557 032; the classifier and two of three channels of the root are not needed.
     assert sum(p.numel() for p in network.resnet.parameters()) == 25_557_032 - 2_049_000 - 2 * 7 * 7 * 64
-    assert (len(network.transformer.layers), len(kvasir.transformer.layers)) == (6, 12)
+    assert [len(each.transformer.layers) for each in (network, kvasir, plain)] == [6, 12, 12]
+    assert (plain.channels_in, len(list(plain.attention.parameters()))) == (3, 0)
 
 
 def test_attention_weighs_channels_then_pixels() -> None:

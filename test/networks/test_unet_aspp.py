@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
 
 from torch import Tensor, nn  # noqa: E402  after the skip
-from torch.nn.functional import interpolate, max_pool2d  # noqa: E402
+from torch.nn.functional import batch_norm, conv2d, interpolate, max_pool2d  # noqa: E402
 
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.networks import create_network  # noqa: E402
@@ -81,6 +81,39 @@ def test_a_node_reads_its_row_the_map_below_and_the_map_above() -> None:
         above = [max_pool2d(written[f"{i - 1}_{j}"], 2)] if i > 0 else []
         expected = torch.cat([*(written[f"{i}_{k}"] for k in range(j)), up, *above], dim=1)
         assert torch.equal(read[name], expected), name
+
+
+@torch.no_grad()
+def test_the_whole_network_is_its_equations(randomized: Callable[[nn.Module], nn.Module]) -> None:
+    """The forward pass again, from the weights and plain functions."""
+    network = randomized(UNetASPP(channels_in=2, widths=(3, 4, 5)))
+    image = torch.randn(1, 2, 8, 12).double()
+
+    def norm(layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        return batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias)
+
+    def h(name: str, *maps: Tensor) -> Tensor:
+        """H of Figure 3: y = max(0, B(C(max(0, B(C(x))))) + C(x))."""
+        block, x = network.nodes[name], torch.cat(maps, dim=1)
+        first, norm1, _, second, norm2 = block.convolutions
+        y = norm(norm1, conv2d(x, first.weight, padding=1)).clamp(min=0)
+        y = norm(norm2, conv2d(y, second.weight, padding=1))
+        return (y + conv2d(x, block.residual.weight, block.residual.bias)).clamp(min=0)
+
+    def up(x: Tensor) -> Tensor:
+        return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+    x00 = h("0_0", image)
+    x10 = h("1_0", max_pool2d(x00, 2))
+    x20 = h("2_0", max_pool2d(x10, 2))
+    x01 = h("0_1", x00, up(x10))
+    x11 = h("1_1", x10, up(x20), max_pool2d(x01, 2))  # P from the level above, in the same column
+    x02 = h("0_2", x00, x01, up(x11))
+    aspp = network.aspp
+    seen = [aspp.point(x02), aspp.atrous(x02), aspp.pooled(x02.mean((2, 3), keepdim=True)).expand_as(x02)]
+    y = norm(aspp.norm, conv2d(torch.cat(seen, dim=1), aspp.project.weight)).clamp(min=0)
+    torch.testing.assert_close(network(image), conv2d(y, network.head.weight, network.head.bias))
+    assert (aspp.atrous.dilation, aspp.atrous.kernel_size) == ((2, 2), (3, 3))
 
 
 @pytest.mark.parametrize(

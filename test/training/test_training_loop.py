@@ -97,6 +97,13 @@ def test_the_recipe_names_the_loss(recipe: Recipe, folder: Path, tmp_path: Path)
         train(replace(recipe, loss={"name": "dise"}), folder, tmp_path / "out")
 
 
+def test_the_recipe_may_say_how_many_classes_there_are(recipe: Recipe) -> None:
+    two = replace(recipe, stage="localize", network={"name": "unet3d", "widths": [4, 4], "classes": 2})
+    assert build_network(two)(torch.zeros(1, 1, 8, 8, 8)).shape[1] == 2
+    with pytest.raises(InputError, match=r"network.classes 3 does not fit: .* 2 classes, background, liver; leave"):
+        build_network(replace(two, network={**two.network, "classes": 3}))
+
+
 def test_a_network_of_slices_is_refused(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'transunet' takes slices.* feeds volumes; there are .*unet3d"):
         train(replace(recipe, network={"name": "transunet"}), folder, tmp_path / "out")
