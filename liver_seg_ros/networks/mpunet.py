@@ -21,8 +21,8 @@ give the code's:
   have 2x2x2 of stride 2, others 3x3x3. The code takes the maximum first and gives ELU the channels as alpha.
 - HCNN (3.3.2) has no equation. It maps the sequence back to a volume: `expand`, a convolution block; and it is "built
   within the Multi-scale Block's framework", fusing "each neighboring two layers": the decoder's levels.
-- Up-sampling (3.3.3): "a 3x upsampling operator, a 2x2x2 convolutional layer, and a PReLU layer". Grids that were halved
-  cannot grow threefold: 3 is how often it is done, D/8 to D. As in the code a transposed 2x2x2 convolution of stride 2
+- Up-sampling (3.3.3): "a 3x upsampling operator, a 2x2x2 convolutional layer, and a PReLU layer". Grids once halved
+  cannot grow threefold: 3 is how often it is done, D/8 to D. As in the code a transposed 2x2x2 convolution, stride 2,
   is both operator and layer. `upsampling="cascaded"` is that of the source named there (TransUNet): doubled, here
   trilinearly, then a 3x3x3 convolution; and PReLU.
 - Position embedding. (2) learns one, which fixes the size of the image; the code has none, and the published count of

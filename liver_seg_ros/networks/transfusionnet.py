@@ -15,9 +15,11 @@ million parameters; 3.8 million of them are never used, and are not here. What e
 - Excitation (equation 4): two layers, ReLU and sigmoid, as in the work that the paper cites, with its reduction of 16
   but no fewer than 8 units.
 - Pooling in the fusion module (Figure 3): over the whole map. The edges join that branch, as "feed it into the pooling
-  layer and fused the edge feature map" says, on the grid of 1/128, and nowhere else: "input the feature map output by
-  the edge extraction module into the fusion module". How they come to this grid is open: here by learned halvings, as
-  a mean would forget where they lie; the authors' code interpolates, which reads four pixels of each 128x128.
+  layer and fused the edge feature map" says, on the grid of 1/128. How they come there is open: here by learned
+  halvings, as a mean would forget where they lie; the authors' code interpolates, which reads four of 128x128 pixels.
+- The decoder, which "takes the feature maps extracted by the three modules", gets the edges of its own grid at every
+  stage, on the way to 1/128: edges are to "refine the margins", and no margin is left at 1/128. The text itself names
+  the fusion module alone, and so does the authors' code: `edge_skips=False`.
 - Attention (equation 2) is printed without 1/sqrt(d), which its source (Vaswani et al. 2017) and the authors' code
   have. Ours has it; `scaled=False` is the equation to the letter.
 - Without skips, none of an encoder's maps above 1/128 reach the decoder. The last maps of both are fused all the same.
@@ -39,7 +41,7 @@ from torch import Tensor, nn
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.resnet_transformer import ResNetV2, VisionTransformer
 from liver_seg_ros.networks.sizes import check_fixed_image
-from liver_seg_ros.networks.transfusionnet_decoder import Decoder, FusionModule
+from liver_seg_ros.networks.transfusionnet_decoder import Decoder, EdgePyramid, FusionModule
 from liver_seg_ros.networks.transfusionnet_edges import EdgeExtraction
 from liver_seg_ros.networks.transfusionnet_encoders import DEEPEST, LocalEncoder, SemanticEncoder
 
@@ -67,6 +69,7 @@ class TransFusionNet(nn.Module):
         widths: channels of the local encoder and the decoder at each level, the finest first.
         gates: levels of the gates of the edge stream, of 1, 2, 3, 6 and 7: at 1/2, 1/4, 1/8, 1/64 and 1/128.
         edge_widths: channels of the edge stream at each gate.
+        edge_skips: whether the decoder joins the edges at every level, or the fusion module alone.
         resnet_width: channels of the ResNet's root.
         resnet_units: residual units per stage of the ResNet.
         hidden: numbers per token.
@@ -92,6 +95,7 @@ class TransFusionNet(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256, 512, 512, 512, 512),
         gates: Sequence[int] = (1, 2, 6, 7),
         edge_widths: Sequence[int] = (32, 16, 8, 4),
+        edge_skips: bool = True,
         resnet_width: int = 64,
         resnet_units: Sequence[int] = (3, 4, 9),
         hidden: int = 768,
@@ -123,9 +127,12 @@ class TransFusionNet(nn.Module):
         if edge_module:
             self.edge_extraction = EdgeExtraction(semantic, widths, gates, edge_widths, dropout)
         encoders = (transformer != "absent") + (cnn != "absent")
-        self.fusion = FusionModule(encoders * last, 2 * last, edge_widths[-1] + 1 if edge_module else 0)
+        self.edge_pyramid = EdgePyramid(edge_widths[-1] + 1) if edge_module else None
+        edges = self.edge_pyramid.channels if self.edge_pyramid is not None else ()
+        self.fusion = FusionModule(encoders * last, 2 * last, edges[-1] if edges else 0)
+        self.edge_skips = edge_skips
         joined = semantic if transformer == "with_skips" else {}
-        self.decoder = Decoder(2 * last, widths, joined, cnn == "with_skips", dropout)
+        self.decoder = Decoder(2 * last, widths, joined, cnn == "with_skips", edges if edge_skips else (), dropout)
         self.head = nn.Conv2d(widths[0], classes, kernel_size=1)
 
     @property
@@ -142,19 +149,21 @@ class TransFusionNet(nn.Module):
         check_fixed_image(image, self.channels_in, self.image_size)
         semantic = self.semantic_encoder(image) if self.semantic_encoder is not None else {}
         local = self.local_encoder(image) if self.local_encoder is not None else {}
-        edge_maps, edge_logits = None, None
-        if self.edge_extraction is not None:
+        edge_maps: list[Tensor] = []
+        edge_logits = None
+        if self.edge_extraction is not None and self.edge_pyramid is not None:
             if edges is None:
                 raise InputError("no edge map: this network was built with the edge module, give the Canny map too")
             check_fixed_image(edges, 1, self.image_size)
             stream = self.edge_extraction(semantic, local)  # (B, 4, H, W)
             edge_logits = self.edge_extraction.head(stream)  # (B, 1, H, W)
-            edge_maps = torch.cat([stream, edges], dim=1)
+            edge_maps = self.edge_pyramid(torch.cat([stream, edges], dim=1))
         elif edges is not None:
             raise InputError("an edge map does not fit: this network was built without the edge module")
         last = torch.cat([maps[DEEPEST] for maps in (semantic, local) if maps], dim=1)  # (B, 1024, H/128, W/128)
-        fused = self.fusion(last, edge_maps)  # (B, 1024, H/128, W/128)
-        return TransFusionOutputs(self.head(self.decoder(fused, semantic, local)), edge_logits)
+        fused = self.fusion(last, edge_maps[-1] if edge_maps else None)  # (B, 1024, H/128, W/128)
+        decoded = self.decoder(fused, semantic, local, edge_maps if self.edge_skips else [])
+        return TransFusionOutputs(self.head(decoded), edge_logits)
 
 
 def _check_options(
