@@ -30,6 +30,7 @@ _FOCUS = Valid(
     f"shares, together at most 1, of some of {', '.join(STRUCTURES)}",
     lambda focus: not focus or (shares_of(STRUCTURES).check(focus) and sum(focus.values()) <= 1),
 )
+_TAUGHT = Valid("a mapping with a 'teacher', or null", lambda options: options is None or "teacher" in options)
 _NAMED = Valid("a mapping with a 'name'", lambda options: "name" in options)
 
 
@@ -119,6 +120,8 @@ class Recipe:
         loss: `name`, a row of `losses.LOSSES`, and its options.
         initial: folder of a model bundle whose weights the training begins with, relative to where it is started; null
             begins from random ones.
+        distillation: `teacher`, the folder of a training whose network teaches this one, relative to where it is
+            started, and options of `distillation.Distillation`; null learns from the labels alone.
     """
 
     stage: Annotated[str, Valid.one_of(STAGES)]
@@ -128,6 +131,7 @@ class Recipe:
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
     loss: Annotated[dict[str, Any], _NAMED] = field(default_factory=lambda: {"name": "dice_ce"})
     initial: Annotated[str | None, Valid("a bundle's folder or null")] = None
+    distillation: Annotated[dict[str, Any] | None, _TAUGHT] = None
 
     def __post_init__(self) -> None:
         check_fields(self)

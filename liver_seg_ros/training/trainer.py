@@ -22,6 +22,7 @@ from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.case_dataset import cut
 from liver_seg_ros.training.cases import Case, class_of_values
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
+from liver_seg_ros.training.distillation import Distillation, distillation_of
 from liver_seg_ros.training.initial_weights import load_initial_weights
 from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.patch_source import Batch, PatchSource
@@ -79,6 +80,11 @@ class Trainer:
             load_initial_weights(self._network, initial)
             self._images = together(self._images, initial.spec.training_data)
             self._began_with = f"{initial.spec.name} {initial.spec.version} ({initial.spec.trained_on.rstrip('.')})"
+        self._distillation: Distillation | None = None
+        if recipe.distillation is not None:
+            teacher = load_checkpoint(Path(recipe.distillation["teacher"]) / CHECKPOINT)
+            self._distillation = distillation_of(recipe.distillation, teacher.network(), self._network)
+            self._images = together(self._images, teacher.images)
 
     def run(self) -> Checkpoint:
         """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""
@@ -116,7 +122,11 @@ class Trainer:
         network = self._network.outputs if needs_more else self._network
         prediction = self._run(network, torch.from_numpy(batch.images))
         epoch = self._step * self._plan.batch // len(self._training)  # a patch per case is an epoch
-        return self._loss(prediction, torch.from_numpy(batch.labels), epoch)
+        loss = self._loss(prediction, torch.from_numpy(batch.labels), epoch)
+        if self._distillation is None:
+            return loss
+        logits = prediction if isinstance(prediction, Tensor) else prediction.logits
+        return loss + self._distillation(torch.from_numpy(batch.images), logits)
 
     def _run(self, network: Callable[[Tensor], Any], images: Tensor) -> Any:
         """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`, or to the network's outputs."""

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.training import trainer
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint
+from liver_seg_ros.training.distillation import Distillation
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, learning_rate_factor, set_training_mode
@@ -97,11 +99,45 @@ def test_the_recipe_names_the_loss(recipe: Recipe, folder: Path, tmp_path: Path)
         train(replace(recipe, loss={"name": "dise"}), folder, tmp_path / "out")
 
 
-def test_the_recipe_may_say_how_many_classes_there_are(recipe: Recipe) -> None:
+def test_the_recipe_may_say_how_many_classes_there_are(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
     two = replace(recipe, stage="localize", network={"name": "unet3d", "widths": [4, 4], "classes": 2})
     assert build_network(two)(torch.zeros(1, 1, 8, 8, 8)).shape[1] == 2
+    three = replace(
+        recipe,
+        data=replace(recipe.data, structures=("liver", "tumor")),
+        network={**two.network, "classes": 3},
+        optimization=replace(recipe.optimization, steps=1, focus={"tumor": 0.5}),
+        loss={"name": "dice_cl_dice"},
+    )
+    assert train(three, folder, tmp_path).step == 1
     with pytest.raises(InputError, match=r"network.classes 3 does not fit: .* 2 classes, background, liver; leave"):
         build_network(replace(two, network={**two.network, "classes": 3}))
+
+
+def test_a_teacher_adds_what_it_knows_to_the_loss(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    teacher = train(steps(recipe, 1), folder, tmp_path / "teacher")
+    plain = replace(steps(recipe, 1), network={"name": "student", "widths": [8, 8]})
+    taught = replace(plain, distillation={"teacher": str(tmp_path / "teacher"), "logits": 0.7, "features": 0.3})
+    dataset = PhantomDataset(folder, range(3), recipe)
+    batch = dataset.batch(np.random.default_rng(0))
+    losses = []
+    for name, each in (("plain", plain), ("taught", taught)):
+        (tmp_path / name).mkdir()
+        losses.append(Trainer(each, tmp_path / name, dataset, {})._loss_of(batch).item())
+    torch.manual_seed(plain.optimization.seed)
+    student = build_network(taught).train()
+    images = torch.from_numpy(batch.images)
+    distillation = Distillation(teacher.network(), student, logits=0.7, features=0.3)
+    assert losses[1] - losses[0] == pytest.approx(distillation(images, student(images)).item(), rel=1e-3)
+    assert (
+        load_checkpoint(tmp_path / "teacher" / CHECKPOINT).images == train(taught, folder, tmp_path / "taught").images
+    )
+    for wrong, said in (
+        ({"weight": 1}, "no option weight; it has: teacher, logits"),
+        ({"logits": "much"}, "cannot be"),
+    ):
+        with pytest.raises(InputError, match=said):
+            train(replace(taught, distillation={**taught.distillation, **wrong}), folder, tmp_path / "wrong")
 
 
 def test_a_network_of_slices_is_refused(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
