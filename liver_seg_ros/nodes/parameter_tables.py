@@ -150,6 +150,13 @@ SEGMENTATION = (
         "",
         "Where TensorRT's engines are kept; empty: `$LIVER_SEG_CACHE`, else `~/.cache/liver_seg_ros`.",
     ),
+    Row(
+        "when_busy",
+        "queue",
+        "What becomes of a goal of `segment_volume` that comes while the node works: it waits (`queue`), is rejected "
+        "(`refuse`), or replaces what is worked on (`replace`), as a volume on the topic `ct` always does.",
+        check=one_of("queue", "refuse", "replace"),
+    ),
     *VOLUME_INPUT,
     *VOLUME_OUTPUT,
     *WORKER_PROCESS,

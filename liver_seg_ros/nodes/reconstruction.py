@@ -30,6 +30,9 @@ from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions
 from liver_seg_ros.volume import LabelVolume
 
+#: Seconds of the stages of a CT of 512x512x300 voxels (benchmarks/whole_path.py), until one was reconstructed here.
+_COURSE = (("surfaces", 9.3), ("cloud", 0.35), ("vessels", 0.94))
+
 _TOPICS = {
     "meshes": StructureMeshArray,
     "collision_meshes": StructureMeshArray,
@@ -51,7 +54,7 @@ class ReconstructionNode(StageNode):
 
     def __init__(self, subscribe: bool = True, **kwargs: object) -> None:
         super().__init__("reconstruction", RECONSTRUCTION, **kwargs)
-        self._reporting = Reporting(self)
+        self._reporting = Reporting(self, _COURSE)
         self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled, self._reporting) if subscribe else None
         self._frame = StaticFrame(self)
         self._outputs: dict[str, Publisher] = {}
@@ -104,7 +107,7 @@ class ReconstructionNode(StageNode):
         headers = Headers(self.ct_frame, stamp.sec, stamp.nanosec)
         work = Reconstructing.reconstruct, labels, self._options(), headers
         result: Reconstructed
-        [result] = place.run(*work, progress=self._reporting.progress(labels.uid), cancelled=cancelled)
+        [result] = place.run(*work, progress=self._reporting.progress(report), cancelled=cancelled)
         raise_if_cancelled(cancelled, "publishing")
         for topic, publisher in outputs.items():
             publisher.publish(result.messages[topic])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from rclpy.publisher import Publisher
@@ -18,18 +17,34 @@ from liver_seg_ros.nodes.messages.measurements import measurement_to_message
 from liver_seg_ros.nodes.messages.warnings import warning_to_message
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.stage_node import StageNode
+from liver_seg_ros.nodes.volume_progress import VolumeProgress
 from liver_seg_ros.nodes.volume_report import FOUND, NOTHING_FOUND, OUTCOMES, VolumeReport
+from liver_seg_ros.overall_progress import Course
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-from liver_seg_ros.progress import Cancelled, Progress, raise_if_cancelled
+from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 
-_SHORTEST_INTERVAL_S = 0.05
+
+def _nobody(*told: object) -> None:
+    """The default of who is told."""
 
 
 class Reporting:
-    """Says how far the work on a volume is, and how it ended."""
+    """Says how far the work on a volume is, and how it ended.
 
-    def __init__(self, node: StageNode) -> None:
+    Attributes:
+        when_idle: is called, from any thread, each time the last work that ran or waited has ended.
+
+    Args:
+        node: whose work.
+        course: how the work goes, until a volume has been worked on here.
+    """
+
+    def __init__(self, node: StageNode, course: Course) -> None:
         self._node = node
+        self._course = course
+        self.when_idle: Callable[[], None] = _nobody
+        self._lock = threading.Lock()
+        self._open: set[VolumeReport] = set()  # of work that has no end yet
         self._progress: Publisher | None = None  # both are None while closed
         self._reports: Publisher | None = None
 
@@ -47,15 +62,40 @@ class Reporting:
             self._node.destroy_publisher(self._reports)
         self._progress, self._reports = None, None
 
-    def take_up(self, volume_uid: str, doing: str, work: Callable[[VolumeReport, Cancelled], None]) -> None:
+    @property
+    def busy(self) -> bool:
+        """True while work on a volume runs or waits."""
+        with self._lock:
+            return bool(self._open)
+
+    def take_up(
+        self,
+        volume_uid: str,
+        doing: str,
+        work: Callable[[VolumeReport, Cancelled], None],
+        ended: Callable[[SegmentationReport], None] = _nobody,
+        told: Callable[[ProgressMessage], None] = _nobody,
+    ) -> None:
         """Have the node's worker do `work` on this volume next, and report how that ends. Safe from any thread.
 
         Args:
-            volume_uid: of the CT.
+            volume_uid: of the CT; empty where that is not known yet.
             doing: what is said on the diagnostics, for example "segmenting".
             work: is given the report, to end it; where it raises, that is reported.
+            ended, told: are given the report, and what is told of the progress, besides those who listen to the topics.
         """
-        report = VolumeReport(volume_uid, self._publish_report)
+
+        def publish(message: SegmentationReport) -> None:
+            with self._lock:
+                self._open.discard(report)  # first: who hears of the end may ask for more
+            self._publish_report(message)
+            ended(message)
+            if not self.busy:
+                self.when_idle()
+
+        report = VolumeReport(volume_uid, publish, told)
+        with self._lock:
+            self._open.add(report)
         if not self._node.active:
             report.cancel("the node is not active")
             return
@@ -63,33 +103,37 @@ class Reporting:
         def job(cancelled: Cancelled) -> None:
             with report.of_work():
                 raise_if_cancelled(cancelled, "waiting")
-                self._node.diagnostics.begin(f"{doing} volume {volume_uid}", last_volume=volume_uid)
+                uid = {"last_volume": volume_uid} if volume_uid else {}
+                self._node.diagnostics.begin(f"{doing} volume {volume_uid}" if volume_uid else doing, **uid)
                 work(report, cancelled)
 
-        self._node.worker.submit(job, report.cancel, f"replaced by volume {volume_uid}")
+        of = f"volume {volume_uid}" if volume_uid else "one from a file"
+        self._node.worker.submit(job, report.cancel, f"replaced by {of}")
 
     def refuse(self, volume_uid: str, why: str) -> None:
         """Report that there will be no work on this volume."""
         VolumeReport(volume_uid, self._publish_report).fail(why)
 
-    def progress(self, volume_uid: str) -> Progress:
-        """A `Progress` that publishes for this volume, at most 20 times a second besides each stage's begin and end."""
-        said_at = -_SHORTEST_INTERVAL_S
+    def cancelled(self, volume_uid: str, why: str) -> SegmentationReport:
+        """Report that work that was asked for will not be begun; the report."""
+        reports: list[SegmentationReport] = []
+        report = VolumeReport(volume_uid, reports.append)
+        report.cancel(why)
+        self._publish_report(reports[0])
+        return reports[0]
 
-        def publish(stage: str, fraction: float) -> None:
-            nonlocal said_at
-            now = time.monotonic()
-            if 0.0 < fraction < 1.0 and now - said_at < _SHORTEST_INTERVAL_S:
-                return
-            said_at = now
-            message = ProgressMessage(volume_uid=volume_uid, stage=stage, stage_fraction=float(fraction))
-            message.overall_fraction = message.seconds_left = math.nan
+    def progress(self, report: VolumeReport) -> VolumeProgress:
+        """What the work on this report's volume tells how far it is."""
+
+        def tell(message: ProgressMessage) -> None:
             message.header = self._header()
             publisher = self._progress
             if publisher is not None:  # None: withdrawn while the work was being cancelled
                 publisher.publish(message)
+            report.told(message)
 
-        return publish
+        report.progress = VolumeProgress(report.volume_uid, self._course, tell)
+        return report.progress
 
     def end_measured(
         self,
@@ -118,6 +162,8 @@ class Reporting:
         )
         if not report.end(content):
             raise CancelledError(f"volume {report.volume_uid}: cancelled at its end")
+        if report.progress is not None:
+            self._course = report.progress.course()
 
     def _publish_report(self, report: SegmentationReport) -> None:
         report.header = self._header()

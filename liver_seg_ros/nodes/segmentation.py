@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from liver_seg_ros.errors import CancelledError
+from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.inference.segmenter import Segmentation
+from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.reporting import Reporting
+from liver_seg_ros.nodes.segment_action import SegmentAction
+from liver_seg_ros.nodes.segment_request import SegmentRequest
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
@@ -22,10 +25,13 @@ from liver_seg_ros.nodes.volume_report import VolumeReport
 from liver_seg_ros.nodes.work.segmenting import Judgment, Networks, Segmenting
 from liver_seg_ros.nodes.workplaces import workplace
 from liver_seg_ros.offload.worker_process import Workplace
-from liver_seg_ros.progress import Cancelled, Progress, raise_if_cancelled
+from liver_seg_ros.progress import Cancelled, Progress, no_progress, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
 
 _LOADING_INTERVAL_S = 2.0
+
+#: Seconds of the stages of a CT of 512x512x300 voxels (benchmarks/whole_path.py), until a CT was segmented here.
+_COURSE = (("localize", 0.22), ("segment", 1.34), ("postprocess", 0.77), ("publish", 1.2))
 
 
 class SegmentationNode(StageNode):
@@ -42,13 +48,15 @@ class SegmentationNode(StageNode):
     ) -> None:
         super().__init__("segmentation", SEGMENTATION, **kwargs)
         self._deliver = deliver
-        self._reporting = Reporting(self)
+        self._reporting = Reporting(self, _COURSE)
+        self._action = SegmentAction(self, self._reporting, self._on_request)
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
         self._output = VolumeOutput(self, "labels")
         self._loaded: tuple[Workplace, Networks] | None = None
+        self._last: Volume | None = None  # that came, for goals that name it
 
     def configure(self) -> None:
-        self._loaded = self._load()
+        self._loaded = self._load(self._folder("models_dir"))
         self._output.open()
         self._reporting.open()
         _, networks = self._loaded
@@ -65,6 +73,12 @@ class SegmentationNode(StageNode):
     def deactivate(self) -> None:
         if self._input is not None:
             self._input.close()
+        self._last = None
+
+    def destroy_node(self) -> None:
+        """The action is no part of what rclpy destroys with a node."""
+        self._action.destroy()
+        super().destroy_node()
 
     def cleanup(self) -> None:
         if self._loaded is not None:
@@ -75,13 +89,14 @@ class SegmentationNode(StageNode):
 
     def accept(self, volume: Volume) -> None:
         """Segment `volume` next. Returns at once; safe from any thread."""
-        self._reporting.take_up(volume.uid, "segmenting", partial(self._segment, volume))
+        self._last = volume
+        self._reporting.take_up(volume.uid, "segmenting", partial(self._on_volume, volume))
 
-    def _load(self) -> tuple[Workplace, Networks]:
+    def _load(self, models_dir: Path | None) -> tuple[Workplace, Networks]:
         place = workplace(
             self,
             Segmenting,
-            self._folder("models_dir"),
+            models_dir,
             self.get_parameter("runtime").value,
             self.get_parameter("precision").value,
             self._folder("cache_dir"),
@@ -113,36 +128,79 @@ class SegmentationNode(StageNode):
     def _on_assembled(self, assembled: Assembled) -> None:
         self.accept(Volume(assembled.array, assembled.geometry, assembled.uid))
 
-    def _segment(self, volume: Volume, report: VolumeReport, cancelled: Cancelled) -> None:
-        loaded = self._loaded
-        if loaded is None:
+    def _on_volume(self, volume: Volume, report: VolumeReport, cancelled: Cancelled) -> None:
+        self._reporting.progress(report)
+        self._segment(volume, self._networks(), (), report, cancelled)
+
+    def _on_request(self, request: SegmentRequest, report: VolumeReport, cancelled: Cancelled) -> None:
+        progress = self._reporting.progress(report)
+        here = self._networks()
+        if request.path:
+            source = request.path, request.series_uid, request.acquisition
+            [volume] = here[0].run(Segmenting.read, *source, progress=progress, cancelled=cancelled)
+        else:
+            volume = self._volume_that_came(request.volume_uid)
+        report.volume_uid = progress.volume_uid = volume.uid
+        if request.models_dir is None:
+            self._segment(volume, here, request.wanted, report, cancelled)
+            return
+        other = self._load(request.models_dir)
+        try:
+            self._segment(volume, other, request.wanted, report, cancelled)
+        finally:
+            other[0].close()
+
+    def _networks(self) -> tuple[Workplace, Networks]:
+        if self._loaded is None:
             raise CancelledError("the node was cleaned up")
+        return self._loaded
+
+    def _volume_that_came(self, uid: str) -> Volume:
+        last = self._last
+        if last is None or last.uid != uid:
+            has = "none came" if last is None else f"the last one is {last.uid}"
+            raise InputError(f"volume {uid} is not here: {has}; send it on the topic ct, or give its path")
+        return last
+
+    def _segment(
+        self,
+        volume: Volume,
+        loaded: tuple[Workplace, Networks],
+        wanted: Sequence[Structure],
+        report: VolumeReport,
+        cancelled: Cancelled,
+    ) -> None:
         place, networks = loaded
-        progress = self._reporting.progress(volume.uid)
-        for part in place.run(Segmenting.segment, volume, progress=progress, cancelled=cancelled):
+        progress = report.progress or no_progress
+        for part in place.run(Segmenting.segment, volume, wanted, progress=progress, cancelled=cancelled):
             raise_if_cancelled(cancelled, "segmenting")
             if isinstance(part, Segmentation):
                 segmentation = part
+                progress("publish", 0.0)
                 if self._deliver is not None:
                     self._deliver(segmentation.labels)
                 self._output.publish(segmentation.labels, cancelled)
             else:
+                progress("publish", 1.0)
                 self._conclude(report, networks, segmentation, part)
 
     def _conclude(
         self, report: VolumeReport, networks: Networks, segmentation: Segmentation, judgment: Judgment
     ) -> None:
+        found, message = bool(segmentation.labels.array.any()), segmentation.message
+        if segmentation.liver_found and not found:
+            message = f"{message}; nothing of what was asked for is in it"
         self._reporting.end_measured(
             report,
-            segmentation.liver_found,
-            segmentation.message,
+            found,
+            message,
             judgment.measurements,
             segmentation.seconds,
             networks.runtime_name,
             networks.bundles,
             judgment.warnings,
         )
-        self.diagnostics.conclude(segmentation.message, judgment.warnings)
+        self.diagnostics.conclude(message, judgment.warnings)
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from liver_seg_interfaces.msg import SegmentationReport
+from liver_seg_interfaces.msg import Progress, SegmentationReport
 from liver_seg_ros.errors import CancelledError, InputError, memory_message
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.text import shown
+from liver_seg_ros.nodes.volume_progress import VolumeProgress
 
 FOUND, NOTHING_FOUND = SegmentationReport.STATUS_FOUND, SegmentationReport.STATUS_NOTHING_FOUND
 FAILED, CANCELLED = SegmentationReport.STATUS_FAILED, SegmentationReport.STATUS_CANCELLED
@@ -21,16 +22,32 @@ OUTCOMES = {FOUND: "found", NOTHING_FOUND: "nothing_found", FAILED: "failed", CA
 CANCELLED_PREFIX = "cancelled: "
 
 
+def _nobody(progress: Progress) -> None:
+    """The default of who is told."""
+
+
 class VolumeReport:
     """Publishes the report of one volume, once: the first end counts. Safe from any thread.
 
+    Attributes:
+        volume_uid: of the CT; empty while that is not known.
+        progress: what the work tells how far it is; None where it tells nothing.
+
     Args:
-        volume_uid: of the CT.
+        volume_uid: as above.
         publish: is given the report.
+        told: is given what `progress` tells, besides those who listen to the topic.
     """
 
-    def __init__(self, volume_uid: str, publish: Callable[[SegmentationReport], None]) -> None:
+    def __init__(
+        self,
+        volume_uid: str,
+        publish: Callable[[SegmentationReport], None],
+        told: Callable[[Progress], None] = _nobody,
+    ) -> None:
         self.volume_uid = volume_uid
+        self.progress: VolumeProgress | None = None
+        self.told = told
         self._publish = publish
         self._lock = threading.Lock()
         self._ended = False
@@ -52,7 +69,8 @@ class VolumeReport:
 
     def cancel(self, why: str) -> None:
         """The work was given up, or never begun."""
-        message = f"{CANCELLED_PREFIX}volume {self.volume_uid}: {why}"
+        of = f"volume {self.volume_uid}: " if self.volume_uid else ""
+        message = f"{CANCELLED_PREFIX}{of}{why}"
         self.end(SegmentationReport(status=CANCELLED, message=message))
 
     @contextmanager
@@ -64,7 +82,8 @@ class VolumeReport:
             self.cancel(str(error))
             raise
         except MemoryError as error:
-            refusal = InputError(f"volume {self.volume_uid}: {memory_message(error)}")
+            of = f"volume {self.volume_uid}: " if self.volume_uid else ""
+            refusal = InputError(f"{of}{memory_message(error)}")
             self.fail(str(refusal))
             raise refusal from error
         except Exception as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liver_seg_ros.files.checks import check_ct
+from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmentation, load_default_segmenter
+from liver_seg_ros.inference.wanted import only_wanted
+from liver_seg_ros.labels import Structure
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
@@ -52,14 +55,24 @@ class Segmenting:
         """What is loaded."""
         yield Networks(self._segmenter.runtime_name, self._segmenter.bundles)
 
-    def segment(self, volume: Volume, progress: Progress, cancelled: Cancelled) -> Iterator[Segmentation | Judgment]:
-        """A `Segmentation`, for which others may wait, then its `Judgment`.
+    def read(
+        self, path: str, series_uid: str, acquisition: str, progress: Progress, cancelled: Cancelled
+    ) -> Iterator[Volume]:
+        """One CT; see `read_volume` for what is refused."""
+        progress("read", 0.0)
+        yield read_volume(Path(path).expanduser(), series_uid or None, acquisition or None)
+        progress("read", 1.0)
+
+    def segment(
+        self, volume: Volume, wanted: Sequence[Structure], progress: Progress, cancelled: Cancelled
+    ) -> Iterator[Segmentation | Judgment]:
+        """A `Segmentation`, for which others may wait, then its `Judgment`; of `wanted` only where that is not empty.
 
         Raises `InputError` for what is no CT, and whatever `Segmenter.segment` does.
         """
         check_ct(volume, f"volume {volume.uid}")
         segmentation = self._segmenter.segment(volume, progress, cancelled)
-        yield segmentation
+        yield replace(segmentation, labels=only_wanted(segmentation.labels, wanted))
         measurements = measure(segmentation.labels)
         warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
-        yield Judgment(measurements, warnings)
+        yield Judgment([m for m in measurements if not wanted or m.structure in wanted], warnings)
