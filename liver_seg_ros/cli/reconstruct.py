@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -25,12 +23,7 @@ from liver_seg_ros.cli.options import (
     Whose,
 )
 
-if TYPE_CHECKING:
-    from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-    from liver_seg_ros.reconstruction.pipeline import Reconstruction
-
-REPORT, CLOUD, MEASUREMENTS, TREE = "report.json", "cloud.ply", "measurements", "vessel_tree"
-FORMATS = (".ply", ".glb")
+REPORT = "report.json"
 
 EXAMPLES = (
     "liver-seg reconstruct labels.nii.gz -o meshes",
@@ -68,12 +61,14 @@ def command(
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.picture_names import picture_names
     from liver_seg_ros.cli.progress_display import shown_progress
+    from liver_seg_ros.files.reconstructed import reconstructed_names, write_reconstructed
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.progress import Stages
     from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
     from liver_seg_ros.report import build_report, write_report
 
-    place = ResultFolder(output, "reconstruct", (*file_names(), *picture_names(png, html)), (labels, ct), overwrite)
+    names = (*reconstructed_names(), REPORT, *picture_names(png, html))
+    place = ResultFolder(output, "reconstruct", names, (labels, ct), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read") as done:
@@ -83,7 +78,10 @@ def command(
         warnings = case.warnings(reconstruction.measurements)
         with place.filled() as folder:
             with stages.stage("write"):
-                write_files(folder, reconstruction, warnings)
+                write_reconstructed(
+                    folder, reconstruction.meshes, reconstruction.collision_meshes, reconstruction.cloud,
+                    reconstruction.tree, reconstruction.measurements, warnings,
+                )  # fmt: skip
             if png:
                 from liver_seg_ros.cli.pictures import write_png
 
@@ -113,32 +111,3 @@ def command(
     elif not quiet:
         print_report(report)
         print_written(output, written)
-
-
-def file_names() -> Iterator[str]:
-    """All that a reconstruction may write, pictures aside."""
-    from liver_seg_ros.labels import STRUCTURES
-
-    for structure in STRUCTURES:
-        for kind in ("", "_collision"):
-            yield from (f"{structure.name}{kind}{suffix}" for suffix in FORMATS)
-    yield from (CLOUD, f"{TREE}.vtp", f"{TREE}.json", f"{MEASUREMENTS}.json", f"{MEASUREMENTS}.csv", REPORT)
-
-
-def write_files(folder: Path, reconstruction: Reconstruction, warnings: Sequence[PlausibilityWarning]) -> None:
-    """Write all that was made, one file per thing and format."""
-    from liver_seg_ros.files.measurements import write_measurements
-    from liver_seg_ros.files.meshes import write_cloud, write_mesh
-    from liver_seg_ros.files.vessel_tree import write_vessel_tree
-
-    for suffix in FORMATS:
-        for mesh in reconstruction.meshes:
-            write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh)
-        for mesh in reconstruction.collision_meshes:
-            write_mesh(folder / f"{mesh.structure.name}_collision{suffix}", mesh)
-    write_cloud(folder / CLOUD, reconstruction.cloud)
-    if reconstruction.tree.branches:
-        for suffix in (".vtp", ".json"):
-            write_vessel_tree(folder / f"{TREE}{suffix}", reconstruction.tree)
-    for suffix in (".json", ".csv"):
-        write_measurements(folder / f"{MEASUREMENTS}{suffix}", reconstruction.measurements, warnings)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.task import Future
 
 from liver_seg_interfaces.msg import RequestStatus
 from liver_seg_ros.errors import InputError
@@ -28,5 +30,23 @@ def answering(node: Node, work: Callable[[Any, Any], None]) -> Callable[[Any, An
             node.get_logger().error(traceback.format_exc())
             status.code, status.text = RequestStatus.FAILED, shown(in_one_line(error))
         return response
+
+    return answered
+
+
+def answering_elsewhere(
+    node: Node, name: str, work: Callable[[Any, Any], None]
+) -> Callable[[Any, Any], Coroutine[Any, Any, Any]]:
+    """As `answering`, but `work` is done on a thread called `name`, and the executor goes on with everything else.
+
+    The service needs a callback group of its own: the others of its group wait for the answer.
+    """
+    answer = answering(node, work)
+
+    async def answered(request: Any, response: Any) -> Any:
+        done = Future(executor=node.executor)
+        done.add_done_callback(lambda _: None)  # wakes the executor, which then looks at this answer again
+        threading.Thread(target=lambda: done.set_result(answer(request, response)), name=name, daemon=True).start()
+        return await done
 
     return answered

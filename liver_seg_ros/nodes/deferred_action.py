@@ -12,8 +12,8 @@ from rclpy.action.server import ServerGoalHandle
 class DeferredActionServer(ActionServer):
     """`execute()` of a goal handle only says that the work has begun; `finish` ends the goal.
 
-    rclpy runs a goal's callback on a thread of the executor until its result is there; one that awaits is called
-    again and again, and takes a whole core.
+    rclpy calls a goal's callback when the goal begins, and the callback has to give the result: it would hold a thread
+    of the executor for as long as the work takes, or await something that the executor looks at whenever it wakes.
     """
 
     def notify_execute(self, goal_handle: ServerGoalHandle, execute_callback: Callable[..., Any] | None) -> None:

@@ -20,10 +20,12 @@ from liver_seg_ros.nodes.parameter_tables import RECONSTRUCTION
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
+from liver_seg_ros.nodes.save_service import offer_saving
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_report import VolumeReport
 from liver_seg_ros.nodes.work.reconstructing import Headers, Reconstructed, Reconstructing
+from liver_seg_ros.nodes.work.saving import Saved, Where
 from liver_seg_ros.nodes.workplaces import workplace
 from liver_seg_ros.offload.worker_process import Workplace
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
@@ -59,6 +61,7 @@ class ReconstructionNode(StageNode):
         self._frame = StaticFrame(self)
         self._outputs: dict[str, Publisher] = {}
         self._workplace: Workplace | None = None
+        offer_saving(self, self._save)
 
     def parameters_changed(self, changed: Mapping[str, Any]) -> None:
         self._frame.parameters_changed(changed)
@@ -81,6 +84,10 @@ class ReconstructionNode(StageNode):
     def deactivate(self) -> None:
         if self._input is not None:
             self._input.close()
+
+    def _save(self, where: Where) -> Saved | None:
+        place = self._workplace
+        return None if place is None else next(place.run(Reconstructing.save, where), None)
 
     def cleanup(self) -> None:
         if self._workplace is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.reporting import Reporting
+from liver_seg_ros.nodes.save_service import offer_saving
 from liver_seg_ros.nodes.segment_action import SegmentAction
 from liver_seg_ros.nodes.segment_request import SegmentRequest
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.nodes.volume_output import VolumeOutput
 from liver_seg_ros.nodes.volume_report import VolumeReport
+from liver_seg_ros.nodes.work.saving import Saved, Segmented, Where
 from liver_seg_ros.nodes.work.segmenting import Judgment, Networks, Segmenting
 from liver_seg_ros.nodes.workplaces import workplace
 from liver_seg_ros.offload.worker_process import Workplace
@@ -54,6 +57,8 @@ class SegmentationNode(StageNode):
         self._output = VolumeOutput(self, "labels")
         self._loaded: tuple[Workplace, Networks] | None = None
         self._last: Volume | None = None  # that came, for goals that name it
+        self._result: Segmented | None = None  # the last, for those who want it saved
+        offer_saving(self, self._save)
 
     def configure(self) -> None:
         self._loaded = self._load(self._folder("models_dir"))
@@ -80,10 +85,17 @@ class SegmentationNode(StageNode):
         self._action.destroy()
         super().destroy_node()
 
+    def _save(self, where: Where) -> Saved | None:
+        loaded, result = self._loaded, self._result
+        if loaded is None or result is None:
+            return None
+        [saved] = loaded[0].run(Segmenting.save, where, result)
+        return saved
+
     def cleanup(self) -> None:
         if self._loaded is not None:
             self._loaded[0].close()
-        self._loaded = None
+        self._loaded = self._result = None
         self._output.close()
         self._reporting.close()
 
@@ -199,6 +211,13 @@ class SegmentationNode(StageNode):
             networks.runtime_name,
             networks.bundles,
             judgment.warnings,
+        )
+        self._result = Segmented(
+            replace(segmentation, message=message),
+            judgment.measurements,
+            judgment.warnings,
+            networks.runtime_name,
+            networks.bundles,
         )
         self.diagnostics.conclude(message, judgment.warnings)
 

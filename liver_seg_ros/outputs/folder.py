@@ -45,7 +45,8 @@ class ResultFolder:
         names: of all files that the run may write.
         inputs: files and folders that it reads; None is passed over.
         overwrite: whether files that the command did not write may be replaced.
-        option: of the command line, that names the folder.
+        option: of the command line, or field of a request, that names the folder.
+        replacing: that which allows `overwrite`.
 
     Raises:
         InputError: the folder cannot be made or written to, is an input, or holds a file that must not be replaced.
@@ -59,7 +60,9 @@ class ResultFolder:
         inputs: Iterable[Path | None] = (),
         overwrite: bool = False,
         option: str = "-o",
+        replacing: str = "--overwrite",
     ) -> None:
+        self._replacing = replacing
         self._folder, self._command, self._overwrite = folder, command, overwrite
         self._instead = f"choose another folder with {option}"
         self._names = tuple(names)
@@ -119,7 +122,7 @@ class ResultFolder:
         if foreign and not self._overwrite:
             raise InputError(
                 f"output '{self._folder / foreign[0]}' {self._whose(foreign[0], record)}{_and_more(len(foreign) - 1)}; "
-                f"{self._instead}, or replace it with --overwrite"
+                f"{self._instead}, or replace it with {self._replacing}"
             )
         for name in foreign:
             if self._inputs.hold(self._folder / name):

@@ -17,10 +17,11 @@ from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_m
 from liver_seg_ros.nodes.messages.meshes import meshes_to_array, meshes_to_markers
 from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.vessels import tree_to_markers, tree_to_message
+from liver_seg_ros.nodes.work.saving import Saved, Where, save_reconstruction
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.meshes.clearance_cloud import clearance_cloud
-from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions, reconstruct
+from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions, reconstruct
 from liver_seg_ros.volume import LabelVolume
 
 
@@ -57,6 +58,12 @@ class Reconstructing:
 
     def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
         import_module("open3d")  # seconds; `meshes.surface_queries` would do so with the first volume
+        self._last: tuple[str, Reconstruction, Sequence[PlausibilityWarning]] | None = None  # with its volume's uid
+
+    def save(self, where: Where, progress: Progress, cancelled: Cancelled) -> Iterator[Saved]:
+        """What was reconstructed last; nothing where there is none. See `save_reconstruction`."""
+        if self._last is not None:
+            yield save_reconstruction(where, *self._last)
 
     def reconstruct(
         self,
@@ -81,12 +88,14 @@ class Reconstructing:
             "vessel_tree": tree_to_message(result.tree, uid, stamp),
             "vessel_tree_markers": tree_to_markers(result.tree, stamp),
         }
+        warnings = plausibility_warnings(labels, result.measurements)
+        self._last = uid, result, warnings
         yield Reconstructed(
             {topic: serialize_message(placed(message, headers.frame_id)) for topic, message in messages.items()},
             [mesh.structure.name for mesh in result.meshes],
             result.measurements,
             result.seconds,
-            plausibility_warnings(labels, result.measurements),
+            warnings,
         )
 
 

@@ -14,6 +14,7 @@ from liver_seg_ros.inference.segmenter import Segmentation, load_default_segment
 from liver_seg_ros.inference.wanted import only_wanted
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.nodes.work.saving import Saved, Segmented, Where, save_segmented
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.measuring.structures import measure
@@ -54,6 +55,10 @@ class Segmenting:
     def networks(self, progress: Progress, cancelled: Cancelled) -> Iterator[Networks]:
         """What is loaded."""
         yield Networks(self._segmenter.runtime_name, self._segmenter.bundles)
+
+    def save(self, where: Where, result: Segmented, progress: Progress, cancelled: Cancelled) -> Iterator[Saved]:
+        """See `save_segmented`."""
+        yield save_segmented(where, result)
 
     def read(
         self, path: str, series_uid: str, acquisition: str, progress: Progress, cancelled: Cancelled
