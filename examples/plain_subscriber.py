@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ class ReceivedVolume:
             self.array = np.empty((slices, rows, columns), VOXEL_TYPES[slab.encoding])
             self.missing = np.ones(slices, dtype=bool)
         first, stop = slab.first_slice, slab.first_slice + slab.slice_count
-        voxels = np.frombuffer(slab.data, VOXEL_TYPES[slab.encoding])
+        data = zlib.decompress(slab.data) if slab.compression == Volume.COMPRESSION_ZLIB else slab.data
+        voxels = np.frombuffer(data, VOXEL_TYPES[slab.encoding])
         self.array[first:stop] = voxels.reshape(-1, rows, columns)
         was_complete, self.missing[first:stop] = not self.missing.any(), False
         if self.missing.any() or was_complete:

@@ -9,6 +9,7 @@ from functools import partial
 
 from liver_seg_ros.inference.bundle import PRECISIONS
 from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
+from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, COMPRESSION_ZLIB
 from liver_seg_ros.nodes.parameter_rules import Applies, direction, frame, frame_or_nothing, one_of, place, rotation
 from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.slice_parameters import THROUGH, VIEWS
@@ -56,6 +57,12 @@ VOLUME_OUTPUT = (
         "Slabs per volume, and messages kept for late subscribers. 4 to 16 MB each travel best.",
         span=(1, 1000),
     ),
+    Row(
+        "compression",
+        AUTO,
+        "Of the slabs: `zlib`, `none`, or `auto`, which compresses labels and leaves CTs as they are.",
+        check=one_of(AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB),
+    ),
 )
 
 #: Of every node with a `VolumeInput`.
@@ -63,9 +70,16 @@ VOLUME_INPUT = (
     _before_activate(
         "slab_timeout_s",
         5.0,
-        "Without a further slab for so long, missing slices are reported.",
+        "Without a new slab for so long, missing slices are reported.",
         "s",
         (0.1, 600),
+    ),
+    _before_activate(
+        "give_up_after_s",
+        60.0,
+        "Without a new slab for so long, an incomplete volume is given up and reported as failed.",
+        "s",
+        (0.1, 86_400),
     ),
     _before_activate(
         "max_volume_mb",

@@ -67,7 +67,10 @@ class VolumeInput:
         """Subscribe; a volume that was published before comes now."""
         parameter = self._node.get_parameter
         self._assembler = Assembler(
-            self._dtype, parameter("slab_timeout_s").value, parameter("max_volume_mb").value * 1_000_000
+            self._dtype,
+            parameter("slab_timeout_s").value,
+            parameter("max_volume_mb").value * 1_000_000,
+            parameter("give_up_after_s").value,
         )
         self._subscribe()
         if parameter("shared_memory").value:
@@ -79,12 +82,15 @@ class VolumeInput:
         self._timer = self._node.create_timer(_CHECK_PERIOD_S, self._check, clock=steady)
 
     def close(self) -> None:
-        """Unsubscribe and forget what was collected."""
+        """Unsubscribe and forget what was collected, which is reported as cancelled."""
         self._unsubscribe()
         if self._handles is not None:
             self._node.destroy_subscription(self._handles)
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
+        if self._assembler is not None and self._reporting is not None:
+            for uid in self._assembler.open_uids:
+                self._reporting.cancelled(uid, "the node was deactivated before all slices came")
         self._assembler, self._handles, self._timer = None, None, None
 
     def _subscribe(self) -> None:

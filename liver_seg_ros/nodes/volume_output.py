@@ -9,6 +9,7 @@ from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_interfaces.msg import VolumeHandle
 from liver_seg_ros.nodes.messages.handles import volume_to_handle
 from liver_seg_ros.nodes.messages.placing import placed
+from liver_seg_ros.nodes.messages.slab import COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.overridable_qos import ALL_BUT_DEPTH
 from liver_seg_ros.nodes.parameter_tables import SHARED_MEMORY, VOLUME_OUTPUT
@@ -63,7 +64,7 @@ class VolumeOutput:
         """Publish all slabs. Raises `CancelledError` between two of them once `cancelled()`."""
         stamp = self._node.get_clock().now().to_msg()
         self._publish_handle(volume, stamp)  # first: it is there sooner
-        for message in volume_to_slabs(volume, self._slabs, stamp):
+        for message in volume_to_slabs(volume, self._slabs, stamp, self._compression(volume)):
             raise_if_cancelled(cancelled, f"publishing on {self._topic}")
             publisher = self._publisher
             if publisher is None:  # withdrawn meanwhile
@@ -88,3 +89,9 @@ class VolumeOutput:
         if self._segment is not None:
             self._segment.release()
         self._segment = None
+
+    def _compression(self, volume: Volume | LabelVolume) -> str:
+        asked = str(self._node.get_parameter("compression").value)
+        if asked != COMPRESSION_AUTO:
+            return asked
+        return COMPRESSION_ZLIB if isinstance(volume, LabelVolume) else COMPRESSION_NONE

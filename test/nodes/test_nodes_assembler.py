@@ -24,8 +24,8 @@ def slab(first, stop, uid="ct", stamp_ns=1, voxels=HU, encoding="16SC1", geometr
     return Slab(uid, stamp_ns, encoding, geometry, first, stop - first, data)
 
 
-def assembler(dtype=np.int16, timeout_s=1.0, max_bytes=10_000):
-    return Assembler(dtype, timeout_s, max_bytes)
+def assembler(dtype=np.int16, timeout_s=1.0, max_bytes=10_000, **options):
+    return Assembler(dtype, timeout_s, max_bytes, **options)
 
 
 @given(
@@ -113,6 +113,61 @@ def test_missing_slices_are_named_once_after_the_timeout_and_may_still_come():
     assert under_test.take_warnings(9.0) == []
     under_test.add(slab(4, 7), 9.0)
     np.testing.assert_array_equal(under_test.add(slab(2, 3), 9.0).array, HU)
+
+
+def gave_up(slabs, at_s=20.0):
+    """An assembler that has given these up, and was asked what it says of it."""
+    under_test = assembler(give_up_after_s=10.0)
+    for piece in slabs:
+        under_test.add(piece, 0.0)
+    assert under_test.take_warnings(9.9) != [] and under_test.take_dropped() == []
+    assert len(under_test.take_warnings(at_s)) == len(under_test.take_dropped()) == 1
+    return under_test
+
+
+def test_an_incomplete_volume_is_given_up_once_and_its_memory_is_freed():
+    under_test = assembler(give_up_after_s=10.0)
+    under_test.add(slab(0, 2), 0.0)
+    under_test.add(slab(3, 4), 5.0)
+    under_test.add(slab(0, 2), 14.0)  # once more the same: nothing new
+    assert len(under_test.take_warnings(15.0)) == 1 and under_test.open_bytes == HU.nbytes
+    [line] = under_test.take_warnings(15.1)
+    assert under_test.take_dropped() == [("ct", line)] and under_test.open_bytes == 0 and not under_test.knows("ct")
+    assert line == (
+        "volume ct is given up, as nothing new came for 10 s: slices 2, 4 to 6 of 7 are missing; send it whole again"
+    )
+    assert under_test.take_warnings(99.0) == under_test.take_dropped() == []
+
+
+def test_late_slabs_of_a_volume_that_was_given_up_are_said_once_and_forgotten():
+    under_test = gave_up([slab(0, 3), slab(4, 6)])
+    assert under_test.add(slab(3, 4), 21.0) is None
+    assert under_test.add(slab(6, 7), 22.0) is None
+    [line] = under_test.take_warnings(28.0)
+    assert "volume ct was given up before slice 3 came" in line
+    for again_s in (40.0, 60.0):
+        assert under_test.take_warnings(again_s) == under_test.take_dropped() == [] and under_test.open_bytes == 0
+        assert under_test.add(slab(3, 4), again_s + 1) is None
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 0, 3, 2), (3, 1, 2, 0)])
+@pytest.mark.parametrize("stamp_ns", [1, 2])
+def test_a_volume_that_was_given_up_begins_anew_when_it_is_sent_whole_again(order, stamp_ns):
+    under_test = gave_up([slab(0, 3), slab(4, 6)])
+    pieces = [slab(*ends, voxels=HU + 1, stamp_ns=stamp_ns) for ends in ((0, 3), (3, 4), (4, 6), (6, 7))]
+    complete = [volume for n in order if (volume := under_test.add(pieces[n], 21.0)) is not None]
+    np.testing.assert_array_equal(complete[0].array, HU + 1)
+    assert under_test.take_dropped() == []
+
+
+@pytest.mark.parametrize("stamp_ns", [1, 2])
+def test_a_volume_that_loses_slices_once_more_is_given_up_once_more(stamp_ns):
+    under_test = gave_up([slab(0, 3), slab(4, 6)])
+    for first in (3, 4):
+        under_test.add(slab(first, first + 1, stamp_ns=stamp_ns), 21.0)
+    under_test.take_warnings(40.0)
+    [(uid, line)] = under_test.take_dropped()
+    assert uid == "ct" and "slices 0 to 2, 5 to 6 of 7 are missing" in line
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from liver_seg_ros.measurement import (
     StructureMeasurement,
 )
 from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.nodes.messages import volumes
 from liver_seg_ros.nodes.messages.assembler import Assembler
 from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
 from liver_seg_ros.nodes.messages.measurements import measurement_to_message, message_to_measurement
@@ -46,10 +47,10 @@ TETRAHEDRON = Mesh(
 )
 
 
-def through_the_wire(volume, slab_count):
+def through_the_wire(volume, slab_count, compression="none"):
     dtype = np.int16 if isinstance(volume, Volume) else np.uint8
     assembler, complete = Assembler(dtype, 1.0, 1 << 30), None
-    for message in volume_to_slabs(volume, slab_count, Time(sec=3, nanosec=4)):
+    for message in volume_to_slabs(volume, slab_count, Time(sec=3, nanosec=4), compression):
         message = deserialize_message(serialize_message(message), VolumeMessage)
         complete = assembler.add(message_to_slab(message), 0.0) or complete
     return complete
@@ -66,11 +67,12 @@ coordinates = st.floats(-2000.0, 2000.0)
     origin=st.tuples(coordinates, coordinates, coordinates),
     euler=st.tuples(*[st.floats(-180, 180)] * 3),
     slab_count=st.integers(1, 9),
+    compression=st.sampled_from(["none", "zlib"]),
 )
-def test_any_volume_survives_the_journey(array, spacing, origin, euler, slab_count):
+def test_any_volume_survives_the_journey(array, spacing, origin, euler, slab_count, compression):
     direction = Rotation.from_euler("xyz", euler, degrees=True).as_matrix()
     geometry = Geometry(array.shape[::-1], spacing, origin, direction)
-    arrived = through_the_wire(Volume(array, geometry, "a"), slab_count)
+    arrived = through_the_wire(Volume(array, geometry, "a"), slab_count, compression)
     np.testing.assert_array_equal(arrived.array, array)
     assert arrived.geometry.is_same_grid(geometry, tolerance_mm=1e-6)
 
@@ -89,6 +91,19 @@ def test_slabs_share_the_volumes_memory_and_are_of_nearly_equal_size():
     slabs = list(volume_to_slabs(volume, 4, Time()))
     assert [slab.slice_count for slab in slabs] == [2, 3, 3, 2]
     assert all(np.shares_memory(np.asarray(slab.data), volume.array) for slab in slabs)
+
+
+def test_labels_are_compressed_to_a_twentieth_and_a_slab_too_large_to_inflate_goes_as_it_is(monkeypatch):
+    k, j, i = np.ogrid[:40, :200, :200]
+    ball = (np.hypot(np.hypot(i - 100, j - 90), 3 * (k - 20)) < 55).astype(np.uint8)
+    labels = LabelVolume(ball, Geometry((200, 200, 40)))
+    slabs = list(volume_to_slabs(labels, 4, Time(), "zlib"))
+    assert {slab.compression for slab in slabs} == {"zlib"}
+    assert sum(len(slab.data) for slab in slabs) * 20 < ball.nbytes
+    monkeypatch.setattr(volumes, "MOST_INFLATED_BYTES", 10 * 200 * 200 - 1)
+    slabs = list(volume_to_slabs(LabelVolume(ball[:39], Geometry((200, 200, 39))), 4, Time(), "zlib"))
+    expected = [(10, "none"), (10, "none"), (9, "zlib"), (10, "none")]
+    assert [(slab.slice_count, slab.compression) for slab in slabs] == expected
 
 
 def test_a_message_without_a_sensible_geometry_is_refused_with_the_volumes_name():

@@ -101,3 +101,27 @@ def test_a_volume_that_is_refused_or_dropped_gets_one_report(ros, models, ct):
     assert reports[1].volume_uid == "unfinished-0" and "to make room for unfinished-4" in reports[1].message
     ros.spin_for(1.0)
     assert len(reports) == 2
+
+
+def test_an_incomplete_volume_gets_its_report_at_the_deadline_or_when_the_node_is_deactivated(ros, models, ct):
+    ros.start("segmentation", models_dir=str(models), slab_timeout_s=0.2, give_up_after_s=1.0)
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    reports, publisher = ros.latched(SegmentationReport, "/segmentation/report"), ros.publisher("ct")
+    first, second, _, fourth = volume_to_slabs(ct, 4, Time(sec=1))
+    for slab in (first, fourth):
+        publisher.publish(slab)
+    ros.spin_until(lambda: bool(reports))
+    assert reports[0].volume_uid == ct.uid and not reports[0].structures
+    assert "nothing new came for 1 s: slices 10 to 29 of 40 are missing" in reports[0].message
+    wait_for_outcome(ros, "/segmentation", "failed", ct.uid)
+    publisher.publish(second)
+    ros.wait_for_line("was given up before slice 10 came")
+    send(publisher, ct)  # the same stamp: whole again, so it counts
+    ros.spin_until(lambda: len(reports) == 2)
+    assert reports[1].liver_found
+    first.uid = "unfinished"
+    publisher.publish(first)
+    ros.wait_for_line("volume unfinished is incomplete")
+    assert ros.change_state("segmentation", Transition.TRANSITION_DEACTIVATE)
+    wait_for_outcome(ros, "/segmentation", "cancelled", "unfinished")
+    assert reports[-1].message.startswith("cancelled: volume unfinished")

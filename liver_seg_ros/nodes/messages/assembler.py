@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.nodes.messages.given_up import GivenUp
 from liver_seg_ros.nodes.messages.late_doubles import LateDoubles
 from liver_seg_ros.nodes.messages.slab import ENCODING_FLOAT, ENCODING_HU, ENCODING_LABELS, Slab
 from liver_seg_ros.short_repr import short_repr
@@ -49,7 +50,7 @@ class _Open:
     geometry: Geometry
     array: NDArray[Any]  # (K, J, I)
     has_slice: NDArray[np.bool_]  # (K,)
-    last_fed_s: float
+    last_fed_s: float  # when slices came that had been missing
     latest_stamp_ns: int
     reported: bool = field(default=False)
 
@@ -59,17 +60,22 @@ class Assembler:
 
     Args:
         dtype: int16 for a CT, uint8 for labels.
-        timeout_s: without a further slab for so long, a volume's missing slices are reported, and slabs of a completed
+        timeout_s: without a new slab for so long, a volume's missing slices are reported, and slabs of a completed
             one are no late doubles any more.
         max_bytes: of all volumes that are open; the one fed longest ago gives way. A larger volume is refused.
+        give_up_after_s: without a new slab for so long, a volume is given up and its memory freed.
     """
 
-    def __init__(self, dtype: type[np.generic], timeout_s: float, max_bytes: int) -> None:
+    def __init__(
+        self, dtype: type[np.generic], timeout_s: float, max_bytes: int, give_up_after_s: float = math.inf
+    ) -> None:
         self._dtype = np.dtype(dtype)
         self._timeout_s = timeout_s
+        self._give_up_after_s = give_up_after_s
         self._max_bytes = max_bytes
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the one fed longest ago first
         self._late_doubles = LateDoubles(quiet_s=timeout_s)
+        self._given_up = GivenUp()
         self._warnings: list[str] = []
         self._dropped: list[tuple[str, str]] = []
 
@@ -91,27 +97,31 @@ class Assembler:
             entry.array = voxels.astype(self._dtype, copy=False)
         else:
             entry.array[slab.slices] = voxels
+        if not entry.has_slice[slab.slices].all():
+            entry.last_fed_s = now_s
         entry.has_slice[slab.slices] = True
-        entry.last_fed_s = now_s
         entry.latest_stamp_ns = max(entry.latest_stamp_ns, slab.stamp_ns)
         self._open.move_to_end(slab.uid)
         if not entry.has_slice.all():
             return None
         del self._open[slab.uid]
+        self._given_up.completed(slab.uid)
         self._late_doubles.completed(slab, entry.latest_stamp_ns, now_s)
         return Assembled(slab.uid, entry.geometry, entry.array)
 
     def take_warnings(self, now_s: float) -> list[str]:
-        """One line per volume that lost its place, waits too long for slices or came twice; each is said once."""
-        for uid, entry in self._open.items():
-            if not entry.reported and now_s - entry.last_fed_s > self._timeout_s:
+        """One line per volume that lost its place, waits too long, was given up or came twice; each is said once."""
+        for uid, entry in list(self._open.items()):
+            if now_s - entry.last_fed_s > self._give_up_after_s:
+                self._give_up(uid)
+            elif not entry.reported and now_s - entry.last_fed_s > self._timeout_s:
                 entry.reported = True
                 self._warnings.append(f"volume {uid} is incomplete: {_missing(entry)}; send them again")
         warnings, self._warnings = self._warnings, []
-        return warnings + self._late_doubles.take_warnings()
+        return warnings + self._given_up.take_warnings() + self._late_doubles.take_warnings()
 
     def take_dropped(self) -> list[tuple[str, str]]:
-        """uid of each volume that lost its place since the last call, and why."""
+        """uid of each volume that lost its place or was given up since the last call, and why."""
         dropped, self._dropped = self._dropped, []
         return dropped
 
@@ -120,8 +130,13 @@ class Assembler:
         self._late_doubles.expect(now_s)
 
     def knows(self, uid: str) -> bool:
-        """Whether slices of this volume were taken: it is incomplete, or was handed out a while ago."""
+        """Whether slices of this volume are kept: it is incomplete, or was handed out a while ago."""
         return uid in self._open or uid in self._late_doubles
+
+    @property
+    def open_uids(self) -> list[str]:
+        """The volumes that are not complete, the one fed longest ago first."""
+        return list(self._open)
 
     @property
     def open_bytes(self) -> int:
@@ -157,9 +172,7 @@ class Assembler:
         needed = self._bytes_needed(slab)
         while self._open and (self.open_bytes + needed > self._max_bytes or len(self._open) >= _MOST_OPEN):
             uid, dropped = self._open.popitem(last=False)
-            line = f"volume {uid} was dropped to make room for {slab.uid}: {_missing(dropped)}"
-            self._warnings.append(line)
-            self._dropped.append((uid, line))
+            self._drop(uid, f"volume {uid} was dropped to make room for {slab.uid}: {_missing(dropped)}")
         entry = _Open(
             encoding=slab.encoding,
             geometry=slab.geometry,
@@ -167,9 +180,20 @@ class Assembler:
             has_slice=np.zeros(slab.geometry.shape[0], dtype=bool),
             last_fed_s=now_s,
             latest_stamp_ns=slab.stamp_ns,
+            reported=self._given_up.is_late(slab),
         )
         self._open[slab.uid] = entry
         return entry
+
+    def _give_up(self, uid: str) -> None:
+        entry = self._open.pop(uid)
+        if self._given_up.give_up(uid, entry.latest_stamp_ns, entry.has_slice):
+            waited = f"nothing new came for {self._give_up_after_s:g} s"
+            self._drop(uid, f"volume {uid} is given up, as {waited}: {_missing(entry)}; send it whole again")
+
+    def _drop(self, uid: str, why: str) -> None:
+        self._warnings.append(why)
+        self._dropped.append((uid, why))
 
     def _to_own_type(self, slab: Slab) -> NDArray[np.generic]:
         voxels = slab.voxels()

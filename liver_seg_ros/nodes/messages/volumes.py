@@ -16,7 +16,15 @@ from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_interfaces.msg import VolumeHandle
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import MM_PER_M, Geometry, lps_to_ros, ros_to_lps
-from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, ENCODING_HU, ENCODING_LABELS, Slab
+from liver_seg_ros.nodes.messages.slab import (
+    COMPRESSION_NONE,
+    COMPRESSION_ZLIB,
+    ENCODING_HU,
+    ENCODING_LABELS,
+    MOST_INFLATED_BYTES,
+    Slab,
+    deflate,
+)
 from liver_seg_ros.volume import LabelVolume, Volume
 
 Made = TypeVar("Made")
@@ -28,10 +36,13 @@ FRAME_ID = "ct_lps"
 MOST_UID_CHARACTERS = 256
 
 
-def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) -> Iterator[VolumeMessage]:
+def volume_to_slabs(
+    volume: Volume | LabelVolume, slab_count: int, stamp: Time, compression: str = COMPRESSION_NONE
+) -> Iterator[VolumeMessage]:
     """The volume as at most `slab_count` messages of nearly equal size, each with the same header.
 
-    The messages share the volume's memory: publish or serialise each before the volume goes.
+    Those that are not compressed share the volume's memory: publish or serialise each before the volume goes. A slab
+    that is larger than a receiver inflates goes as it is, whatever `compression` says.
     """
     array = np.ascontiguousarray(volume.array)  # (K, J, I)
     slices = array.shape[0]
@@ -41,9 +52,11 @@ def volume_to_slabs(volume: Volume | LabelVolume, slab_count: int, stamp: Time) 
         describe(message, volume, stamp)
         message.first_slice = int(first)
         message.slice_count = int(stop - first)
-        message.compression = COMPRESSION_NONE
+        voxels = array[first:stop].data.cast("B")
+        compressed = compression == COMPRESSION_ZLIB and voxels.nbytes <= MOST_INFLATED_BYTES
+        message.compression = COMPRESSION_ZLIB if compressed else COMPRESSION_NONE
         # The setter would copy and check byte by byte; the serialiser takes any buffer.
-        message._data = array[first:stop].data.cast("B")
+        message._data = deflate(voxels) if compressed else voxels
         yield message
 
 
