@@ -3,7 +3,7 @@
     tools/setup/run.sh python benchmarks/label_compression.py
     tools/setup/run.sh python benchmarks/label_compression.py mask.nii.gz labels.nrrd
 
-Prints Markdown. Labels of a phantom, and of the files named, as the node `segmentation` sends them: in 32 slabs, each one
+Prints Markdown. Labels of a phantom, and of the files named, as the node `segmentation` sends them: in 32 slabs, each a
 zlib stream. Without files, the real masks beside the repository are taken where they are. The fastest of several runs.
 """
 

@@ -20,6 +20,7 @@ EXTRAS = {
     "plotly": "pages",
     "pyvista": "pages",
     "openvino": "openvino",
+    "rosbags": "bags",
     "cuda": "tensorrt",
     "monai": "train",
     "torch": "train",

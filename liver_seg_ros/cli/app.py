@@ -24,8 +24,10 @@ from liver_seg_ros.cli import (
     phantom,
     plan,
     reconstruct,
+    record,
     register,
     render,
+    replay,
     segment,
     territories,
 )
@@ -63,6 +65,8 @@ for _module in (
     build,
     phantom,
     data,
+    record,
+    replay,
 ):
     app.command(
         name=_module.__name__.rpartition(".")[2],

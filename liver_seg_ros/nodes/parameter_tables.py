@@ -9,7 +9,7 @@ from functools import partial
 
 from liver_seg_ros.inference.bundle import PRECISIONS
 from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
-from liver_seg_ros.nodes.messages.slab import COMPRESSION_NONE, COMPRESSION_ZLIB
+from liver_seg_ros.nodes.messages.slab import COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB
 from liver_seg_ros.nodes.parameter_rules import Applies, direction, frame, frame_or_nothing, one_of, place, rotation
 from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.slice_parameters import THROUGH, VIEWS
@@ -59,9 +59,9 @@ VOLUME_OUTPUT = (
     ),
     Row(
         "compression",
-        AUTO,
+        COMPRESSION_AUTO,
         "Of the slabs: `zlib`, `none`, or `auto`, which compresses labels and leaves CTs as they are.",
-        check=one_of(AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB),
+        check=one_of(COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB),
     ),
 )
 

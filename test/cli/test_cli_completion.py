@@ -66,7 +66,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_the_first_tab_completes_a_command_and_further_ones_options_values_and_files(shell: Shell) -> None:
-    shell.type("liver-seg rec\t", "reconstruct ")
+    shell.type("liver-seg recon\t", "reconstruct ")
     shell.type("--tri\t", "--triangle-budget ")
     shell.type("\x15liver-seg segment --runtime open\t", "openvino ")
     shell.type("\x15liver-seg phantom --phase port\t", "portal_venous ")

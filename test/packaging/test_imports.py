@@ -33,13 +33,15 @@ ROOMS = {
     "rendering": ("meshes", "pages"),
     "reconstruction": ("meshes",),
     "planning": ("meshes",),
+    "files/bags.py": ("bags",),
     "files/meshes.py": ("meshes",),
     "files/open3d_clouds.py": ("meshes",),
     "files/surfaces.py": ("meshes",),
     "files/vessel_tree.py": ("meshes",),
+    "nodes/bags": ("bags",),
 }
 #: Extras that a robot has.
-ON_A_ROBOT = ("meshes", "pages", "openvino")
+ON_A_ROBOT = ("bags", "meshes", "pages", "openvino")
 
 #: The key of each distribution in rosdep's python.yaml, as of August 2026.
 KEYS = {
@@ -58,7 +60,7 @@ KEYS = {
 #: Those that have none: `libvtk` is C++, `python-vtk` Python 2.
 WITHOUT_KEY = {
     "connected-components-3d", "edt", "fast-simplification", "fill-voids", "nibabel", "openvino", "plotly", "pydicom",
-    "simpleitk", "threadpoolctl", "vtk",
+    "rosbags", "simpleitk", "threadpoolctl", "vtk",
 }  # fmt: skip
 
 #: Modules of ROS packages that are called otherwise.

@@ -25,6 +25,8 @@ WIRE_TYPES: dict[str, np.dtype] = {
 
 COMPRESSION_NONE = "none"
 COMPRESSION_ZLIB = "zlib"
+#: Of a sender, never of a message: labels are compressed, CTs are not.
+COMPRESSION_AUTO = "auto"
 
 #: Of zlib's levels the one whose streams are inflated fastest; of labels it leaves one byte in a hundred.
 _DEFLATE_LEVEL = 1

@@ -1,0 +1,1 @@
+"""Topics recorded into bags and played from them; the bags themselves are `files/bags.py`."""
