@@ -4,8 +4,9 @@
     tools/setup/run.sh python benchmarks/transport.py --slices 600 --runs 9
 
 Prints Markdown: this package's slabs against one plain message with the voxels assigned to its field, both in the same
-run; with the memory setting of our nodes, and with the Fast DDS profile in `config/` besides. Sender and receiver are
-processes of their own, started anew for each row; the median of several volumes is given.
+run; with the memory setting of our nodes, and with the Fast DDS profile in `config/` besides; a handle of shared
+memory; and NumPy's copy of the array to another, which nothing can be faster than. A CT, then labels of as many voxels.
+Sender and receiver are processes of their own, started anew for each row; the median of several volumes is given.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import numpy as np
 from _machine import machine
 
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds_shm.xml"
+HANDLE = -1
 WAYS = {  # name -> (slabs, memory setting, profile)
     "one message, voxels assigned (`message.data = array`)": (0, False, False),
     "slabs": (32, False, False),
     "slabs, memory setting": (32, True, False),
     "slabs, memory setting, `config/fastdds_shm.xml`": (32, True, True),
+    "a handle of shared memory, memory setting": (HANDLE, True, False),
 }
 SHAPE_JI = (512, 512)
 
@@ -39,6 +42,7 @@ def main() -> None:
     parser.add_argument("--role", choices=("sender", "receiver"), help=argparse.SUPPRESS)
     parser.add_argument("--slabs", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--memory", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--labels", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role:
         if options.memory:
@@ -47,15 +51,38 @@ def main() -> None:
             keep_freed_memory()
         (_send if options.role == "sender" else _receive)(options)
         return
-    megabytes = options.slices * SHAPE_JI[0] * SHAPE_JI[1] * 2 / 1e6
-    sys.stdout.write(f"A CT of 512x512x{options.slices} voxels, {megabytes:.0f} MB; median of {options.runs}. ")
-    sys.stdout.write(f"{machine()}.\n\n| method | milliseconds | against the first |\n| --- | ---: | ---: |\n")
-    first = None
-    for name, way in WAYS.items():
-        milliseconds = statistics.median(_time(options, *way)) * 1000
-        first = first or milliseconds
-        sys.stdout.write(f"| {name} | {milliseconds:.0f} | {first / milliseconds:.1f}x |\n")
-        sys.stdout.flush()
+    sys.stdout.write(f"Median of {options.runs}. {machine()}, load before {os.getloadavg()[0]:.1f}.\n")
+    for what, labels, voxel_bytes in (("A CT", 0, 2), ("Labels", 1, 1)):
+        options.labels = labels
+        megabytes = options.slices * SHAPE_JI[0] * SHAPE_JI[1] * voxel_bytes / 1e6
+        sys.stdout.write(f"\n{what} of 512x512x{options.slices} voxels, {megabytes:.0f} MB:\n\n")
+        sys.stdout.write("| method | milliseconds | against the first |\n| --- | ---: | ---: |\n")
+        first = None
+        for name, way in WAYS.items():
+            milliseconds = statistics.median(_time(options, *way)) * 1000
+            first = first or milliseconds
+            sys.stdout.write(f"| {name} | {milliseconds:.0f} | {first / milliseconds:.1f}x |\n")
+            sys.stdout.flush()
+        milliseconds = statistics.median(_copies(options)) * 1000
+        sys.stdout.write(f"| a copy in memory (`np.copyto`) | {milliseconds:.0f} | {first / milliseconds:.1f}x |\n")
+
+
+def _array(options: argparse.Namespace) -> np.ndarray:
+    shape = (options.slices, *SHAPE_JI)
+    if options.labels:
+        return np.random.default_rng(0).integers(0, 4, shape, np.uint8)
+    return np.random.default_rng(0).integers(-1000, 1000, shape, np.int16)
+
+
+def _copies(options: argparse.Namespace) -> list[float]:
+    """Seconds of copies to memory that was touched before."""
+    array = _array(options)
+    copy, seconds = np.zeros_like(array), []
+    for _ in range(options.runs + 1):
+        began = time.perf_counter()
+        np.copyto(copy, array)
+        seconds.append(time.perf_counter() - began)
+    return seconds[1:]
 
 
 def _time(options: argparse.Namespace, slabs: int, memory: bool, profile: bool) -> list[float]:
@@ -68,7 +95,7 @@ def _time(options: argparse.Namespace, slabs: int, memory: bool, profile: bool) 
     if profile:
         environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
     command = [sys.executable, __file__, "--slices", str(options.slices), "--runs", str(options.runs)]
-    command += ["--slabs", str(slabs), "--memory", str(int(memory)), "--role"]
+    command += ["--slabs", str(slabs), "--memory", str(int(memory)), "--labels", str(options.labels), "--role"]
     receiver = subprocess.Popen([*command, "receiver"], env=environment, stdout=subprocess.PIPE, text=True)
     sender = subprocess.Popen([*command, "sender"], env=environment)
     try:
@@ -88,36 +115,45 @@ def _send(options: argparse.Namespace) -> None:
     from std_msgs.msg import UInt64
 
     from liver_seg_interfaces.msg import Volume as VolumeMessage
+    from liver_seg_interfaces.msg import VolumeHandle
     from liver_seg_ros.geometry import Geometry
+    from liver_seg_ros.nodes.messages.handles import volume_to_handle
     from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
     from liver_seg_ros.nodes.qos import latched, live
-    from liver_seg_ros.volume import Volume
+    from liver_seg_ros.nodes.shared_memory import Segment
+    from liver_seg_ros.volume import LabelVolume, Volume
 
     rclpy.init()
     node = rclpy.create_node("sender")
-    shape = (options.slices, *SHAPE_JI)
-    ct = np.random.default_rng(0).integers(-1000, 1000, shape, np.int16)
-    geometry = Geometry(shape[::-1], (0.75, 0.75, 1.0))
+    array, kind = _array(options), LabelVolume if options.labels else Volume
+    geometry = Geometry(array.shape[::-1], (0.75, 0.75, 1.0))
+    segment = None
     got: list[int] = []
     node.create_subscription(UInt64, "got", lambda message: got.append(message.data), live())
-    publisher = node.create_publisher(VolumeMessage, "ct", latched(max(options.slabs, 1)))
+    of = VolumeHandle if options.slabs == HANDLE else VolumeMessage
+    publisher = node.create_publisher(of, "ct", latched(max(options.slabs, 1)))
     while publisher.get_subscription_count() == 0 or node.count_publishers("got") == 0:
         rclpy.spin_once(node, timeout_sec=0.1)
     for run in range(options.runs + 1):
         began_ns = time.monotonic_ns()  # one clock for both processes
-        if options.slabs:
-            stamp = Time(sec=began_ns // 10**9, nanosec=began_ns % 10**9)
-            for message in volume_to_slabs(Volume(ct, geometry, f"run-{run}"), options.slabs, stamp):
+        stamp = Time(sec=began_ns // 10**9, nanosec=began_ns % 10**9)
+        volume = kind(array, geometry, f"run-{run}")
+        if options.slabs == HANDLE:
+            old, segment = segment, Segment(array)
+            publisher.publish(volume_to_handle(volume, segment.place, stamp))
+            if old is not None:
+                old.release()
+        elif options.slabs:
+            for message in volume_to_slabs(volume, options.slabs, stamp):
                 publisher.publish(message)
         else:
-            message = next(volume_to_slabs(Volume(ct[:1], Geometry((512, 512, 1)), f"run-{run}"), 1, Time()))
-            message.header.stamp = Time(sec=began_ns // 10**9, nanosec=began_ns % 10**9)
-            message.size = np.array(geometry.size, np.uint32)
-            message.slice_count = options.slices
-            message.data = ct.tobytes()
+            message = next(volume_to_slabs(volume, 1, stamp))
+            message.data = array.tobytes()
             publisher.publish(message)
         while len(got) <= run:
             rclpy.spin_once(node, timeout_sec=0.1)
+    if segment is not None:
+        segment.release()
     rclpy.shutdown()
 
 
@@ -127,23 +163,27 @@ def _receive(options: argparse.Namespace) -> None:
     from std_msgs.msg import UInt64
 
     from liver_seg_interfaces.msg import Volume as VolumeMessage
+    from liver_seg_interfaces.msg import VolumeHandle
     from liver_seg_ros.nodes.messages.assembler import Assembler
+    from liver_seg_ros.nodes.messages.handles import handle_to_slab
     from liver_seg_ros.nodes.messages.volumes import message_to_slab
     from liver_seg_ros.nodes.qos import latched, live
 
     rclpy.init()
     node = rclpy.create_node("receiver")
-    assembler = Assembler(np.int16, 60.0, 2 * 10**9)
+    assembler = Assembler(np.uint8 if options.labels else np.int16, 60.0, 2 * 10**9)
     seconds: list[float] = []
     got = node.create_publisher(UInt64, "got", live())
 
-    def on_slab(message: VolumeMessage) -> None:
-        slab = message_to_slab(message)
+    by_handle = options.slabs == HANDLE
+
+    def on_slab(message: VolumeMessage | VolumeHandle) -> None:
+        slab = handle_to_slab(message) if by_handle else message_to_slab(message)
         if assembler.add(slab, time.monotonic()) is not None:
             seconds.append((time.monotonic_ns() - slab.stamp_ns) / 1e9)
             got.publish(UInt64(data=len(seconds)))
 
-    node.create_subscription(VolumeMessage, "ct", on_slab, latched(1024))
+    node.create_subscription(VolumeHandle if by_handle else VolumeMessage, "ct", on_slab, latched(1024))
     while len(seconds) <= options.runs:
         rclpy.spin_once(node, timeout_sec=0.1)
     time.sleep(0.5)  # the last word to the sender
