@@ -32,6 +32,7 @@ from liver_seg_ros.nodes.needle_parameters import needle_of
 from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched, live
+from liver_seg_ros.nodes.reading_pace import ReadingPace
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.tip_watch import TipWatch
 from liver_seg_ros.nodes.transform_buffer import TransformError
@@ -73,7 +74,6 @@ class NeedleGuard(StageNode):
         self._plan_refused = ""  # why the one that came last cannot be followed
         self._why = ""  # there is no anatomy
         self._said = (Level.OK, Reason.NONE)
-        self._read_s = 0.0
         self._latest: tuple[GuardReading, _Anatomy | None] | None = None
         self._needle_mm: NDArray[np.float64] | None = None  # `(2, 3)` tip and end, where they were known last
         self._display = GuardDisplay(self, self._shown)
@@ -83,7 +83,6 @@ class NeedleGuard(StageNode):
 
     def configure(self) -> None:
         self._needle, self._limits = needle_of(self), self._limits_of_parameters()
-        self._rate_hz = float(self.get_parameter("rate_hz").value)
         self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
         self._display.configure()
 
@@ -92,6 +91,8 @@ class NeedleGuard(StageNode):
         self._watch = TipWatch(
             self.get_parameter("tf_timeout_s").value, MM_PER_M * self.get_parameter("max_speed_m_s").value
         )
+        rate_hz = float(self.get_parameter("rate_hz").value)
+        self._pace = ReadingPace(rate_hz)
         self._transforms = open_transforms(self, self._on_transforms)
         self._subscriptions_ = [
             self.create_subscription(StructureMeshArray, "meshes", self._on_meshes, latched(1)),
@@ -99,7 +100,7 @@ class NeedleGuard(StageNode):
         ]
         # Of a clock that always runs: where a simulation stands still there must be a STOP too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(1 / self._rate_hz, self._on_tick, clock=steady)
+        self._timer = self.create_timer(1 / rate_hz, self._on_tick, clock=steady)
         self._display.activate()
         self.diagnostics.say("guarding")
 
@@ -168,16 +169,18 @@ class NeedleGuard(StageNode):
 
     def _on_transforms(self, message: TFMessage) -> None:
         tip_frame = self.get_parameter("tip_frame").value
-        if any(stamped.child_frame_id.removeprefix("/") == tip_frame for stamped in message.transforms):
-            self._on_tick()
+        tip_moved = any(stamped.child_frame_id.removeprefix("/") == tip_frame for stamped in message.transforms)
+        if tip_moved and self._pace.moved(time.monotonic()):
+            self._publish_reading()
 
     def _on_tick(self) -> None:
-        """Both ticks and transforms come here; at most twice as many readings as asked for leave."""
+        if self._pace.ticked(time.monotonic()):
+            self._publish_reading()
+
+    def _publish_reading(self) -> None:
         publisher, anatomy = self._publisher, self._anatomy
-        now_s = time.monotonic()
-        if publisher is None or not publisher.is_activated or now_s - self._read_s < 0.5 / self._rate_hz:
+        if publisher is None or not publisher.is_activated:
             return
-        self._read_s = now_s
         try:
             reading, stamp_ns = self._read(anatomy)
         except Exception as error:  # noqa: BLE001  whatever cannot be computed is a STOP, and never silence

@@ -152,7 +152,7 @@ class SliceViewer(StageNode):
         if self._changed or seen != self._seen or old:
             self._changed, self._seen, self._drawn_s, self._told_s = False, seen, now_s, now_s
             stamp = self.get_clock().now() if stamp_ns is None else Time(nanoseconds=stamp_ns)
-            self.worker.submit(partial(self._draw, ct, labels, asked, needle, why, stamp))
+            self.worker.submit(partial(self._draw, ct, labels, self._choice, asked, needle, why, stamp))
         elif self._choice.last is not None and now_s - self._told_s >= _AGAIN_S:
             self._told_s = now_s
             self._tell_plane(self._choice.last, self.get_clock().now())
@@ -173,14 +173,14 @@ class SliceViewer(StageNode):
         return drawn, found.stamp_ns, ""
 
     def _draw(
-        self, ct: Volume, labels: LabelVolume | None, asked: SliceParameters, needle: DrawnTrajectory | None,
-        why: str, stamp: Time, cancelled: Cancelled,
+        self, ct: Volume, labels: LabelVolume | None, choice: SliceChoice, asked: SliceParameters,
+        needle: DrawnTrajectory | None, why: str, stamp: Time, cancelled: Cancelled,
     ) -> None:  # fmt: skip
-        """On the worker's thread."""
+        """On the worker's thread; `choice` is that of this CT, whatever comes meanwhile."""
         for volume in (ct, labels):
             if volume is not None:  # whatever its voxels are, they may be looked at
                 check_grid(volume.geometry, f"volume {volume.uid}")
-        plane = self._choice.plane(ct, labels, asked, needle)
+        plane = choice.plane(ct, labels, asked, needle)
         picture = plane_picture(ct, labels, plane, asked.window_hu, needle, "NEEDLE NOT KNOWN" if why else "")
         raise_if_cancelled(cancelled, "drawing")
         publisher = self._image
