@@ -14,8 +14,11 @@ What the paper leaves open, and what was chosen:
 - The first line prints a sum over the row, the text says concatenated; so does UNet++.
 - ASPP prints a sum; the authors' drawing concatenates and applies 1x1 convolution, batch normalization and ReLU. Built
   as drawn: a 1x1 convolution of a concatenation is the sum with a learned 1x1 weight on each term.
-- Widths, 64 to 1024, and bilinear upsampling are those of the authors' code. The encoder has plain blocks, as drawn,
-  although the text prefers a DenseNet.
+- Widths, 64 to 1024, and bilinear upsampling are those of the authors' code.
+- "There are two types of architectures that can be used in encoder: DenseNet and ResNeXt, but DenseNet is prioritized":
+  figures, equations and the authors' code have none. Its place would be the encoder, the nodes x(i,0) below the first;
+  `encoder="densenet"` puts the dense blocks of DenseNet-121 there (Huang et al. 2017, arXiv:1608.06993, Table 1: 6, 12,
+  24 and 16 layers of growth 32), each brought to its level's width. The default is what is drawn.
 - Size: the authors draw 350x350 slices, which do not halve four times; pad them to 352x352.
 
 The authors' code differs: x(0,4) has 3 channels, so that ASPP sees class scores instead of features; its pooled branch
@@ -26,13 +29,19 @@ with 64 channels at the end 41.1 M; the paper counts none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
+from monai.networks.nets.densenet import _DenseBlock
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks.sizes import check_image
+
+Encoder = Literal["blocks", "densenet"]
+#: Layers per dense block.
+DENSENET_121 = (6, 12, 24, 16)
 
 
 class ResidualBlock(nn.Module):
@@ -51,6 +60,19 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.convolutions(x) + self.residual(x))
+
+
+class DenseNode(nn.Sequential):
+    """A dense block of DenseNet and its transition, without the pooling: `(B, in, H, W)` to `(B, out, H, W)`."""
+
+    def __init__(self, channels_in: int, channels_out: int, layers: int, growth: int = 32) -> None:
+        joined = channels_in + layers * growth
+        super().__init__(
+            _DenseBlock(2, layers, channels_in, bn_size=4, growth_rate=growth, dropout_prob=0.0),
+            nn.BatchNorm2d(joined),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(joined, channels_out, kernel_size=1, bias=False),
+        )
 
 
 class ASPP(nn.Module):
@@ -79,9 +101,11 @@ class UNetASPP(nn.Module):
         classes: classes of the output, background included.
         widths: channels per level, the finest first; each further level halves the grid.
         rate: dilation of the atrous convolution.
+        encoder: "blocks", as drawn, or "densenet", with at most five levels.
 
     Raises:
-        InputError: fewer than two levels, a width or count below 1, or (in `forward`) a size that does not halve.
+        InputError: fewer than two levels, a width or count below 1, an encoder that there is not, or (in `forward`) a
+            size that does not halve.
     """
 
     def __init__(
@@ -90,8 +114,13 @@ class UNetASPP(nn.Module):
         classes: int = 3,
         widths: Sequence[int] = (64, 128, 256, 512, 1024),
         rate: int = 2,
+        encoder: Encoder = "blocks",
     ) -> None:
         super().__init__()
+        if encoder not in get_args(Encoder):
+            raise InputError(f"encoder '{encoder}' is none of {', '.join(get_args(Encoder))}")
+        if encoder == "densenet" and len(widths) > len(DENSENET_121) + 1:
+            raise InputError(f"a DenseNet has at most {len(DENSENET_121) + 1} levels, widths {tuple(widths)} are more")
         if len(widths) < 2 or min(widths) < 1:
             raise InputError(f"widths {tuple(widths)} must be two or more positive numbers of channels, finest first")
         if min(channels_in, classes, rate) < 1:
@@ -104,7 +133,11 @@ class UNetASPP(nn.Module):
                 below = widths[i + 1] if j > 0 else 0
                 above = widths[i - 1] if i > 0 else 0
                 image = channels_in if i == j == 0 else 0
-                self.nodes[f"{i}_{j}"] = ResidualBlock(j * widths[i] + below + above + image, widths[i])
+                read = j * widths[i] + below + above + image
+                dense = encoder == "densenet" and j == 0 and i > 0
+                self.nodes[f"{i}_{j}"] = (
+                    DenseNode(read, widths[i], DENSENET_121[i - 1]) if dense else ResidualBlock(read, widths[i])
+                )
         self.aspp = ASPP(widths[0], rate)
         self.head = nn.Conv2d(widths[0], classes, kernel_size=1)
 

@@ -118,6 +118,18 @@ def test_logits_have_the_size_of_the_image(name: str, trained: Callable[[str], T
         assert subject.network(*subject.images).shape == shape
 
 
+def test_any_number_of_classes_can_be_built(small: dict[str, Any]) -> None:
+    for name in NETWORKS:
+        row = row_of(small, name)
+        with torch.device("meta"):
+            network = create_network(name, **{**options_of(name, row), "classes": 5}).eval()
+            outputs = getattr(network, "outputs", network)(
+                *(torch.zeros(1, 1, *row.size) for _ in NETWORKS[name].inputs)
+            )
+        logits = outputs if isinstance(outputs, Tensor) else outputs.logits
+        assert logits.shape == (1, 5, *row.size), name
+
+
 @every_network
 def test_evaluation_is_deterministic(name: str, trained: Callable[[str], Trained]) -> None:
     subject = trained(name)

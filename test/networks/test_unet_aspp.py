@@ -14,7 +14,7 @@ from torch.nn.functional import batch_norm, conv2d, interpolate, max_pool2d  # n
 
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.networks import create_network  # noqa: E402
-from liver_seg_ros.networks.unet_aspp import ASPP, ResidualBlock, UNetASPP  # noqa: E402
+from liver_seg_ros.networks.unet_aspp import ASPP, DenseNode, ResidualBlock, UNetASPP  # noqa: E402
 
 
 def test_it_has_the_authors_parameters_but_for_the_wider_end() -> None:
@@ -116,9 +116,29 @@ def test_the_whole_network_is_its_equations(randomized: Callable[[nn.Module], nn
     assert (aspp.atrous.dilation, aspp.atrous.kernel_size) == ((2, 2), (3, 3))
 
 
+def test_a_densenet_takes_the_encoders_place_and_no_other() -> None:
+    with torch.device("meta"):
+        network = UNetASPP(encoder="densenet")
+        assert network(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
+    dense = {name: node for name, node in network.nodes.items() if isinstance(node, DenseNode)}
+    assert list(dense) == ["1_0", "2_0", "3_0", "4_0"]
+    # Of DenseNet-121's 121 layers, 2 are in each layer of a block.
+    assert [sum(isinstance(layer, nn.Conv2d) for layer in node.modules()) - 1 for node in dense.values()] == [
+        2 * layers for layers in (6, 12, 24, 16)
+    ]
+    node, x = DenseNode(3, 5, layers=2, growth=4).eval(), torch.randn(1, 3, 6, 6)
+    with torch.no_grad():
+        block = node[0](x)
+        assert block.shape == (1, 3 + 2 * 4, 6, 6)
+        assert torch.equal(block[:, :3], x)  # each layer joins what was before
+        assert node(x).shape == (1, 5, 6, 6)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        ({"encoder": "resnext"}, "encoder 'resnext' is none of blocks, densenet"),
+        ({"encoder": "densenet", "widths": (4,) * 6}, "a DenseNet has at most 5 levels"),
         ({"widths": (8,)}, r"widths \(8,\) must be two or more positive"),
         ({"widths": (8, 0)}, r"widths \(8, 0\)"),
         ({"rate": 0}, r"rate must be positive: \(1, 3, 0\)"),
