@@ -271,3 +271,29 @@ def test_float_values_that_are_no_hounsfield_units_are_refused(bad):
 def test_labels_are_refused_where_a_ct_belongs():
     with pytest.raises(InputError, match="this topic takes 16SC1 or 32FC1"):
         assembler().add(slab(0, 7, encoding="8UC1"), 0.0)
+
+
+class FromMemory(Slab):
+    """As a slab that came by a handle: it comes in slabs, too."""
+
+    @property
+    def is_copy(self):
+        return True
+
+
+def from_memory(stamp_ns):
+    return FromMemory("ct", stamp_ns, "16SC1", GEOMETRY, 0, 7, HU.tobytes())
+
+
+def test_what_comes_by_a_handle_and_in_slabs_comes_once_and_nothing_is_said_of_it():
+    under_test = assembler(timeout_s=1.0)
+    np.testing.assert_array_equal(under_test.add(from_memory(5), 0.0).array, HU)
+    assert under_test.add(slab(0, 4, stamp_ns=5), 0.1) is None and under_test.add(slab(4, 7, stamp_ns=5), 0.1) is None
+    under_test.expect_doubles(50.0)  # subscribed to slabs again: those that are kept come once more
+    assert under_test.add(slab(0, 7, stamp_ns=5), 50.5) is None
+    assert under_test.add(slab(0, 4, stamp_ns=6), 51.0) is None and under_test.open_bytes > 0  # a newer one, in slabs
+    np.testing.assert_array_equal(under_test.add(from_memory(6), 51.0).array, HU)
+    assert under_test.add(slab(4, 7, stamp_ns=6), 51.1) is None and under_test.open_bytes == 0
+    assert under_test.add(slab(0, 7, stamp_ns=7), 52.0) is not None
+    assert under_test.add(from_memory(7), 52.0) is None  # the slabs were faster
+    assert under_test.take_warnings(60.0) == []

@@ -53,6 +53,21 @@ def test_a_released_or_replaced_segment_is_gone(segment, array):
         read(segment.place, array.shape, INT16, "volume x")
 
 
+@pytest.mark.parametrize("change", [lambda file: file.write(bytes(8)), lambda file: file.truncate(3000)])
+def test_a_segment_that_changes_while_it_is_read_is_gone(segment, array, change, monkeypatch):
+    read_really = os.preadv
+
+    def read_in_parts(file, buffers, offset):
+        count = read_really(file, [buffers[0][:2000]], offset)
+        with path_of(segment).open("r+b") as changed:
+            change(changed)
+        return count
+
+    monkeypatch.setattr(os, "preadv", read_in_parts)
+    with pytest.raises(SegmentGoneError, match="another volume by now"):
+        read(segment.place, array.shape, INT16, "volume x")
+
+
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../etc/passwd", "/etc/passwd", "a/b", ".hidden", "a\0b", "a\nb", "x" * 300]
 )
