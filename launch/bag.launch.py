@@ -34,7 +34,7 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument("rate", default_value="1.0", description="how many times as fast as it was recorded"),
         DeclareLaunchArgument(
-            "delay_s", default_value="10.0", description="until it begins; the nodes load their models meanwhile"
+            "delay_s", default_value="10.0", description=f"until it begins; with '{ROS2}' the nodes must be ready then"
         ),
         DeclareLaunchArgument(
             "player",
@@ -68,7 +68,8 @@ def _player(context: LaunchContext) -> list[ExecuteProcess]:
         command = [ROS2, "bag", "play", str(bag), *options, "--topics", *topics]
     else:
         own = Path(get_package_prefix(PACKAGE)) / "lib" / PACKAGE / OWN
-        command = [str(own), "replay", str(bag), *options, "--topics", ",".join(topics)]
+        # What is latched waits for nodes that are not ready yet.
+        command = [str(own), "replay", str(bag), *options, "--keep", "--topics", ",".join(topics)]
     return [ExecuteProcess(cmd=command, output="screen")]
 
 

@@ -52,7 +52,16 @@ def test_a_bag_is_played_into_the_nodes_in_its_own_time(evaluate: Evaluate, bag:
     evaluated = evaluate("bag", bag=str(bag), player="liver-seg", delay_s="3.0")
     assert all(argument.description for argument in evaluated.arguments.values())
     player, node = evaluated.started
-    options = ["--rate", "1.0", "--delay", "3.0", "--clock", "--topics", "/ct,/tf"]  # not the labels, which nodes make
+    options = [
+        "--rate",
+        "1.0",
+        "--delay",
+        "3.0",
+        "--clock",
+        "--keep",
+        "--topics",
+        "/ct,/tf",
+    ]  # not the labels, which nodes make
     assert (player.executable, player.arguments) == ("liver-seg", ["replay", str(bag), *options])
     assert (node.executable, node.values) == ("liver_seg", {"use_sim_time": True})
     [by_ros2, _] = evaluate("bag", bag=str(bag), player="ros2", use_sim_time="false").started
