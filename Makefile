@@ -10,7 +10,7 @@ CT ?=
 OPTIONS ?=
 
 PACKAGING := setup.cfg setup.py pyproject.toml constraints.txt
-INTERFACES := $(shell find liver_seg_interfaces tools/tf2_msgs -type f)
+INTERFACES := $(shell find liver_seg_interfaces tools/*_msgs -type f)
 INSTALLED := package.xml $(shell find liver_seg_ros launch config rviz models resource -type f ! -name '*.pyc' ! -name '*.part' ! -name '.*' 2>/dev/null)
 
 .PHONY: setup setup-dev demo test lint docs bench clean

@@ -14,6 +14,7 @@ NODES = (
     "planner",
     "needle_guard",
     "slice_viewer",
+    "planning_scene",
     "registration",
     "liver_seg",
 )

@@ -22,6 +22,13 @@ PACKAGE = "liver_seg_ros"
 RVIZ = "rviz2"
 #: What `ros2 launch` can be given for an empty name: it refuses `name:=`.
 NONE = "none"
+#: Nodes that have processes of their own, and the arguments that ask for them.
+_ON_REQUEST = {
+    "planner": "planner",
+    "needle_guard": "guard",
+    "slice_viewer": "viewer",
+    "planning_scene": "scene",
+}
 SHARED_MEMORY_BYTES = 2_000_000_000
 #: Arguments that are parameters of a node, and their defaults, with which they leave what the files say.
 PARAMETERS = {
@@ -81,6 +88,12 @@ def generate_launch_description() -> LaunchDescription:
             default_value="false",
             choices=["true", "false"],
             description="pictures of slices on a topic, in a process of its own; see config/slice_viewer.yaml",
+        ),
+        DeclareLaunchArgument(
+            "scene",
+            default_value="false",
+            choices=["true", "false"],
+            description="collision objects for MoveIt and an octomap, in a process of its own; needs moveit_msgs",
         ),
         DeclareLaunchArgument(
             "registration",
@@ -170,11 +183,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
 
     rviz = value["rviz"] == "true" or (value["rviz"] == "auto" and _is_there(RVIZ))
     first = [_rviz(share, value["namespace"], [time] if time else [])] if rviz else []
-    first += [
-        node(name, [name], [])
-        for name, argument in (("planner", "planner"), ("needle_guard", "guard"), ("slice_viewer", "viewer"))
-        if value[argument] == "true"
-    ]
+    first += [node(name, [name], []) for name, argument in _ON_REQUEST.items() if value[argument] == "true"]
     if value["composed"] == "true":
         arguments = [*([path] if path else []), *(["--registration"] if registers else [])]
         return [*first, node("liver_seg", list(parameters), arguments)]

@@ -91,3 +91,8 @@ def structure_by_value(value: int) -> Structure:
         if structure.value == value:
             return structure
     raise InputError(f"unknown label value {value}; the table has: {', '.join(str(s.value) for s in STRUCTURES)}")
+
+
+def structures_named(names: str) -> tuple[Structure, ...]:
+    """The rows of these names, with commas between; none for an empty text. Raises `InputError` as above."""
+    return tuple(structure_by_name(name.strip()) for name in names.split(",") if name.strip())

@@ -13,6 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.labels import structures_named
 
 #: Raises `InputError` that says what the value must be, without the parameter's name.
 Check = Callable[[Any], None]
@@ -119,6 +120,11 @@ def frame(value: str) -> None:
     if not value:
         raise InputError("give the name of a frame")
     frame_or_nothing(value)
+
+
+def structures(value: str) -> None:
+    """A `Check`: names of the label table with commas between, or nothing."""
+    structures_named(value)
 
 
 def place(value: Any) -> None:

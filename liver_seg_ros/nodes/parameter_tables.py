@@ -10,7 +10,16 @@ from functools import partial
 from liver_seg_ros.inference.bundle import PRECISIONS
 from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
 from liver_seg_ros.nodes.messages.slab import COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB
-from liver_seg_ros.nodes.parameter_rules import Applies, direction, frame, frame_or_nothing, one_of, place, rotation
+from liver_seg_ros.nodes.parameter_rules import (
+    Applies,
+    direction,
+    frame,
+    frame_or_nothing,
+    one_of,
+    place,
+    rotation,
+    structures,
+)
 from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.slice_parameters import THROUGH, VIEWS
 
@@ -271,6 +280,17 @@ SLICE_VIEWER = (
     *VOLUME_INPUT,
 )
 
+PLANNING_SCENE = (
+    Row("octomap_resolution_m", 0.004, "Edge of the smallest cell of the octomap.", "m", (0.0005, 0.1)),
+    Row(
+        "octomap_structures",
+        "",
+        "Which structures the octomap holds, names with commas between; empty: all that are labelled.",
+        check=structures,
+    ),
+    *VOLUME_INPUT,
+)
+
 #: Per executable, the composed one left out; `ALL` is in none.
 TABLES: dict[str, tuple[Row, ...]] = {
     "ct_source": CT_SOURCE,
@@ -278,6 +298,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "reconstruction": RECONSTRUCTION,
     "planner": PLANNER,
     "needle_guard": NEEDLE_GUARD,
+    "planning_scene": PLANNING_SCENE,
     "slice_viewer": SLICE_VIEWER,
     "registration": REGISTRATION,
 }

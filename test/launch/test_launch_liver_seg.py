@@ -24,6 +24,7 @@ ARGUMENTS = {
     "guard",
     "planner",
     "viewer",
+    "scene",
     "registration",
     "rviz",
     "namespace",
@@ -54,6 +55,7 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
             {"registration": "true", "composed": "false"},
             [("segmentation", []), ("reconstruction", []), ("registration", [])],
         ),
+        ({"scene": "true"}, [("planning_scene", []), ("liver_seg", [])]),
         (
             {"guard": "true", "planner": "true", "viewer": "true"},
             [("planner", []), ("needle_guard", []), ("slice_viewer", []), ("liver_seg", [])],

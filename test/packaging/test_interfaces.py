@@ -61,6 +61,28 @@ def test_a_slab_survives_serialization() -> None:
     np.testing.assert_array_equal(np.frombuffer(received.data, "<i2").reshape(2, 3, 4), voxels)
 
 
+#: Of moveit_msgs 2.6.0 and octomap_msgs 2.0.0, computed from the repositories' own files by another program.
+SCENE_HASHES = {
+    "moveit_msgs/msg/PlanningScene": "RIHS01_0f58540ad5eab4b9ea827d53b763c793d8cabd202b3b301fcee25afa4ce1bd80",
+    "octomap_msgs/msg/Octomap": "RIHS01_9891a19a05b70ec20aa8f45db3f8300b9ab80afff32c61c549d25087da9625b0",
+}
+
+
+def test_planning_scenes_and_octomaps_are_those_of_moveit() -> None:
+    """Of another hash, MoveIt would not hear them. The hash of a message holds those of all in it."""
+    ament = pytest.importorskip("ament_index_python", reason=WHY)
+    for name, expected in SCENE_HASHES.items():
+        package, _, kind = name.partition("/msg/")
+        try:
+            description = Path(ament.get_package_share_directory(package)) / "msg" / f"{kind}.json"
+        except ament.PackageNotFoundError:
+            pytest.skip(f"{package} is not on AMENT_PREFIX_PATH: run the tests with make test, or source ROS 2")
+        if not description.is_file():
+            pytest.skip("this ROS 2 has no type hashes (before Iron)")
+        entries = json.loads(description.read_text())["type_hashes"]
+        assert {entry["type_name"]: entry["hash_string"] for entry in entries}[name] == expected
+
+
 def test_tf_message_is_that_of_ros_2() -> None:
     """A TFMessage of another hash would never reach a listener of the robot's."""
     ament = pytest.importorskip("ament_index_python", reason=WHY)

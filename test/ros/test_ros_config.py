@@ -12,12 +12,17 @@ ROS_OWN = {"use_sim_time", "start_type_description_service"}
 
 
 @pytest.mark.parametrize(
-    "name", ["ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer", "registration"]
-)
+    "name",
+    [
+        "ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer", "registration",
+        "planning_scene",
+    ],
+)  # fmt: skip
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
     from liver_seg_ros.nodes.needle_guard import NeedleGuard
     from liver_seg_ros.nodes.planner import PlannerNode
+    from liver_seg_ros.nodes.planning_scene import PlanningSceneNode
     from liver_seg_ros.nodes.reconstruction import ReconstructionNode
     from liver_seg_ros.nodes.registration import RegistrationNode
     from liver_seg_ros.nodes.segmentation import SegmentationNode
@@ -30,6 +35,7 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         "needle_guard": NeedleGuard,
         "planner": PlannerNode,
         "slice_viewer": SliceViewer,
+        "planning_scene": PlanningSceneNode,
         "registration": RegistrationNode,
     }[name]
     node = kind(context=ros.context)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds both ROS packages into install/.
-# Where ROS 2 comes from wheels, the interfaces (and tf2_msgs, which no wheel holds) go into the virtual environment, which
-# is then the ROS prefix that our Python imports them from with nothing sourced.
+# Where ROS 2 comes from wheels, the interfaces (and messages of others, which no wheel holds) go into the virtual
+# environment, which is then the ROS prefix that our Python imports them from with nothing sourced.
 set -eu
 
 venv=$PWD/.venv
@@ -26,10 +26,13 @@ fi
 
 export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" LD_LIBRARY_PATH="$venv/lib" PATH="$venv/bin:$PATH"
 unset PYTHONPATH COLCON_PREFIX_PATH
-interfaces=$(find liver_seg_interfaces tools/tf2_msgs -type f -exec cksum {} + | sort | cksum)
+messages="liver_seg_interfaces $(echo tools/*_msgs)"
+# shellcheck disable=SC2086  # a list of folders, here and below
+interfaces=$(find $messages -type f -exec cksum {} + | sort | cksum)
 if [ "$interfaces" != "$(cat .venv/stamps/interfaces 2>/dev/null)" ]; then
-    echo "building the messages into .venv (less than a minute)"
-    build --base-paths liver_seg_interfaces tools/tf2_msgs --merge-install --install-base "$venv"
+    echo "building the messages into .venv (about a minute)"
+    # shellcheck disable=SC2086
+    build --base-paths $messages --merge-install --install-base "$venv"
     echo "$interfaces" >.venv/stamps/interfaces
 fi
 build --base-paths . --install-base install
