@@ -99,6 +99,8 @@ def protocol(recipe: Recipe) -> dict[str, Any]:
         "augmentation": {name: getattr(recipe.augmentation, name) for name in changed},
         "optimization": asdict(recipe.optimization),
     }
+    if recipe.distillation is not None:
+        values["distillation"] = {name: value for name, value in recipe.distillation.items() if name != "teacher"}
     return dict(plain(values))
 
 

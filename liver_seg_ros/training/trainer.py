@@ -81,10 +81,13 @@ class Trainer:
             self._images = together(self._images, initial.spec.training_data)
             self._began_with = f"{initial.spec.name} {initial.spec.version} ({initial.spec.trained_on.rstrip('.')})"
         self._distillation: Distillation | None = None
+        self._taught_by = ""
         if recipe.distillation is not None:
             teacher = load_checkpoint(Path(recipe.distillation["teacher"]) / CHECKPOINT)
             self._distillation = distillation_of(recipe.distillation, teacher.network(), self._network)
             self._images = together(self._images, teacher.images)
+            images = teacher.source or "images that nobody wrote down"
+            self._taught_by = f"; taught by '{teacher.recipe.network['name']}', which was trained on {images}"
 
     def run(self) -> Checkpoint:
         """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""
@@ -148,7 +151,7 @@ class Trainer:
             self._scores,
             self._began_with,
             self._images,
-            provenance.source,
+            f"{provenance.source}{self._taught_by}",
             dict(provenance.data),
         )
         save_checkpoint(self._path, checkpoint)

@@ -16,6 +16,7 @@ from liver_seg_ros.training import trainer
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint
 from liver_seg_ros.training.distillation import Distillation
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
+from liver_seg_ros.training.provenance import protocol
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, learning_rate_factor, set_training_mode
 
@@ -129,9 +130,11 @@ def test_a_teacher_adds_what_it_knows_to_the_loss(recipe: Recipe, folder: Path, 
     images = torch.from_numpy(batch.images)
     distillation = Distillation(teacher.network(), student, logits=0.7, features=0.3)
     assert losses[1] - losses[0] == pytest.approx(distillation(images, student(images)).item(), rel=1e-3)
-    assert (
-        load_checkpoint(tmp_path / "teacher" / CHECKPOINT).images == train(taught, folder, tmp_path / "taught").images
-    )
+    done = train(taught, folder, tmp_path / "taught")
+    assert done.images == teacher.images
+    assert done.source == f"{dataset.provenance.source}; taught by 'unet3d', which was trained on {teacher.source}"
+    assert protocol(taught)["distillation"] == {"logits": 0.7, "features": 0.3}
+    assert "distillation" not in protocol(plain)
     for wrong, said in (
         ({"weight": 1}, "no option weight; it has: teacher, logits"),
         ({"logits": "much"}, "cannot be"),
