@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
+from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
+from liver_seg_ros.files.folder_watch import FolderWatch
 from liver_seg_ros.nodes.parameter_tables import CT_SOURCE
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -17,11 +22,12 @@ from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import Volume
 
 SOURCE = ("path", "series_uid", "acquisition")
+_LOOK_PERIOD_S = 0.5
 
 
 class CtSource(StageNode):
-    """Reads a CT when it becomes active, when one of its parameters `SOURCE` changes, and when its service `~/publish`
-    is called.
+    """Reads a CT when it becomes active, when one of its parameters `SOURCE` changes, when its service `~/publish` is
+    called, and when one appears in `watch_folder`.
 
     Args:
         deliver: called on the worker's thread with each CT, for a segmentation node in the same process.
@@ -32,13 +38,27 @@ class CtSource(StageNode):
         super().__init__("ct_source", CT_SOURCE, **kwargs)
         self._deliver = deliver
         self._output = VolumeOutput(self, "ct")
+        self._watch: FolderWatch | None = None
+        self._timer: Timer | None = None
         self.create_service(Trigger, "~/publish", self._on_publish)
 
     def configure(self) -> None:
         self._output.open()
 
     def activate(self) -> None:
-        self._start_reading(self._source())
+        folder = str(self.get_parameter("watch_folder").value)
+        if folder:
+            self._watch = FolderWatch(Path(folder).expanduser(), self.get_parameter("watch_settled_s").value)
+            self._look()  # what is there already is known
+            self._timer = self.create_timer(_LOOK_PERIOD_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            self.diagnostics.say(f"watching {folder}")
+        if self._source()["path"] or not folder:
+            self._start_reading(self._source())
+
+    def deactivate(self) -> None:
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        self._watch, self._timer = None, None
 
     def cleanup(self) -> None:
         self._output.close()
@@ -47,6 +67,14 @@ class CtSource(StageNode):
         asked = {name: str(value) for name, value in changed.items() if name in SOURCE}
         if asked and self.active:
             self._start_reading({**self._source(), **asked})  # the parameters change only after this call
+
+    def _look(self) -> None:
+        """Read what has appeared in the watched folder, one after another."""
+        if self._watch is None or self.worker.busy:
+            return
+        appeared = self._watch.complete(time.monotonic())
+        if appeared is not None:
+            self._start_reading({"path": str(appeared), "series_uid": "", "acquisition": ""})
 
     def _source(self) -> dict[str, str]:
         return {name: str(self.get_parameter(name).value) for name in SOURCE}

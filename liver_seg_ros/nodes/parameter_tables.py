@@ -145,6 +145,12 @@ CT_SOURCE = (
         "`/diagnostics`, lists them.",
         any_number=True,
     ),
+    _before_activate(
+        "watch_folder",
+        "",
+        "A CT file, or a folder with a DICOM series, that appears in this folder is published, once; empty: none.",
+    ),
+    _before_activate("watch_settled_s", 5.0, "What has not changed for so long is complete.", "s", (0.1, 3600)),
     *VOLUME_OUTPUT,
     *SHARED_MEMORY,
     *WORKER_PROCESS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 
@@ -62,6 +63,21 @@ def test_a_bad_file_is_said_and_the_next_file_works(ros, ct_file, tmp_path):
     set_path(ros, ct_file)
     ros.spin_until(lambda: len(volumes) == 1)
     ros.wait_for_line("/ct_source 0", "published")
+
+
+def test_what_appears_in_a_watched_folder_is_published_and_what_is_broken_is_said_once(ros, ct_file, ct, tmp_path):
+    ros.start("ct_source", watch_folder=str(tmp_path), watch_settled_s=0.5)
+    ros.wait_for_line("/ct_source 0", "watching")
+    volumes = ros.volumes("ct", np.int16)
+    (tmp_path / "broken.nii").write_bytes(bytes(100))
+    ros.wait_for_line("/ct_source 2", "broken.nii")
+    shutil.copy(ct_file, tmp_path / "a.nrrd")
+    shutil.copy(ct_file, tmp_path / "b.nrrd")
+    ros.spin_until(lambda: len(volumes) == 2)
+    for volume in volumes:
+        np.testing.assert_array_equal(volume.array, ct.array)
+    assert len([line for line in ros.lines() if "reading" in line and "broken" in line]) == 0
+    assert ros.log("ct_source").count("reading") == 3
 
 
 def test_an_acquisition_is_chosen_by_number_and_read_at_once(ros, tmp_path):
