@@ -8,7 +8,6 @@ from functools import wraps
 from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
@@ -17,7 +16,7 @@ from liver_seg_ros.nodes import library_warnings, parameter_tables
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.nodes.overridable_qos import OverridableQos
-from liver_seg_ros.nodes.parameter_rules import Applies, Check, ParameterRules
+from liver_seg_ros.nodes.parameter_rules import ParameterRules
 from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.worker import Worker
 
@@ -53,18 +52,7 @@ class StageNode(OverridableQos):
         for row in rows:
             if not self.has_parameter(row.name):
                 default = list(row.default) if isinstance(row.default, tuple) else row.default
-                self.declare(row.name, default, row.descriptor(), row.check, row.applies)
-
-    def declare(
-        self,
-        name: str,
-        default: Any,
-        descriptor: ParameterDescriptor,
-        check: Check | None = None,
-        applies: Applies = Applies.ANY_TIME,
-    ) -> None:
-        """Declare a parameter with its rule: see `parameter_rules`."""
-        self.rules.declare(name, default, descriptor, check, applies)
+                self.rules.declare(row.name, default, row.descriptor(), row.check, row.applies)
 
     @property
     def ct_frame(self) -> str:
