@@ -71,12 +71,13 @@ def pack(content: object) -> Iterator[Packed]:
         whole = pickle.dumps(content, protocol=5)
         yield Packed([len(whole)], whole, None)
         return
-    offsets, total = _places(lengths)
-    file = _unnamed_file()
     try:
-        os.ftruncate(file, total)
-        for offset, piece in zip(offsets, pieces, strict=True):
-            _write(file, piece, offset)
+        file = _filled_file(pieces)
+    except OSError:  # no room for it, or no more open files allowed: slower by the pipe is better than not at all
+        whole = pickle.dumps(content, protocol=5)
+        yield Packed([len(whole)], whole, None)
+        return
+    try:
         yield Packed(lengths, b"", file)
     finally:
         os.close(file)
@@ -101,6 +102,20 @@ def _places(lengths: Sequence[int]) -> tuple[Sequence[int], int]:
     """Where pieces of these lengths begin, and where the last one ends."""
     *offsets, total = accumulate((-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths), initial=0)
     return offsets, total
+
+
+def _filled_file(pieces: Sequence[memoryview]) -> int:
+    """A file in memory that holds these, at `_places`. Raises `OSError` where there is no room."""
+    offsets, total = _places([piece.nbytes for piece in pieces])
+    file = _unnamed_file()
+    try:
+        os.ftruncate(file, total)
+        for offset, piece in zip(offsets, pieces, strict=True):
+            _write(file, piece, offset)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
 
 
 def _unnamed_file() -> int:

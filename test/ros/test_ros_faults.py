@@ -65,7 +65,9 @@ def test_one_node_goes_on_through_spoiled_messages_two_sources_and_a_full_disk(r
     for one, other in zip(slabs(ct, "left"), slabs(ct, "right"), strict=True):
         left.publish(one)
         right.publish(other)
-    assert sorted(done(uid).status for uid in ("left", "right")) in ([FOUND, CANCELLED], [FOUND, FOUND])
+    ended = [done(uid) for uid in ("left", "right")]
+    said = [report.message for report in ended]
+    assert sorted(report.status for report in ended) in ([FOUND, CANCELLED], [FOUND, FOUND]), said
 
     mixed = slabs(ct, "mixed")
     mixed[4:4] = slabs(ct, "mixed", Geometry(ct.geometry.size, (1.0, 1.0, 1.0)))[2:4]
