@@ -22,6 +22,7 @@ from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.provenance import SYNTHETIC, intended_use, license_of_weights, protocol, trained_on
+from liver_seg_ros.training.slices import is_of_slices
 
 DEFAULT_SETTINGS = Path("config/training/bundles.yaml")
 
@@ -50,7 +51,10 @@ def export_bundle(
         InputError: a setting is missing or invalid, or a file is in the way.
         ExportError: the ONNX model does not compute what the network computes.
     """
-    recipe, network = checkpoint.recipe, checkpoint.network()
+    recipe = checkpoint.recipe
+    if is_of_slices(recipe):
+        raise InputError(f"a bundle holds a network of volumes, and '{recipe.network['name']}' takes slices")
+    network = checkpoint.network()
     divisor = int(network.size_multiple)  # type: ignore[arg-type]
     try:
         spec = BundleSpec(

@@ -20,6 +20,7 @@ from liver_seg_ros.training.cases import Case, class_of_values, read_case
 from liver_seg_ros.training.patch_source import Batch
 from liver_seg_ros.training.provenance import Provenance
 from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.slices import ONE_SLICE, is_of_slices
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -50,7 +51,7 @@ class CaseDataset:
         missing: str,
     ) -> None:
         self._paths, self._recipe, self._provenance, self._missing = paths, recipe, provenance, missing
-        self._class_of_values = class_of_values(recipe)
+        self._class_of_values, self._is_of_slices = class_of_values(recipe), is_of_slices(recipe)
         self._cases: dict[int, Case] = {}
         self._centers: dict[int, dict[str, NDArray[np.int64]]] = {}
         self.refresh()
@@ -81,16 +82,18 @@ class CaseDataset:
     def batch(self, rng: Generator) -> Batch:
         """Random patches of random cases; the same state of `rng` and the same cases give the same batch."""
         recipe, numbers = self._recipe, list(self._cases)
-        size = random_size(recipe.optimization.patch, recipe.augmentation.field_of_view, rng)[::-1]
+        k, j, i = random_size(recipe.optimization.patch, recipe.augmentation.field_of_view, rng)[::-1]
+        size = (ONE_SLICE, j, i) if self._is_of_slices else (k, j, i)
         drawn = (numbers[rng.integers(len(numbers))] for _ in range(recipe.optimization.batch))
         patches = [self._patch(number, size, rng) for number in drawn]
         images = np.stack([normalize(image, recipe.data.hu_window) for image, _ in patches])
-        return Batch(
-            images[:, None], self._class_of_values[np.stack([labels for _, labels in patches])].astype(np.int64)
-        )
+        labels = self._class_of_values[np.stack([labels for _, labels in patches])].astype(np.int64)
+        if self._is_of_slices:
+            return Batch(images, labels[:, recipe.data.neighbors])
+        return Batch(images[:, None], labels)
 
     def _patch(self, number: int, size: tuple[int, int, int], rng: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Image in HU and labels of one case, `(K, J, I)` = `size`, augmented."""
+        """Image in HU and labels of one case, `(K, J, I)` = `size` and the recipe's neighbors, augmented."""
         case, center = self._cases[number], self._center(number, rng)
         corner = []
         for axis, (n, edge) in enumerate(zip(case.image.shape, size, strict=True)):
@@ -99,6 +102,8 @@ class CaseDataset:
                 # The structure's voxel anywhere in the patch but its outer quarters, which see the least around them.
                 at = int(np.clip(center[axis] - rng.integers(edge // 4, edge - edge // 4), 0, n - edge))
             corner.append(at)
+        neighbors = self._recipe.data.neighbors  # 0 but for networks of slices
+        corner[0], size = corner[0] - neighbors, (size[0] + 2 * neighbors, *size[1:])
         image, labels = cut(case.image, corner, size), cut(case.labels, corner, size)
         return augment(image.astype(np.float32), labels, self._recipe.augmentation, rng)
 

@@ -15,6 +15,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks import create_network
 from liver_seg_ros.training.provenance import UNSAID
 from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
+from liver_seg_ros.training.slices import channels
 
 
 @dataclass
@@ -61,6 +62,8 @@ def build_network(recipe: Recipe) -> nn.Module:
     """
     classes, names = len(recipe.labels), ", ".join(recipe.labels.values())
     options = {name: value for name, value in recipe.network.items() if name != "name"}
+    if recipe.data.neighbors:
+        options.setdefault("channels_in", channels(recipe))
     if options.setdefault("classes", classes) != classes:
         raise InputError(
             f"network.classes {options['classes']!r} does not fit: what this recipe learns are {classes} classes, "

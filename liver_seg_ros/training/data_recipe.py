@@ -11,7 +11,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import SPACING, WINDOW
 from liver_seg_ros.labels import SEGMENTED
 from liver_seg_ros.phantom.variation import VARIATIONS
-from liver_seg_ros.training.sources.about import ABOUT, PHANTOMS
+from liver_seg_ros.training.sources.about import ABOUT, KVASIR_SEG, PHANTOMS
 from liver_seg_ros.training.sources.splits import DEFAULT, OWN_SPLIT, is_ratio
 
 PHASES = ("none", "arterial", "portal_venous")
@@ -73,6 +73,7 @@ class DataRecipe:
             liver where the liver is learned, since it lies in the organ, and as background elsewhere.
         size: voxels that each case is resampled to, `(i, j, k)`, whatever its spacing; None, or None for an axis, where
             `spacing_mm` decides. The robot's input has `spacing_mm`: give what comes nearest.
+        neighbors: of a network of slices, how many slices on either side it sees as further channels.
 
     Of `phantoms`:
         phases: share of the cases per contrast phase.
@@ -85,6 +86,8 @@ class DataRecipe:
         folder: where it lies, relative to where a command is started; of `pairs` its YAML, or the folder that holds it.
         split: see `sources.catalog.divided`.
         split_seed: another one draws other patients.
+        without: subjects that are in no part of the split, by name: those of another data set that is tested on, or
+            whose headers know nothing of their spacing.
         fewest_slices: scans of fewer are left out; a paper's split may ask for more.
         bad_cases: one of `BAD_CASES`.
     """
@@ -103,7 +106,9 @@ class DataRecipe:
     split_seed: Annotated[Whole, UPWARD] = 0
     structures: Annotated[tuple[str, ...] | None, _STRUCTURES] = None
     size: Annotated[tuple[Whole | None, Whole | None, Whole | None] | None, _SIZE] = None
+    without: Annotated[tuple[Text, ...], Valid("a list of names of scans")] = ()
     fewest_slices: Annotated[Whole, UPWARD] = 0
+    neighbors: Annotated[Whole, UPWARD] = 0
     bad_cases: Annotated[str, Valid.one_of(BAD_CASES)] = REFUSE
 
     def __post_init__(self) -> None:
@@ -134,6 +139,8 @@ class DataRecipe:
 
     def _check_data_set(self) -> None:
         about = ABOUT[self.source]
+        if self.source == KVASIR_SEG.name:
+            raise InputError(f"the source '{self.source}' holds color pictures, and this training feeds CTs")
         if self.folder is None:
             raise FieldError("folder", None, f"the folder that {about.title} lies in")
         for name in ("phases", "training_seeds", "validation_seeds", "tumor_count"):

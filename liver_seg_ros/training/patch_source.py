@@ -18,8 +18,8 @@ class Batch:
     """What one step sees.
 
     Attributes:
-        images: `(B, 1, K, J, I)` float32, normalized.
-        labels: `(B, K, J, I)` int64.
+        images: `(B, 1, K, J, I)` float32, normalized; of slices with their neighbors `(B, 2 n + 1, J, I)`.
+        labels: `(B, K, J, I)` int64; of slices `(B, J, I)`.
     """
 
     images: NDArray[np.float32]

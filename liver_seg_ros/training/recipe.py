@@ -76,7 +76,7 @@ class OptimizationRecipe:
     """How the weights are found.
 
     Attributes:
-        patch: size in voxels of what the network sees at once.
+        patch: size in voxels of what the network sees at once; [i, j, 1] for a network of slices.
         batch: patches per step.
         steps: length of the training; `--max-minutes` ends it earlier, with the schedule shortened to fit.
         learning_rate: at the peak; it rises for the first 5 % and falls as a cosine to zero.
@@ -136,6 +136,8 @@ class Recipe:
     def __post_init__(self) -> None:
         check_fields(self)
         self._check_structures()
+        if self.data.neighbors and self.optimization.patch[2] != 1:
+            raise InputError("data.neighbors belongs to a network of slices, whose optimization.patch is [i, j, 1]")
         if self.initial is not None and self.optimization.fixed_norm_from != 0:
             raise InputError(
                 "with initial weights, whose norms are folded, optimization.fixed_norm_from must be 0, "

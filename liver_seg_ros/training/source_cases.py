@@ -22,7 +22,7 @@ from liver_seg_ros.labels import LIVER
 from liver_seg_ros.training.cases import Case, case_of, digest_of, write_case
 from liver_seg_ros.training.data_recipe import REFUSE
 from liver_seg_ros.training.recipe import Recipe
-from liver_seg_ros.training.sources.catalog import Division, divided, open_source
+from liver_seg_ros.training.sources.catalog import Division, divided, open_source, without
 from liver_seg_ros.training.sources.subject import TRAINING, VALIDATION, DataSet, Scan, Subject
 
 #: Higher wherever the code makes another case of the same subject and recipe.
@@ -125,7 +125,7 @@ def source_cases(recipe: Recipe, cache: Path) -> SourceCases:
         InputError: the data set is not where the recipe says, or cannot be divided as it says.
     """
     data = recipe.data
-    data_set = open_source(data.source, Path(data.folder or ""))
+    data_set = without(open_source(data.source, Path(data.folder or "")), data.without)
     key = [
         VERSION, recipe.stage, data.source, str(data_set.folder.resolve()), data.spacing_mm, data.size, data.margin_mm,
         [structure.name for structure in recipe.structures],

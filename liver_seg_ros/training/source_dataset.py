@@ -40,9 +40,11 @@ def of_source(cases: SourceCases, count: int) -> Provenance:
         "url": about.url,
         "split": cases.division.in_words,
         "scans": {"trained on": count, **{part: len(parts[part]) for part in PARTS}},
+        "without": len(cases.recipe.data.without),
         "left_out": {part: len(cases.left_out(part)) for part in PARTS if part != TESTING},
         "testing_digest": digest_of(sorted(subject.name for subject in parts[TESTING])),
         "shares": about.shares,
     }
     known = {name: value for name, value in data.items() if value}
-    return Provenance(about.images, f"{count} scans of {about.title} ({cases.division.in_words})", known)
+    scans = f"{count} {'scan' if count == 1 else 'scans'}"
+    return Provenance(about.images, f"{scans} of {about.title} ({cases.division.in_words})", known)

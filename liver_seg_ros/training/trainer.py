@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from liver_seg_ros.errors import InputError
@@ -28,11 +29,13 @@ from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.patch_source import Batch, PatchSource
 from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.slices import ONE_SLICE, is_of_slices, with_neighbors
 
 CHECKPOINT = "checkpoint.pt"
 
 _LOG_EVERY = 20
 _REFRESH_EVERY = 100
+_SLICES_AT_ONCE = 8
 _WARM_UP = 0.05  # share of the training in which the learning rate rises
 
 _log = logging.getLogger(__name__)
@@ -62,12 +65,13 @@ class Trainer:
         max_minutes: float = math.inf,
     ) -> None:
         self._recipe, self._plan = recipe, recipe.optimization
-        _check_takes_volumes(recipe)
+        _check_fits(recipe)
         self._path = output / CHECKPOINT
         self._training, self._validation = training, validation
         self._max_seconds = max_minutes * 60
         torch.manual_seed(self._plan.seed)
-        self._network = build_network(recipe).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self._layout = torch.channels_last if is_of_slices(recipe) else torch.channels_last_3d
+        self._network = build_network(recipe).to(memory_format=self._layout)  # type: ignore[call-overload]
         self._loss = create_loss(**recipe.loss)
         self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
         self._step, self._seconds = 0, 0.0
@@ -132,9 +136,9 @@ class Trainer:
         return loss + self._distillation(torch.from_numpy(batch.images), logits)
 
     def _run(self, network: Callable[[Tensor], Any], images: Tensor) -> Any:
-        """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`, or to the network's outputs."""
+        """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`, or to the network's outputs; of slices without K."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self._plan.precision == "bfloat16"):
-            return network(images.contiguous(memory_format=torch.channels_last_3d))
+            return network(images.contiguous(memory_format=self._layout))
 
     def _validate_and_save(self) -> Checkpoint:
         if self._validation:
@@ -159,17 +163,25 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Dice per structure over whole cases, run in one window each."""
+        """Dice per structure over whole cases, each run in one window or slice by slice."""
         self._network.eval()
         counter, class_of = DiceCounter(self._recipe.labels), class_of_values(self._recipe)
-        multiple = int(getattr(self._network, "size_multiple", 1))
         for case in self._validation.values():
-            size = [-(-n // multiple) * multiple for n in case.image.shape]
-            image = normalize(cut(case.image, (0, 0, 0), size), self._recipe.data.hu_window)
-            logits = self._run(self._network, torch.from_numpy(image)[None, None])
             k, j, i = case.labels.shape
-            counter.add(logits.argmax(dim=1)[0, :k, :j, :i].numpy(), class_of[case.labels])
+            counter.add(self._classes(case)[:k, :j, :i], class_of[case.labels])
         return counter.scores()
+
+    def _classes(self, case: Case) -> NDArray[np.int64]:
+        """`(K, J, I)` the likeliest class of a case's voxels, and of those that fill it up to the network's sizes."""
+        multiple = int(getattr(self._network, "size_multiple", 1))
+        size = [-(-n // multiple) * multiple for n in case.image.shape]
+        if not is_of_slices(self._recipe):
+            image = normalize(cut(case.image, (0, 0, 0), size), self._recipe.data.hu_window)
+            return self._run(self._network, torch.from_numpy(image)[None, None]).argmax(dim=1)[0].numpy()
+        image = normalize(cut(case.image, (0, 0, 0), (len(case.image), *size[1:])), self._recipe.data.hu_window)
+        stacks = np.ascontiguousarray(with_neighbors(image, self._recipe.data.neighbors))
+        parts = torch.from_numpy(stacks).split(_SLICES_AT_ONCE)
+        return np.concatenate([self._run(self._network, part).argmax(dim=1).numpy() for part in parts])
 
     def _done(self) -> float:
         """How much of the training is done, 0.0 to 1.0, by steps or by time, whichever is further."""
@@ -194,13 +206,22 @@ class Trainer:
         _log.info("resumed at step %d", self._step)
 
 
-def _check_takes_volumes(recipe: Recipe) -> None:
-    spec = NETWORKS.get(recipe.network["name"])
-    if spec is not None and len(spec.size) != 3:
-        volumetric = ", ".join(sorted(name for name, row in NETWORKS.items() if len(row.size) == 3))
+def _check_fits(recipe: Recipe) -> None:
+    """Raise `InputError` where the network takes other inputs than this training feeds it."""
+    name = recipe.network["name"]
+    spec = NETWORKS.get(name)
+    if spec is None:
+        return  # said where it is built
+    if spec.inputs != ("image",):
+        raise InputError(f"network '{name}' takes {' and '.join(spec.inputs)}, and this training feeds images alone")
+    if len(spec.size) == 2 and not is_of_slices(recipe):
+        volumetric = ", ".join(sorted(other for other, row in NETWORKS.items() if len(row.size) == 3))
         raise InputError(
-            f"network '{recipe.network['name']}' takes slices, and this training feeds volumes; there are {volumetric}"
+            f"network '{name}' takes slices, and this training feeds volumes; there are {volumetric}; for slices give "
+            f"optimization.patch: [i, j, {ONE_SLICE}]"
         )
+    if len(spec.size) == 3 and is_of_slices(recipe):
+        raise InputError(f"network '{name}' takes volumes; give an optimization.patch of more than {ONE_SLICE} slice")
 
 
 def set_training_mode(network: nn.Module, fixed_norm: bool) -> None:

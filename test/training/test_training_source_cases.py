@@ -22,6 +22,7 @@ from liver_seg_ros.training.cases import read_case
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
 from liver_seg_ros.training.source_cases import source_cases
+from liver_seg_ros.training.source_dataset import of_source
 from liver_seg_ros.training.sources.about import ABOUT
 from liver_seg_ros.training.sources.subject import TESTING, TRAINING, VALIDATION
 
@@ -138,6 +139,16 @@ def test_cases_are_made_once_and_anew_where_a_file_was_replaced(tmp_path: Path) 
     assert source_cases(made("lits17", folder, split_seed=3), tmp_path / "cache").folder == cases.folder
 
 
+def test_scans_can_be_kept_out_of_every_part(four: Path, tmp_path: Path) -> None:
+    names = ("volume-1", "volume-3")
+    cases = source_cases(made("lits17", four, split="1:1:0", without=list(names)), tmp_path)
+    parts = cases.division.parts
+    assert {subject.name for part in parts.values() for subject in part} == {"volume-0", "volume-2"}
+    assert of_source(cases, 1).data["without"] == 2
+    with pytest.raises(InputError, match="has no scan 'volume-9' to leave out; they are called like 'volume-0'"):
+        source_cases(made("lits17", four, without=["volume-9"]), tmp_path)
+
+
 def test_two_runs_that_share_a_cache_leave_whole_cases(four: Path, tmp_path: Path) -> None:
     runs = [source_cases(made("lits17", four, split="2:1:1"), tmp_path) for _ in range(2)]
     threads = [threading.Thread(target=run.make, args=(run.subjects,)) for run in runs]
@@ -195,7 +206,7 @@ def test_from_dicom_in_archives_to_a_bundle_whose_card_says_where_from(tmp_path:
     assert bundle.spec.provenance["protocol"]["optimization"]["steps"] == 2
     card = (bundle.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     for words in (
-        "Images of patients: 1 scans of 3D-IRCADb-01",
+        "Images of patients: 1 scan of 3D-IRCADb-01",
         "- split: 1:1:1 of 3, drawn with seed 0",
         "validation_dice:",
     ):
@@ -216,6 +227,12 @@ def test_from_dicom_in_archives_to_a_bundle_whose_card_says_where_from(tmp_path:
         ("lits17", {"training_seeds": [0, 3]}, "training_seeds belongs to phantoms, and the source is 'lits17'"),
         ("msd08", {"margin_mm": 20}, "Task08_HepaticVessel has no liver to keep data.margin_mm around"),
         ("lits17", {"source": "lits18"}, "field 'data.source' is 'lits18'; it must be one of phantoms, pairs, lits17"),
+        ("kvasir_seg", {}, "'kvasir_seg' holds color pictures, and this training feeds CTs"),
+        (
+            "lits17",
+            {"neighbors": 1},
+            r"data.neighbors belongs to a network of slices, .* is \[i, j, 1\]",
+        ),
         ("lits17", {"bad_cases": "hide"}, "must be one of refuse, skip"),
         ("lits17", {"size": [0, 4, 4]}, "must be three sizes in voxels"),
         ("phantoms", {"folder": None}, "field 'data.phases' is None; it must be a positive share"),

@@ -128,6 +128,7 @@ def test_too_few_patients_are_said(folders: Callable[[str], Path]) -> None:
 def test_small_ratios_leave_no_part_empty() -> None:
     assert [len(part) for part in divide(list("abcd"), ratio("8:1:1"))] == [2, 1, 1]
     assert [len(part) for part in divide(list("abc"), ratio("8:0:2"))] == [2, 0, 1]
+    assert [len(part) for part in divide(list("aabbbc"), ratio("1:1:1"))] == [1, 1, 1]  # of three patients
 
 
 def test_scans_of_one_patient_stay_together(tmp_path: Path) -> None:

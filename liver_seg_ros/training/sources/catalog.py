@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -95,6 +95,15 @@ def sources_in(folder: Path) -> tuple[str, ...]:
         raise InputError(f"{folder}: has the layout of no data set that is known ({layouts})")
     first = found[0]
     return tuple(name for name in found if name == first or {name, first} == {LTBV_PORTAL.name, LTBV_ARTERIAL.name})
+
+
+def without(data_set: DataSet, names: Collection[str]) -> DataSet:
+    """The data set without the subjects named. Raises `InputError` where it has none of such a name."""
+    unknown = sorted({*names} - {subject.name for subject in data_set.subjects})
+    if unknown:
+        first = data_set.subjects[0].name
+        raise InputError(f"{data_set.folder}: has no scan '{unknown[0]}' to leave out; they are called like '{first}'")
+    return replace(data_set, subjects=tuple(s for s in data_set.subjects if s.name not in names))
 
 
 @dataclass(frozen=True)
