@@ -13,6 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -21,6 +22,8 @@ from liver_seg_ros.atomic import abandon_unfinished
 from liver_seg_ros.malloc import keep_freed_memory
 from liver_seg_ros.offload.parcels import Parcel, pack, receive
 
+#: More than the other process lets be at work, left behind or not.
+_MOST_THREADS = 8
 _SHORTEST_INTERVAL_S = 0.02  # between two words of progress
 
 
@@ -37,12 +40,14 @@ def main(connection: int, lifeline: int) -> NoReturn:
 
 
 class _Child:
-    """Does each piece of work on a thread of its own, so that a cancelled one which does not notice delays no other."""
+    """Does work beside work, so that a cancelled piece which does not notice delays no other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
         self._cancelled: dict[int, threading.Event] = {}
+        # The same thread again where it is free: each new one would have the C library keep memory of its own.
+        self._threads = ThreadPoolExecutor(_MOST_THREADS)
         self._making = threading.Lock()
         self._kept: Any = None  # what `make` made
         self._here = threading.local()  # .number: of the work that this thread does
@@ -64,7 +69,7 @@ class _Child:
                 self._cancelled[parcel.number].set()
         else:
             self._cancelled[parcel.number] = threading.Event()
-            threading.Thread(target=self._work, args=(parcel,), daemon=True).start()
+            self._threads.submit(self._work, parcel)
 
     def _work(self, parcel: Parcel) -> None:
         number = self._here.number = parcel.number

@@ -6,6 +6,7 @@ import ctypes
 import logging
 import os
 import signal
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -34,6 +35,9 @@ class Work:
 
     def pid(self, progress, cancelled):
         yield os.getpid(), self.made
+
+    def thread(self, progress, cancelled):
+        yield threading.get_native_id()
 
     def negative(self, volumes, progress, cancelled):
         for volume in volumes:

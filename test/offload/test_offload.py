@@ -86,6 +86,12 @@ def test_nothing_of_what_was_sent_stays_in_memory_or_open(process, work):
     assert held() == before
 
 
+def test_threads_are_used_again(process, work):
+    """Each new one would have an arena of its own in the C library's memory, which is never given back."""
+    threads = [thread for _ in range(10) for thread in process.run(work.thread)]
+    assert len(set(threads)) < len(threads)
+
+
 def test_progress_and_warnings_come_through_on_the_thread_that_asked(process, work, caplog):
     told = []
     for _ in range(2):  # the second time too
