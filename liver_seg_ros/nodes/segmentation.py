@@ -28,7 +28,7 @@ from liver_seg_ros.nodes.work.saving import Saved, Segmented, Where
 from liver_seg_ros.nodes.work.segmenting import Judgment, Networks, Segmenting
 from liver_seg_ros.nodes.workplaces import workplace
 from liver_seg_ros.offload.worker_process import Workplace
-from liver_seg_ros.progress import Cancelled, Progress, no_progress, raise_if_cancelled
+from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
 
 _LOADING_INTERVAL_S = 2.0
@@ -104,7 +104,7 @@ class SegmentationNode(StageNode):
         self._last = volume
         self._reporting.take_up(volume.uid, "segmenting", partial(self._on_volume, volume))
 
-    def _load(self, models_dir: Path | None) -> tuple[Workplace, Networks]:
+    def _load(self, models_dir: Path | None, cancelled: Cancelled = never_cancelled) -> tuple[Workplace, Networks]:
         place = workplace(
             self,
             Segmenting,
@@ -114,7 +114,7 @@ class SegmentationNode(StageNode):
             self._folder("cache_dir"),
         )
         try:
-            place.wait_until_made(self._say_loading())
+            place.wait_until_made(self._say_loading(), cancelled)
             [networks] = place.run(Segmenting.networks)
         except BaseException:
             place.close()
@@ -156,7 +156,7 @@ class SegmentationNode(StageNode):
         if request.models_dir is None:
             self._segment(volume, here, request.wanted, report, cancelled)
             return
-        other = self._load(request.models_dir)
+        other = self._load(request.models_dir, cancelled)
         try:
             self._segment(volume, other, request.wanted, report, cancelled)
         finally:
