@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What setup.cfg cannot say: the files beside the code that ROS 2 finds under share/, and the nodes' executables."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a command and prints its seconds, peak memory and exit code as JSON.
 
 A process of its own, small, since Linux counts what a parent held when it forked as memory of the child.

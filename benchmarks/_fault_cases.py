@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of processes, volumes and the machine: what `faults.py` does to the nodes that work on volumes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of TF and of clocks: what `faults.py` does to the needle's guard. No STOP may be missed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tests' own harness, for benchmarks/faults.py: processes, an observer, small volumes and a needle."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is counted of one fault, for benchmarks/faults.py."""
 
 from __future__ import annotations

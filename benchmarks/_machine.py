@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names the machine that a figure was measured on: a number without it says little."""
 
 from __future__ import annotations

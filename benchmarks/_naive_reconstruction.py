@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reconstruction as one writes it first: every library's first function, each on the whole volume.
 
 What `reconstruction.py` compares with: scikit-image's marching cubes per label, open3d's smoothing and decimation,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network of an ONNX file as a PyTorch module, executed eagerly, layer by layer: the same weights for a baseline.
 
 Only what convolutional networks need is known. Batch normalization was folded into the convolutions when the file was

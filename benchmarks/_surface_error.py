@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a mesh is from a phantom's exact surface, and its volume from the exact volume."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `plan` finds of bone by HU, against the truth: phantoms, and one real patient (3D-IRCADb-01, patient 17).
 
     .venv/bin/python benchmarks/bone_by_hu.py

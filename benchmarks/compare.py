@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two revisions of this package beside each other in one run: seconds, peak memory and accuracy, as ratios.
 
     .venv/bin/python benchmarks/compare.py HEAD~20                       what lies here against that revision

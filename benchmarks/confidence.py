@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far the fine network's probabilities can be believed, before and after calibration, and which lesions to doubt.
 
     .venv/bin/python benchmarks/confidence.py                       twelve phantoms of each kind

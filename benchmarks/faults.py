@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What becomes of the ROS graph when a part of it fails: real processes over real DDS, each fault tried several times.
 
     tools/setup/run.sh python benchmarks/faults.py                       every fault, ten times

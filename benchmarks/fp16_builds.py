@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether NVIDIA's builder makes a half-precision engine of every network of the registry, at the size of its paper.
 
     .venv/bin/python benchmarks/fp16_builds.py                       every network, some minutes

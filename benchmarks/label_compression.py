@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How small labels get on their way over DDS, and how long that takes.
 
     tools/setup/run.sh python benchmarks/label_compression.py

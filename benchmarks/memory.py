@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether the composed process keeps its memory, volume after volume.
 
     tools/setup/run.sh python benchmarks/memory.py                   50 times the phantom of seed 9300, synthetic

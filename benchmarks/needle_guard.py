@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How late and how right the needle's guard is, and whether it stays so.
 
     tools/setup/run.sh python benchmarks/needle_guard.py                      on the phantom of seed 9300, synthetic

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An hour of TF at 100 Hz in faster time, with a fault every ten seconds: does the guard's watch ever believe it?
 
     tools/setup/run.sh python benchmarks/needle_watch.py --hours 1

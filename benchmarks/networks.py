@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of docs/networks.md: what each network of the registry costs, measured at the size that its paper feeds.
 
     .venv/bin/python benchmarks/networks.py                          every network, hours on a few cores

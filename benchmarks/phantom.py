@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long the phantom generator takes, and its peak memory, per size.
 
     .venv/bin/python benchmarks/phantom.py                                   512x512x300 voxels and two smaller ones

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well the shipped models segment phantoms that no recipe may train on: Dice per structure, end to end.
 
     .venv/bin/python benchmarks/phantom_accuracy.py                  ten phantoms of 512x512x260 voxels, 1 mm slices

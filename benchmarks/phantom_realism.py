@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where phantoms differ from patients, in numbers: grey values, noise, edges, outline, vessels, lesions, surroundings.
 
     .venv/bin/python benchmarks/phantom_realism.py                          four plain and four varied phantoms

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws `docs/phantoms.png`: twelve phantoms, axial and coronal, to be judged by eye beside a real CT.
 
 python benchmarks/phantom_sheet.py [--output docs/phantoms.png] [--beside CT ...]     real CTs become the last tiles

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trajectories per second, and how exact their clearances are, against a loop over trajectories and k-d trees.
 
     .venv/bin/python benchmarks/planning.py

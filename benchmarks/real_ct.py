@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped models, trained on phantoms alone, on a real CT: Dice of the liver against the mask that comes with it.
 
     .venv/bin/python benchmarks/real_ct.py              ../shared/data/ct_torso_3mm

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped models on a real patient with contrast, completely labelled: 3D-IRCADb-01, patient 17 (CC BY-NC-ND 4.0).
 
     .venv/bin/python benchmarks/real_patient.py                       ../shared/data/ircadb01_17/original_dicom.tar.gz

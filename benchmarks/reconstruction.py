@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reconstruction against the naive pipeline: the same labels, the same outputs, the same run, two cores.
 
     .venv/bin/python benchmarks/reconstruction.py                     a phantom of 512x512x400 voxels

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How soon nodes answer while a CT is segmented and reconstructed, in processes of its own or in that of the nodes.
 
     tools/setup/run.sh python benchmarks/responsiveness.py                    on the phantom of seed 9300, synthetic

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speed of segmentation against the limits of the machine, and what that predicts for Jetson boards.
 
     .venv/bin/python benchmarks/roofline.py                      prints Markdown, about two minutes on two cores

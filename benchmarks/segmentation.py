@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segmentation against MONAI's sliding windows in PyTorch: the same weights, the same CT, the same run, two cores.
 
     .venv/bin/python benchmarks/segmentation.py                     a phantom of 512x512x300 voxels, about six minutes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What TensorRT does with the shipped networks on the GPU at hand; in one command, on any workstation or Jetson.
 
     python benchmarks/tensorrt.py                                    shipped models, all of their variants

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a CT takes from one process to another over DDS, from numpy array to numpy array.
 
     tools/setup/run.sh python benchmarks/transport.py                     512x512x300 voxels, 157 MB

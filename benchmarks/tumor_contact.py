@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which tumors to believe: Dice and lesions for several shares of a tumor's surface that must border on the liver.
 
     .venv/bin/python benchmarks/tumor_contact.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vessel tree against the phantoms' own vessel graphs, and against a skeleton of voxels on the same labels.
 
     .venv/bin/python benchmarks/vessel_tree.py

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole path, from a CT file to mesh files, on two cores: seconds per stage and peak memory.
 
     .venv/bin/python benchmarks/whole_path.py                   a phantom of 512x512x300 voxels

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `plain_subscriber.py` checks of the messages that arrived; it knows the message types and nothing else."""
 
 from __future__ import annotations

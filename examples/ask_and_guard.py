@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Asks the node `planner` for a trajectory to the largest lesion, gives it to the node `needle_guard`, and listens.
 
     ros2 launch liver_seg_ros liver_seg.launch.py path:=ct.nii.gz planner:=true guard:=true

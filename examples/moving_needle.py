@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Moves a needle, as a tracker would tell it, along a trajectory that leads into a vessel, and back, again and again.
 
     ros2 launch liver_seg_ros demo.launch.py               # starts this too

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Receives everything that liver_seg_ros publishes, knowing nothing but the message types, and checks it.
 
     python examples/plain_subscriber.py --out arrived/

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """From labels to meshes and trajectories of a needle, without ROS:
 
     python examples/plan_a_needle.py [CT LABELS] [-o FOLDER]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """From a CT to labels and numbers, without ROS:
 
     python examples/segment_and_measure.py [CT] [-o FOLDER]

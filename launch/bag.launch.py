@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recorded bag into the nodes, as if its CT came from the scanner now.
 
     ros2 launch liver_seg_ros bag.launch.py bag:=FOLDER [guard:=true] [rviz:=true]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything at once, to look at: a CT, its liver, a planner, and a needle that moves into a vessel and is stopped.
 
     ros2 launch liver_seg_ros demo.launch.py               # a synthetic patient, made the first time; RViz where it is

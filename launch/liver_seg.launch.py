@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a CT, on the topic `ct` or from a file, to labels, meshes and clouds.
 
     ros2 launch liver_seg_ros liver_seg.launch.py [path:=CT] [rviz:=true]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a CT of the liver to what a surgical robot can plan with.
 
 As a library: `import liver_seg_ros as ls`, then `ls.read`, `ls.segment`, `ls.reconstruct`, `ls.plan` (see `api.py`).

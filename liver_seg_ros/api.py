@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as a library, in few words::
 
     import liver_seg_ros as ls

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing atomically: beside the target, renamed when complete, so that no half-written file stays.
 
 What is not finished is remembered until it is, so that a process which is told to end (`signals.py`) takes it away. All

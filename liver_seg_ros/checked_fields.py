@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dataclasses from YAML: pydantic checks the types of fields, and errors say which file, which field and what is valid.
 
 A field's annotation has its type and, as a `Valid`, what is valid in words; a type alone is what pydantic checks of it.

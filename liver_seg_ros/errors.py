@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exceptions that one package raises and another one handles.
 
 Whatever a public function or constructor refuses of what it is given (a broken file, a wrong option, an array of

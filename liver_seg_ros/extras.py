@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which extra of this package brings a library that not every installation has.
 
 `pip install .` brings what segmenting needs. Whoever needs more says so before the work (`need`), or is told by the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where voxels are: the one mapping between indices, LPS millimetres and ROS metres.
 
 Points are given as `(..., 3)` arrays. Index points are in file order `(i, j, k)` = (column, row, slice) and may be

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Do two grids hold the same points, in whatever order they count them? And if not, by how much do they differ?"""
 
 from __future__ import annotations

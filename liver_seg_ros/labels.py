@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The label table: the one place that says which value means which structure, and how it looks and is coded.
 
 Values follow LiTS for liver and tumor. The first three rows are what the shipped networks find; the others come from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes glibc keep large freed blocks, because here the page faults of fresh ones cost more than the copies."""
 
 from __future__ import annotations

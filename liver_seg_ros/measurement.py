@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured of a structure and of each of its lesions: what reconstruction finds, and all others report.
 
 Every figure comes with the uncertainty that the resolution gives: how far it may be off because a label says of each

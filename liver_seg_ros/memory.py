@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much memory this machine can give, asked before much of it is taken, and how much this process has."""
 
 from __future__ import annotations

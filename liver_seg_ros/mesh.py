@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surfaces and clouds: what reconstruction makes of a `LabelVolume`, and what files and messages carry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Any orientation to another and back, by flips and permutations of the axes only.
 
 Canonical means: i grows to the patient's left, j to the posterior, k to the superior, each as closely as the grid's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a job of several stages is as a whole, and how long the rest will take, judged by how long it took before."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results as JSON has them: dicts, lists, strings and numbers. One mechanism for all, driven by dataclasses' fields."""
 
 from __future__ import annotations

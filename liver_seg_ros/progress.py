@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long-running work reports progress, is timed, and learns that it was cancelled: the same in every package."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run found and how it went: the `report.json` that the command line, the demo and the nodes all write.
 
 A `Report` is plain data and turns into JSON as it stands: the fields below are the keys of the file. Numbers carry

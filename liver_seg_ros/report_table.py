@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of a report as plain values, whoever shows them: a page or a terminal."""
 
 from __future__ import annotations

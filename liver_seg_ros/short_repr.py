@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results as one line: what a person sees who types a variable's name. Arrays are named by their type and shape."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ending on SIGINT, SIGTERM and SIGHUP: at once, and nothing half-written stays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels of any tool as ground truth, in the form of the networks' labels, to score against."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vessels of the liver as a tree: what reconstruction makes of their voxels, and all others use."""
 
 from __future__ import annotations

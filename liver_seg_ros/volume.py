@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What flows between the packages: a CT (`Volume`) and its segmentation (`LabelVolume`).
 
 Both are an array `[k, j, i]` on a right-handed `Geometry`. Real files also come left-handed; `make_right_handed` is

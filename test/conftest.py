@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all tests share: where the real data is, a browser, and the skips that say so when they are not there."""
 
 from __future__ import annotations

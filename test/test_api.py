@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package as a library: what `import liver_seg_ros as ls` offers, and that it costs nothing until it is used."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No half-written file stays, whatever happens while writing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dataclasses from mappings: what is valid comes through as it is, whatever is not is named by its path."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole path by the command line with the models shipped: a phantom, a real CT, a DICOM series and its SEG."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One exception for bad input, everywhere, and one style of message."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where voxels are: round trips and the operations that must leave every voxel at its place."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same points in another order are found again; what differs is said in numbers put in here."""
 
 from __future__ import annotations

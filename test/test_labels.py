@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The label table: unique, in range, findable, and coded as SNOMED CT numbers its concepts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reordering axes: every voxel stays where it is in the patient, and the way back is exact."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One fraction for a whole job: it never goes back, reaches 1, and is even where the job goes as it did before."""
 
 from __future__ import annotations

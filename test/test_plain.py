@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results as JSON has them, whatever they are made of."""
 
 from __future__ import annotations

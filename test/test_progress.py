@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a job is, and its clock: stages that work inside one another add up to the whole."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real patient with contrast, completely labelled, through the DICOM door: CT, masks, and the shipped models on it.
 
 3D-IRCADb-01, patient 17, CC BY-NC-ND 4.0: it is unpacked into a temporary folder, nothing made from it is kept, and no

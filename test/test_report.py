@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`report.json`: complete, valid JSON, honest about what was not measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ending when told to, by real signals to real processes at many moments."""
 
 from __future__ import annotations

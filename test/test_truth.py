@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels of any tool as the truth that a network's are scored by."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two types that flow, and the one place where left-handed grids are turned."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write CHANGELOG.rst, which catkin's and bloom's tools read (REP-132), from CHANGELOG.md, where changes are noted.
 
     tools/setup/run.sh python tools/changelog_rst.py [--check]

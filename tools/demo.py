@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a CT to meshes over real DDS, in three processes: `make demo`, or `make demo CT=path`.
 
 `ct_source` publishes the CT as slabs, `liver_seg` (segmentation and reconstruction in one process) receives it,

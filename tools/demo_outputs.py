@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the demo makes of the messages that arrived: files, pictures, and the report."""
 
 from __future__ import annotations

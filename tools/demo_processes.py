@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts the demo's processes and makes sure that none outlives it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The packages of liver_seg_ros and what imports what, as a table and as a drawing.
 
     python tools/draw_imports.py                              a table in Markdown

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Prints every message, service and action of liver_seg_interfaces as a table: what programs of others rely on.
 
     python tools/interface_table.py > test/packaging/interfaces.txt

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Give every Python file the line that names its license, in the form of https://spdx.dev.
 
     python tools/license_headers.py [--check]

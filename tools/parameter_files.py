@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write what is made of the nodes' tables of parameters: config/<node>.yaml, and the table in docs/ros.md.
 
     tools/setup/run.sh python tools/parameter_files.py [--check]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pictures of README.md: a plan for a synthetic patient, in 3D and as its page is scrolled and turned.
 
     tools/setup/run.sh python tools/readme_pictures.py        writes docs/scene.png and docs/report.gif

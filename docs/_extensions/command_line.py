@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes `_generated/command_line.md` from the commands themselves, by typer's own generator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes `_generated/packages.md` and its drawing: which package imports which, as `tools/draw_imports.py` finds it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes `_generated/interfaces.md`: every message, service and action of liver_seg_interfaces, with its comments.
 
 A comment stands above what it explains, as the interfaces' tests demand; a constant or field takes those lines.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands of `liver-seg`, and how each end becomes an exit code (see `main.py`) and one line.
 
 Command modules import what is heavy inside their function, so that `--help` and a mistyped option answer at once.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg build`: TensorRT's engines ahead of time, so that no robot waits for them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `reconstruct`, `measure` and `plan` begin with: labels, and the CT below them where one is given."""
 
 from __future__ import annotations

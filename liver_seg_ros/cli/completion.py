@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a shell offers at TAB: typer's scripts, and what the one for zsh lacks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a command prints on stdout: tables and names of files for a person, or one JSON object for a machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg data check`: what a data set holds, and what of it cannot be right, before anything is trained on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg doctor`: what keeps this machine from working well, and what to do."""
 
 from __future__ import annotations

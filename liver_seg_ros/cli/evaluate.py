@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg evaluate`: how good labels are against the truth, case by case and over all of them."""
 
 from __future__ import annotations

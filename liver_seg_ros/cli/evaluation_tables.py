@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of `liver-seg evaluate`: means over all cases, and the cases, the worst first."""
 
 from __future__ import annotations

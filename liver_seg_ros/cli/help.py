@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How `--help` looks: plain text that fits any terminal, options in groups, examples that can be copied at the end.
 
 Nothing is drawn around it, so that it reads the same through a pager, in a log, and on a terminal without UTF-8.

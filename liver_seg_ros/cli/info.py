@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg info`: what a file is, and what would run on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings of the packages below, as a person reads them: each once, in one line on stderr.
 
 Those of other libraries speak to programmers; they are shown with `--verbose` only.

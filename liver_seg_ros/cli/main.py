@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `liver-seg`: where it begins, and how it ends when it is told to.
 
 Exit codes: 0 done; 2 bad input or usage; 1 anything else, `segment` finding no liver included; where a signal ended it,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg measure`: volumes, diameters, numbers and distances of structures and lesions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements as tables for a terminal and for the page: one row per structure, one per lesion."""
 
 from __future__ import annotations

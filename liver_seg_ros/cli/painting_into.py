@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg phantom --into CT --liver MASK`: reads both, paints, and writes the CT, its labels and the truth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg phantom`: make a synthetic abdominal CT with exact ground truth, or paint lesions into a real one."""
 
 from __future__ import annotations

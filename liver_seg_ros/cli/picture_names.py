@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the pictures of a case are called; apart from what draws them, which takes long to import."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pictures of a case that `reconstruct`, `measure` and `plan` write beside their results."""
 
 from __future__ import annotations

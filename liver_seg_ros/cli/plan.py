@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg plan`: trajectories of a needle to a lesion, and what an ablation or a resection would do."""
 
 from __future__ import annotations

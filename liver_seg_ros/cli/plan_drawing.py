@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a plan adds to the pictures, as meshes like the structures': an ablation's zone, a resection's plane, what is
 found by HU."""
 

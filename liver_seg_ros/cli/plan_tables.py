@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers of planning as tables for a terminal and for the page."""
 
 from __future__ import annotations

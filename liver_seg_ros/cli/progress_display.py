@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a command is, on stderr, so that stdout stays for the result."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg reconstruct`: from labels to meshes, a cloud, the vessel tree and measurements."""
 
 from __future__ import annotations

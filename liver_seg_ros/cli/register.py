@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg register`: where the patient of a CT is in a robot's frame."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg render`: pictures of a CT and its labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A `Report` as a person reads it at the end of a command."""
 
 from __future__ import annotations

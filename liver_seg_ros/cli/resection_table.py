@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a resection leaves as a table; apart from the other answers of planning, which need the extra [meshes]."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that are nodes of ROS 2: the process becomes the node, so that signals and exit codes are the node's."""
 
 from __future__ import annotations

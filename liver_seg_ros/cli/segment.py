@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg segment`: from a CT to labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words and tables as a person reads them in a terminal: as wide as it is, in characters that it has."""
 
 from __future__ import annotations

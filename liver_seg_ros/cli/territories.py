@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg territories`: which part of the liver each branch of the portal vein supplies."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reasons to doubt a result as lines for a terminal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights between two networks: `python -m liver_seg_ros.deploy.blend NEW OLD --share 0.25 --version V --bundle DIR`.
 
 A network that is taught on forgets some of what it knew. On the straight line between its old weights and its new ones

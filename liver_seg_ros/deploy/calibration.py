@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibration data for quantization: windows of CTs as the network sees them in use."""
 
 from __future__ import annotations

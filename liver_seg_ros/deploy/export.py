@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoint to model bundle: `python -m liver_seg_ros.deploy.export --checkpoint FILE --bundle models/<name>`.
 
 Scores measured elsewhere (`benchmarks/phantom_accuracy.py --json`) are put into the bundle with `--scores`.

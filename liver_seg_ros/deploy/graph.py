@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is exported: the network with the preprocessing before it and the postprocessing after it, in one graph.
 
 So a runtime gets HU and gives what the pipeline uses, and no step between the two is written twice or left to the host:

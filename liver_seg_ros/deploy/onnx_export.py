@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a network to ONNX, checked against the network itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same network in fewer bits: which variants there are, how each is made, and which layers keep their precision."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Add variants in fewer bits to a model bundle, each scored beside the plain weights:
 
     python -m liver_seg_ros.deploy.quantize --bundle models/segmenter --variant fp16 int8_qdq int8_openvino

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much a change of the weights costs: Dice on phantoms that nothing was trained on, of several weights at once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python environments of tools whose dependencies clash with ours, made when first needed and kept in the cache folder.
 
 Such an environment holds only what the tool needs in another version than we do, or beyond it; everything else it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`Finding`: what one look at the machine found."""
 
 from __future__ import annotations

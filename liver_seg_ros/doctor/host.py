@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The computer itself: memory, disk, shared memory, socket buffers, processor, clock."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks: whether they are whole, and what would run them."""
 
 from __future__ import annotations

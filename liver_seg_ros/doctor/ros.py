@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ROS 2, as far as it can be seen without starting it: packages, middleware, domain."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many cases against their truth: every metric of each, and over all the mean, its spread and the worst case."""
 
 from __future__ import annotations

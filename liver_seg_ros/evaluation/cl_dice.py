@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """clDice: whether the vessels are found as a tree, thin branches counting as much as thick ones."""
 
 from __future__ import annotations

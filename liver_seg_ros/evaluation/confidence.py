@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a network's probabilities can be believed: temperature, reliability, entropy, and confidence per lesion.
 
 Networks are surer than they are right. One number, the temperature that logits are divided by before the softmax, makes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well labels agree with the truth, structure by structure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many lesions are found, whatever their size."""
 
 from __future__ import annotations

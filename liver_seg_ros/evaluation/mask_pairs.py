@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every metric asks of the two masks it compares."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How good a network's labels are: Dice for the training's log, and every metric of one case.
 
 The metrics and their equations: `overlap`, `surfaces`, `centerlines`, `lesions`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well one mask covers another, from the four counts of voxels.
 
 With A the answer, T the truth, and both in an image of V voxels:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The centerline of a mask: one voxel thin, with as many parts, loops and cavities as the mask has.
 
 Border voxels are taken away from six sides in turn until none can be, as in Lee et al. 1994 (CVGIP 56:462). A voxel may

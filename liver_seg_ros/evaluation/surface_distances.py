@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far the surface of one mask lies from that of another, in mm.
 
 A mask's surface S is its voxels that touch, by a face, a voxel outside it; what lies behind the image's border is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of an extracted vessel tree against ground truth."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether wide vessels are found as well as thin ones, which are many and decide every other score."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded topics as rosbag2 has them: a folder with `metadata.yaml` and an MCAP file, by the library `rosbags`.
 
 What is in a bag stays as DDS carried it (CDR); whoever plays it, Foxglove and `ros2 bag play` included, finds the

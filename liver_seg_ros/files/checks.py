@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Is this a CT in Hounsfield units and millimetres, or labels of one? Wrong exports read well and end as nonsense.
 
 Every limit below is far from what CTs of the abdomen hold, also when cropped to a part of the liver: a false alarm on

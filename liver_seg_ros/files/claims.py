@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Can a volume be as large as its header claims? Asked before any memory is spent on it."""
 
 from __future__ import annotations

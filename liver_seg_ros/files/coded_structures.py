@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which structure a segment of DICOM or 3D Slicer is: decided by its property, and by its name where no code says.
 
 The property is what was drawn: its type, and its category where the type has no code. The anatomic region says where

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading a CT from DICOM files: which series, which acquisition, its slices in order, one volume in HU.
 
 Stricter than ITK's series reader, which stacks what it is given: gaps, doubled slices, acquisitions that interleave,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Choosing one acquisition of a series that holds several, or saying which there are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding one frame of JPEG, JPEG-LS or JPEG 2000 to the values that were stored.
 
 pydicom decodes these with further packages only; GDCM comes with SimpleITK. It is given a bare monochrome picture of

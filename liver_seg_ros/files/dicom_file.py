@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM files as they come: with and without a preamble, deflated, cut off; and which files are DICOM at all.
 
 File format: DICOM PS3.10 chapter 7. Old archives and network dumps leave out the preamble, the letters "DICM", or the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frames of an enhanced CT, each told like the header of a single slice.
 
 An enhanced object says what all frames share once and the rest per frame, in functional groups (DICOM PS3.3 C.7.6.16

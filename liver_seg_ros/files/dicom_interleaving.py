@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Telling the acquisitions in one series apart: slices that lie between or upon each other and differ in a trait.
 
 Many traits differ within one good volume too: step-and-shoot scanners number each block of slices, and times run on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pixels of CT slices in HU: stored values times slope plus intercept, whatever else the file says.
 
 MONOCHROME1 says how to show a picture, white for low; the values mean the same and are not inverted.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding the CT series among the DICOM files of a folder, and choosing one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading a DICOM Segmentation object onto the grid of its CT.
 
 Which structure a segment is, is decided by the code of its property (`coded_structures`).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One slice of a CT: where it lies, what its stored values mean, and what tells it from slices of other acquisitions.
 
 A slice is a DICOM file, or a frame of a file that holds many (see `dicom_frames`).

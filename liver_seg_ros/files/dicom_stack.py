@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the slices of a CT lie: one regular grid, or a refusal that names the slices at fault.
 
 Plane equations: DICOM PS3.3 C.7.6.2.1.1.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What slices of one acquisition have in common: its number, time, contrast, kernel and the like."""
 
 from __future__ import annotations

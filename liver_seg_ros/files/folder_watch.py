@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder that is watched: which CT appeared in it and is complete, each told once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels that some tool left, in terms of the label table: what was found, and what it was taken for."""
 
 from __future__ import annotations

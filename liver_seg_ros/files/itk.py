@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Between a SimpleITK image and an array with its `Geometry`: NRRD and MetaImage in, all volume formats out."""
 
 from __future__ import annotations

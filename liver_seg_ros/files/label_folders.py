@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders of masks, one structure each: TotalSegmentator's files, and 3D-IRCADb's DICOM series.
 
 Which of the two a folder is shows in what it holds, and whose names they are in the names.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The names of labels that a NIfTI file holds itself, as TotalSegmentator writes them.
 
 They stand in a header extension in the form of Connectome Workbench's volume labels: XML with `<Label Key="5" ...>liver

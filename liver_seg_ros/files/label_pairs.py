@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which label file is to be compared with which: two files, or two folders with a file or a folder for each case."""
 
 from __future__ import annotations

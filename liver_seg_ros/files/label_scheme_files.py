@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A user's own label scheme: a YAML file of `value: structure`, and whose labels `--labels` says that they are.
 
     1: liver              # a voxel value (of a DICOM Segmentation: the number of a segment)

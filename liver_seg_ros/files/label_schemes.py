@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the numbers and the mask files of other tools mean: the one table of label schemes, in terms of the label table.
 
 To add a tool, add a row to `SCHEMES`; the option `--labels`, its help and the messages follow. A tool's structures that

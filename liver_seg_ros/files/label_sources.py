@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The labels that a path holds, whoever made them: files, folders of masks and DICOM Segmentations alike."""
 
 from __future__ import annotations

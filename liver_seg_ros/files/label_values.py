@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the values in a label file mean, and the labels they make in terms of the label table.
 
 Whoever knows more about the file is believed: the user's own scheme, then the names in the file, then the scheme of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading landmarks, measured in the CT and in the robot's frame, and rigid transforms.
 
 A CSV has a line for each landmark: `x,y,z,ct_x,ct_y,ct_z`, with its name before them where it has one. The JSON of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels from one file onto the CT from another: the same points in another order are reordered, others refused."""
 
 from __future__ import annotations

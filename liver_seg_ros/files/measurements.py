@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing measurements: JSON with everything, CSV for a spreadsheet with a row for each structure and each lesion."""
 
 from __future__ import annotations

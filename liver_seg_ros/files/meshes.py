@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing meshes and clouds for 3D Slicer, RViz, MeshLab, browsers and printers.
 
 PLY, STL and OBJ hold LPS millimetres and say so in the place where 3D Slicer looks. GLB holds metres, as glTF wants,

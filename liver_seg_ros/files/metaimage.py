@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Is a MetaImage file whole, and does its header say what its voxels mean? ITK asks neither.
 
 MetaIO answers cut-off pixel data on stderr and damaged ones with noise. ITK reads values as stored, without the slope

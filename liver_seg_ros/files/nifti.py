@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading NIfTI (`.nii`, `.nii.gz`) with nibabel, which is stricter than ITK where it matters.
 
 ITK reads a truncated NIfTI file without a word and fills the rest with whatever was in memory, and takes the qform

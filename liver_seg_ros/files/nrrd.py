@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ITK does not look at in the header of a NRRD file, although the voxels mean nothing without it.
 
 ITK takes a spacing that is not there for 1 mm, an unknown space for LPS, centimetres for millimetres, and values that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clouds to and from Open3D, for whoever filters, registers or shows them there.
 
 Open3D's tensor clouds (`open3d.t.geometry.PointCloud`) carry any attribute, its legacy ones only normals and colors: of

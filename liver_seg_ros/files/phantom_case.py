@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of a phantom in a folder, as `liver-seg phantom` writes them, and how they are known again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of answers, plain values as JSON and CSV, and the points that a user may give."""
 
 from __future__ import annotations

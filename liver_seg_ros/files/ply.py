@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Binary PLY: the one format here that carries normals, colors, labels and a note on the coordinate system.
 
 Written directly, since neither trimesh nor VTK writes comments and a label per point along with normals.

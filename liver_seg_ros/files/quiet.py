@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keeping C libraries off the terminal: codecs print to stdout and stderr what is then raised as one clear error."""
 
 from __future__ import annotations

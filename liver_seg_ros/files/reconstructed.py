@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All that was reconstructed of a label volume, as files of one folder: meshes, cloud, vessel tree, measurements."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing the scores of cases: a row per case, structure and metric for a spreadsheet, and JSON with their summary."""
 
 from __future__ import annotations

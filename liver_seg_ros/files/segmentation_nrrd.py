@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fields that make a NRRD label file a segmentation of 3D Slicer (`.seg.nrrd`), both ways.
 
 Field names: https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The segments of a DICOM Segmentation or of 3D Slicer, and which structure each of them is."""
 
 from __future__ import annotations

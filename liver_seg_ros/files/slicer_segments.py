@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The labels in a segmentation of 3D Slicer, whatever its segments are called, numbered and laid over each other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading the surface of an organ from a mesh file, into LPS mm whichever way the file has it."""
 
 from __future__ import annotations

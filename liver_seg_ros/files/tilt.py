@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Straightening a CT that was taken with a tilted gantry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of files for libraries that take UTF-8 only: a name may be any bytes, and ITK ends the process over some."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the numbers in a file to the numbers of a `Volume` or `LabelVolume`, refusing what would not survive it."""
 
 from __future__ import annotations

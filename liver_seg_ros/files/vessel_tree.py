@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vessel trees in files: `.vtp` for ParaView and 3D Slicer, `.json` for everything else. Both hold LPS millimetres.
 
 VTP: one poly-line per branch, from the point in which the branch before it ends. Point data `radius_mm`; cell data

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading any CT or label file that users have, and writing ours: where to begin in this package.
 
 What comes in is right-handed, checked and in HU; what goes out is written atomically, so that a file that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model bundle: one folder that says all that the pipeline needs to run a network.
 
     models/<name>/model.onnx            weights; `model.yaml` names the file and its sha256

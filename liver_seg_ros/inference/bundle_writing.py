@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing a model bundle: all of its files appear at once, so that no half-written one is found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Canny map of a slice: the second input of networks that extract edges (`edges` of TransFusionNet).
 
 Beside `normalize`, for training and inference alike, because a network that computed it could not be exported.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several fine networks on one CT, such as one for tumors and one for vessels.
 
 The rule: a structure comes from the first bundle that has it; where two bundles claim a voxel, a tumor lies over a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the liver is in a CT, as far as a coarse network can tell."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the liver is: asked of the coarse network, and of the fine one where the coarse one is unsure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segmenting where the liver is, and further where it ends only at the edge of what was searched."""
 
 from __future__ import annotations

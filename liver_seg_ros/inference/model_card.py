@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bundle's description for people: `MODEL_CARD.md`, made from the fields of `model.yaml`."""
 
 from __future__ import annotations

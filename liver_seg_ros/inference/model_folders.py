@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the shipped models are, in a checkout, a colcon workspace, a pip installation or a folder of the user's own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A loaded network, asked about a CT: from HU on any grid to scores at the network's spacing, slice by slice."""
 
 from __future__ import annotations

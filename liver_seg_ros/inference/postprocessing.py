@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What of a network's labels is anatomy: one liver without holes, and tumors and vessels that belong to it."""
 
 from __future__ import annotations

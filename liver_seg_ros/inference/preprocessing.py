@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network sees: the one function that training and inference both use, so that the two cannot drift apart."""
 
 from __future__ import annotations

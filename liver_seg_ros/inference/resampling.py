@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From one voxel grid to another with the same axes: CT to network spacing, and class scores back to labels.
 
 Values are interpolated linearly. Where the new voxels are wider, they are averaged too: a voxel of the source already

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cascade: find the liver coarsely in the whole CT, then segment finely inside its padded box.
 
 Where the coarse network is unsure (`localization.Finding.unsure`), the fine one searches the whole CT for the liver.

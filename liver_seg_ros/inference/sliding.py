@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running a network over a volume window by window, as a stream: slices go in at one end, scores come out at the other.
 
 Along k only as many slices are held as a window is thick, so the memory does not grow with the length of the CT.

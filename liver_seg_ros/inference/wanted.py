@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Only some structures of a label volume: those that someone asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which windows a network is run on, where a volume is larger than one.
 
 All windows of an axis have one size, a multiple of the network's divisor, and neighbors share as many voxels as the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The convolutional baselines of the papers' tables, as MONAI builds them.
 
 The papers print their baselines' parameter counts and no configuration: paper 2 (UCA-Net), Table 1, names the source of

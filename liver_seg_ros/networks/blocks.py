@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts that more than one network is built from."""
 
 from __future__ import annotations

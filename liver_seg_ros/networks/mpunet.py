@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MPU-Net: a residual 3D U-Net with position attention at 1/8 resolution and four softmaxed scales that are averaged.
 
 Yu and Han 2023, "3D Medical Image Segmentation based on multi-scale MPU-Net", arXiv:2307.05799, section 3: image

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention between all positions of MPU-Net's coarsest map, section 3.2.3 of the paper, (6) to (9), Figure 4.
 
 The section tells of two. Multi-head self-attention, (6) and (7), comes first; its memory "has become the primary

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One level of MPU-Net's decoder: attention gate and multi-scale block, section 3.3 of the paper, (10) to (17)."""
 
 from __future__ import annotations

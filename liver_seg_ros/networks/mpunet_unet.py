@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The U-Net that MPU-Net is compared with: one convolution a level, skips added, four scales.
 
 Yu and Han 2023, arXiv:2307.05799, section 5. The paper says only "U-Net" and its parameters, 2,326,638; the layers are

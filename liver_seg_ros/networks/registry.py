@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every network by name: the one table that commands, tests and `docs/networks.md` read.
 
 To add one: a file beside `unet3d.py` and a row here. A network's file is imported only when it is built.

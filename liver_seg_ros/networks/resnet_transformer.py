@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A residual network with a transformer on its last map: the encoder called R50-ViT-B/16.
 
 Dosovitskiy et al. 2021 (An Image is Worth 16x16 Words, arXiv:2010.11929, section 3.1 "Hybrid architecture") put the

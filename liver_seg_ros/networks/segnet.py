@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SegNet (Badrinarayanan et al. 2017, arXiv:1511.00561), a baseline of paper 1 (TransFusionNet), Tables I and II.
 
 The encoder is VGG16's thirteen convolutions; the decoder is its mirror image. Instead of skips, each decoder stage puts

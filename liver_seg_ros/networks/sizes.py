@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network says of an image that does not fit it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small network that the others are distilled into, made to be quantized to 8 bits and built by TensorRT.
 
 A U-Net of 1.0 M parameters. Each choice, and what it is for:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """3DYNet and 3DYNet-EE: two VGG19-like 3D encoders see the same volume, one decoder sees both.
 
 d'Albenzio, Kamkova et al., "3DYNet: A Densely Interconnected Network for Volumetric Liver and Tumors

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransFusionNet: a transformer and a residual CNN side by side, fused and decoded with the skips of both.
 
 Meng et al., "TransFusionNet: Exploiting full Resolution Feature Context for Liver Tumor and Vessel Segmentation via

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion module and multi-scale decoder of TransFusionNet, section II-D of the paper, Figures 1 (c) and 3."""
 
 from __future__ import annotations

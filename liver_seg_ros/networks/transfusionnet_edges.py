@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Edge Extraction Module of TransFusionNet, section II-C of the paper, equations 6 and 7, Figure 1 (d).
 
 A stream at full resolution, narrowed from gate to gate, in which coarser maps of both encoders choose what stays. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two encoders of TransFusionNet, sections II-A and II-B of the paper; see transfusionnet.py.
 
 Both give their maps by level: those of level n have edges of H / 2^n and W / 2^n.

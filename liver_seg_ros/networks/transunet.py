@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransUNet, the R50-ViT-B/16 model: a ResNet, twelve transformer layers on its last map, a U-Net's decoder.
 
 Chen et al. 2021, "TransUNet: Transformers Make Strong Encoders for Medical Image Segmentation", arXiv:2102.04306,

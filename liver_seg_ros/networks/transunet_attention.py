@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransUNet with a spatial-channel attention block in every upsampling stage, and without.
 
 Tran, Bona, Kazlouski, Hong, "Automatic Liver Tumor Segmentation", sections 4.2 and 7.2, Figure 4; "inspired by"

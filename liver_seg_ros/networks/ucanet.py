@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UCA-Net: a 3D U-Net whose skip connections are channel-wise and slice-wise cross attention.
 
 Kuang et al. 2023, "Towards Simultaneous Segmentation of Liver Tumors and Intrahepatic Vessels via Cross-Attention

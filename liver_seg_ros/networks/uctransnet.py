@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UCTransNet (Wang et al. 2022, arXiv:2109.04335), a baseline of paper 2 (UCA-Net), Table 1.
 
 A 2D U-Net whose skips pass a channel-wise cross fusion transformer (CCT) and channel-wise cross attention (CCA).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small 3D U-Net (Çiçek et al. 2016, arXiv:1606.06650) that runs on a few CPU cores.
 
 Two things differ from the paper, both for speed. Skips are added, not concatenated, which halves the channels that the

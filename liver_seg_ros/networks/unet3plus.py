@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UNet 3+ (Huang et al. 2020, arXiv:2004.08790), a baseline of paper 1 (TransFusionNet), Tables I and II.
 
 Every decoder node sees all five scales (section 2.1, equation 1): the encoder's finer and equal ones, brought down by

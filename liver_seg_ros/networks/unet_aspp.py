@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UNet-ASPP: a UNet++ that also passes maps downwards, with atrous spatial pyramid pooling at its end.
 
 Tran, Bona, Kazlouski, Hong, "Automatic Liver Tumor Segmentation", section 4.1, Figures 2 and 3; UNet++ is Zhou et al.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """3D UX-Net (Lee et al. 2022, arXiv:2209.15076), a baseline of paper 2 (UCA-Net), Table 1.
 
 An encoder of large-kernel depthwise convolutions in place of the windows of a Swin transformer (section 3.1), and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How services answer: every request gets an end, with a status and one line, whatever happens."""
 
 from __future__ import annotations

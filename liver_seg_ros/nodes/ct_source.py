@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `ct_source`: publishes a CT from a file or a DICOM folder on the topic `ct`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An action server whose goals are worked on elsewhere: nothing waits in the executor while they are."""
 
 from __future__ import annotations

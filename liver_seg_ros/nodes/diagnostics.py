@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a node says about itself on `/diagnostics`: its state, its last volume, its last error and its doubts."""
 
 from __future__ import annotations

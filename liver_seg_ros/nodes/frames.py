@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the frame `ct_lps` is: a static transform below a frame of the robot."""
 
 from __future__ import annotations

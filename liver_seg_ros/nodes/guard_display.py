@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What RViz shows of the guard: a few times a second, beside the readings and not with each of them."""
 
 from __future__ import annotations

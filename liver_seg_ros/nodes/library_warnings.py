@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the packages below warn of, said in the log and on the diagnostics of the node that they work for.
 
 They know no ROS: they use Python's `logging`, and libraries below them its `warnings`. Several nodes may share a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All nodes in one process: volumes go from one to the next by reference, and every topic is published for others.
 
 liver_seg [--ros-args ...]       segments what comes on the topic `ct`

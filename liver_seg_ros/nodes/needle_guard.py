@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `needle_guard`: publishes the clearances of a moving needle and when to stop it, many times a second.
 
 In a process of its own, so that no other work makes it late.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which needle it is, as the parameters `parameter_tables.NEEDLE` of a node say."""
 
 from __future__ import annotations

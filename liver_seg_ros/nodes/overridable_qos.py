@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topics whose quality of service can be set from outside, as ROS 2 does it: parameters `qos_overrides.<topic>...`.
 
 They are declared when the publisher or subscription is made, can be given at start only, and are by the resolved name

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parameters of every node, a table each: what the nodes declare, and what config/ and docs/ros.md are made of.
 
 After a change: `tools/setup/run.sh python tools/parameter_files.py`.

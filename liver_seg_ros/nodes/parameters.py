@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A parameter of a node, a row of a table: the source of its declaration, its judgment, its place in config/ and docs.
 
 The tables are in `parameter_tables.py`; `tools/parameter_files.py` writes what is made of them.

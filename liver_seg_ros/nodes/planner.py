@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `planner`: services that evaluate and plan trajectories, ablations and resections on the latest labels.
 
 Requests may be in any frame that TF connects to the CT's; answers are in the frame that was asked in.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `planning_scene`: collision meshes for MoveIt, and an octomap, where their messages are installed."""
 
 from __future__ import annotations

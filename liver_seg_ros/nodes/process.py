@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One process that runs nodes: start, spin, and an end that comes for certain."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two qualities of service in use."""
 
 from __future__ import annotations

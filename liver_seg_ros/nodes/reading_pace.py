@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When the guard reads: at once where the needle moved, and regularly where nothing tells that it did."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `reconstruction`: takes labels from the topic `labels` and publishes surfaces, points and vessels."""
 
 from __future__ import annotations

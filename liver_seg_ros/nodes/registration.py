@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `registration`: finds where the patient is in the robot's frame, and moves the CT's frame there."""
 
 from __future__ import annotations

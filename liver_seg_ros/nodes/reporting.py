@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The topics `~/progress` and `~/report` of a node that works on volumes."""
 
 from __future__ import annotations

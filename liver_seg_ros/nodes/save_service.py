@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The service `~/save_results` of a node that has results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action `~/segment_volume`: what is done for volumes that come, asked for, followed and cancelled by a client."""
 
 from __future__ import annotations

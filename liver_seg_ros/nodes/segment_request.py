@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a goal of the action `segment_volume` asks for, checked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `segmentation`: takes a CT from the topic `ct` and publishes its labels on `labels`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays under a name in POSIX shared memory, for other processes of this host; free of ROS.
 
 A segment belongs to the process that made it, which holds a lock on it as long as it lives. Whoever can lock one knows

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which plane the node `slice_viewer` shows, by its parameters, a clicked point or the needle."""
 
 from __future__ import annotations

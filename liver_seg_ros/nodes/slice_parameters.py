@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the parameters of the node `slice_viewer` ask for."""
 
 from __future__ import annotations

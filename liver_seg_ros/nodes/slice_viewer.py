@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `slice_viewer`: publishes a picture of a plane through CT and labels, and where that plane is."""
 
 from __future__ import annotations

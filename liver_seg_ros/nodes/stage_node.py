@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the nodes have in common: lifecycle, diagnostics, a worker thread, and answers to stray requests."""
 
 from __future__ import annotations

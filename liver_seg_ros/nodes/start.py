@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a node's process begins: signals are heard before anything that takes time is imported."""
 
 from __future__ import annotations

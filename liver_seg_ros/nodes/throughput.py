@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many volumes a node does, and how long the stages of the last one took: what its diagnostics say of its speed."""
 
 from __future__ import annotations

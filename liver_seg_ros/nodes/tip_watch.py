@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether what TF says about a needle's tip can be believed: fresh, and no faster than a needle moves."""
 
 from __future__ import annotations

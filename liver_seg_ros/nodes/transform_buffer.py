@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where frames are in each other, from TF's messages: what `tf2_ros.Buffer` is, where tf2_ros is not installed.
 
 From PyPI there is none, as it needs a C++ part; `transforms.py` takes it where it is installed.

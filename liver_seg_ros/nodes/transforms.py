@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where frames are now, as TF tells it: by tf2_ros where ROS 2 is installed, else by a buffer of our own."""
 
 from __future__ import annotations

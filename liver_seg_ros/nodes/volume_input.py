@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A subscription that takes in slabs, or what lies in this host's shared memory, and gives out whole volumes."""
 
 from __future__ import annotations

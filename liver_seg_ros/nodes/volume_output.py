@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A latched topic that carries whole volumes as slabs, and one that says where they lie in this host's memory."""
 
 from __future__ import annotations

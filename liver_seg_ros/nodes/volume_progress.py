@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far the work on one volume is, as messages: of the stage and of all of it."""
 
 from __future__ import annotations

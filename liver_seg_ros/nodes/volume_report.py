@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one report of a volume: whoever waits for it gets an end, whatever became of the work."""
 
 from __future__ import annotations

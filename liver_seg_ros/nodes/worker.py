@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heavy work off the executor's thread, so that a node answers while it computes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a node's heavy work is done: in a process of its own, unless the parameter `worker_process` says otherwise."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One worker process and the way to it, seen from the process that started it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the process of a `WorkerProcess` does: it works until the process that started it ends, or wants it to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Objects on their way from one process to another; their arrays lie in memory that both have.
 
 The memory has no name: it is gone with the last process that has it, however that ends.

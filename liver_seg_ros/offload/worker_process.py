@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An object that lives in a worker process, and what its methods give; or in this process, behind the same door."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The folder that a command writes: all of its files appear together at the end, or none does.
 
 What is in the way is told before the work begins. An input of the run is never replaced; any other file only where the

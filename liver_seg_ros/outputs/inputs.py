@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run reads, by whatever name it is reached: a link to a file is that file."""
 
 from __future__ import annotations

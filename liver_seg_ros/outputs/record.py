@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which files of a folder were written by which command: a small file beside them says it.
 
 Of each file it holds the command and the SHA-256, so that a file which someone changed or put in its place since then

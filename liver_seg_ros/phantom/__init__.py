@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Synthetic abdominal CT with exact ground truth: for training, tests and demos, never evidence on patients."""
 
 from liver_seg_ros.phantom.generator import Phantom, generate_phantom

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tumors that are hard to see whole: large, mottled, partly as bright as the liver, necrotic, rimmed, confluent.
 
 For otherwise plain phantoms (`PhantomOptions(variation="varied_tumors")`): a network that meets such tumors in varied

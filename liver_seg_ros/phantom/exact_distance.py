@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is exactly true of a phantom's structures between voxels: the measure of surfaces and volumes."""
 
 from __future__ import annotations

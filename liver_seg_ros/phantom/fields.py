@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Implicit shapes on a coarse lattice: signed distances in mm, negative inside.
 
 Organs are smooth at the scale of millimetres, so their distances are computed on a lattice of about 3 mm and brought to

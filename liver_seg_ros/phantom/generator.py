@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One seed, one patient: draws a body, grows its vessels and tumors, and scans it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lesions and vessels painted into a real CT, where the liver is known and nothing else: cases with known truth.
 
 After label-free training of tumor segmentation (Hu et al. 2023, "Label-free liver tumor segmentation"): synthetic

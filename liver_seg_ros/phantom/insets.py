@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lies in the liver, at the grid's own voxels: veins, tumors, and in varied phantoms what imitates tumors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The coarse lattice of a phantom: where its points are in the scanner and in the patient's own frame."""
 
 from __future__ import annotations

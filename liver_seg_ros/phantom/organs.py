@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The upper abdomen in the template frame of `trunk.py`: the liver and everything that gives it its shape.
 
 The liver fills the right upper abdomen as the soft organ that it is: the union of two lobes, cut by the diaphragm, the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From fields to voxels: Hounsfield units with partial volume and noise, and exact labels.
 
 Shapes are painted in order, each covering what is under it by the fraction of the voxel that it fills; a voxel is about

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a caller may fix of a phantom; whatever is left None is drawn from the seed."""
 
 from __future__ import annotations

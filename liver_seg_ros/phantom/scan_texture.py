@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a real CT's noise and edges are, measured where its liver is, and noise that is like it."""
 
 from __future__ import annotations

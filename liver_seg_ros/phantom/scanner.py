@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a scanner makes of a noise-free image: reconstruction kernel, noise with a grain, streaks, beam hardening."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The HU table of the phantom: one row per tissue, one range per contrast phase.
 
 Ranges are those that abdominal radiology teaches for 100-120 kVp; a phantom draws one value per tissue from its range.

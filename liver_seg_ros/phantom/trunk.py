@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The trunk around the organs: skin, fat, muscle, ribs, spine, pelvis, lungs, diaphragm and the table.
 
 Everything is placed in a template frame whose abdominal cavity has half-axes of 135 mm (left-right) and 95 mm

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tumors: where they sit in the liver, what shape they have and how they look in each phase."""
 
 from __future__ import annotations

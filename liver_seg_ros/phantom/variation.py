@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much a phantom varies: "plain" is the generator as it always was, "varied" goes beyond the plausible on purpose,
 "varied_tumors" is plain but for its tumors (`demanding_tumors.py`).
 

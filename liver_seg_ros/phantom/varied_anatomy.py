@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What makes outline and surroundings differ: lobules, fissures, further lobes, fat, fluid, mesentery."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tumors beyond those of `tumors.py`: tiny to huge, mottled, calcified, filled with lipiodol, confluent, bulging."""
 
 from __future__ import annotations

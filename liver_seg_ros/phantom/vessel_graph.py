@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A vessel tree as a graph with radii: exact ground truth for centerlines, radii and branch counts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Growing venous trees inside the liver by constrained constructive optimisation.
 
 After W. Schreiner and P. F. Buxbaum, "Computer-optimization of vascular trees", IEEE Trans. Biomed. Eng. 40 (1993): end

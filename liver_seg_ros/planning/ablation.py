@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does an ablation zone cover the tumor with its margin, and what else does it reach?
 
 Fractions and volumes count voxels by their centers. Margins and distances are exact between the ellipsoid and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The zone that an ablation destroys: an ellipsoid of revolution about the needle, as manufacturers state it."""
 
 from __future__ import annotations

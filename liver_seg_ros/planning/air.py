@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Air in a CT's slices: in the body, in a lung that the field of view opens, or around the body."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lung and gas in a CT by their Hounsfield units: what no needle goes through."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`Anatomy`: the structures that all questions of planning refer to, prepared once per patient."""
 
 from __future__ import annotations

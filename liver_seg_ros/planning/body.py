@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding the patient's body in a CT, on a coarse grid, also where the field of view cuts it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bone in a CT by its Hounsfield units, and the ribs' cartilage: what no needle goes through.
 
 Missing a rib costs most; calling a kidney full of contrast bone costs next to nothing, as no needle goes through one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where needles go through the liver's capsule, and how much of them lies in the liver."""
 
 from __future__ import annotations

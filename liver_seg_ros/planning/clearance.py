@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distances to a structure's surface: exact for points, to a tenth of a millimetre for segments and needles.
 
 An exact distance costs microseconds, so along a segment few are asked for. What makes few enough is that for the

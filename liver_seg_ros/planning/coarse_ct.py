@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A CT and its labels in blocks of voxels: coarse enough to look at a whole patient, fine enough for a rib."""
 
 from __future__ import annotations

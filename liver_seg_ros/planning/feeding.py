@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which vessels may feed a tumor: those that come near it, and how much of it each one is nearest to.
 
 A voxel of the tumor is taken to be fed by the branch whose wall is nearest to it. Where the labels tell vessels apart,

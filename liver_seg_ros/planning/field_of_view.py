@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a CT's measurement ends: at the field of view, at a crop, at the border of what was resampled.
 
 Beyond it files hold one constant, whatever it is: -3024, -2000 or -1024 outside of a round field of view, 0 or -1000

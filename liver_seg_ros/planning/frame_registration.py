@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the CT's frame is in a frame of the robot, and how well that is known: a question and its answer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watching a moving needle: its clearances, its deviation from the plan, and when to stop.
 
 Pure geometry, asked a hundred times a second; whoever asks knows where the needle is (`nodes/needle_guard.py`: by TF).

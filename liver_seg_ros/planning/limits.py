@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a needle may and may not: the limits that `rank_trajectories` keeps to."""
 
 from __future__ import annotations

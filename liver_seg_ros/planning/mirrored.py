@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether landmarks of two frames are mirror images of each other: a left taken for a right, an axis turned round."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which vessel of a tree is nearest to each of many points, measured to the vessel's wall; exact and vectorised.
 
 A vessel is the straight piece from a node's parent to the node, as wide as the node says; its wall is at distance

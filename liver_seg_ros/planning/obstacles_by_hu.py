@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a needle keeps clear of though no label says so: bone, lung and gas, which a CT shows by their HU."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registering a patient to a robot's frame: by landmarks, refined by the liver's surface, with the errors to expect."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How certain a pose is that was registered by landmarks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Questions to planning and their answers: the use case behind the command line, the library and the nodes."""
 
 from __future__ import annotations

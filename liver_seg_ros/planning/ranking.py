@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which trajectories to a lesion are open, and which are best: short and far from what must not be hit.
 
 As Seitel et al. (Medical Physics 38:3246, 2011) do: hard limits first, then the Pareto front of what is to be weighed.

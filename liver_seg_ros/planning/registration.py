@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rigid registration of landmarks: the transform, how well it fits, and how far off a target will be.
 
 - The rotation is SciPy's: Kabsch 1978 by singular values, with the guard against reflections; the same optimum as Arun,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a resection leaves: the future liver remnant, and which vessels it cuts.
 
 The remnant is given in percent of the functional liver, the organ without its tumors, as is usual for total functional

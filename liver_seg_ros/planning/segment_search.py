@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The smallest signed distance to a surface along many segments at once, by branch and bound on exact distances.
 
 A segment is cut where it goes through the surface, so that every interval lies outside or inside. Between two ends of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The skin in a CT: the places where a needle may enter, and the surface that it must not leave again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Refining a registration by the surface of an organ: iterative closest points (ICP), and whether to believe it.
 
 Point-to-plane ICP (Chen and Medioni 1992) of Open3D, with a correspondence distance that starts at the error which the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a needle for a lesion should end."""
 
 from __future__ import annotations

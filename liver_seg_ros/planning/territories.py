@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Portal territories of the liver, like Couinaud's segments: each voxel belongs to the nearest portal branch.
 
 Some branches are chosen as stems. Each voxel of the organ belongs to the branch of a stem, or beyond it, whose wall is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Territories as rows of plain values, for a table of any kind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evaluating trajectories: lengths, clearances, vessels, the liver's capsule; ten thousand in a second."""
 
 from __future__ import annotations

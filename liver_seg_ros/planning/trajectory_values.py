@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A straight trajectory of a needle and its evaluation, in plain values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A rigid motion between two frames in millimetres."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which vessels of a tree needles go through.
 
 A vessel runs straight from a node's parent to the node and is as wide as the node says; a needle that comes nearer to

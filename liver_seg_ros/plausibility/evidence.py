@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be seen of a result that says whether to believe it: what is cut, how bright it is, what made it.
 
 Everything here is measured on the labels, and on their CT where there is one; nothing here judges (`plausibility`).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What in the evidence of a result gives reason to doubt it, and from where on; `rules` says why from there on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The warnings of a result. A warning is no error: the result is what was asked for, and here is what to know of it."""
 
 from __future__ import annotations

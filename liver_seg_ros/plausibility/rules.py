@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of reasons to doubt a result. `docs/warnings.md` is the same for people; a test compares the two."""
 
 from __future__ import annotations

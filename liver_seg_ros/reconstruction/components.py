@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The connected components of voxels and their boxes, as arrays: noise has millions of them.
 
 Components are connected through faces, edges and corners of voxels (26-neighborhood).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which voxels a structure's surface and measurements are made of, cut out of the volume.
 
 A tumor or a vessel is its own label. The liver is the *organ*, as LiTS counts it: the surgeon sees and the planner

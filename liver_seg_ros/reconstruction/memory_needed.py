@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much memory a reconstruction will take, said before it takes any: a label volume may come from anywhere."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels that are noise are refused before surfaces are made of them.
 
 Of noise no surface is small, closed and near to its voxels, and looking for one takes hours: each tunnel through a

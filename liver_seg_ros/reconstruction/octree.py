@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels as an octree of occupied cells, in the bytes that OctoMap reads: for planners that keep clear of a map.
 
 The layout is OctoMap's binary format (Hornung et al., Autonomous Robots 2013, its class OccupancyOcTreeBase): inner

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The connected parts of a structure, of a tumor its lesions, and their voxels and surfaces as points."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`reconstruct`: labels in, meshes, cloud and measurements out, one structure's box at a time."""
 
 from __future__ import annotations

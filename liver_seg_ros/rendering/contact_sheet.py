@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many volumes on one sheet, to judge them by eye."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trajectory as pictures show it, whoever planned it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One HTML file that holds everything it shows: slices to scroll, a 3D scene to turn, tables. It loads nothing.
 
 The page is `html/report.html` with its style and script, and plotly's script for the 3D scene. A content security

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The 3D scene of a page as a plotly figure: surfaces, trajectories and centerlines that can be turned."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stacks of slices for a page that scrolls through them: pictures of the CT, outlines of the surfaces over them.
 
 The CT is sampled once on a raster along the patient's axes; each slice of each view is a plane of it. Outlines are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables on a page, whose rows may be places in the patient."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels over an axial, a coronal and a sagittal slice of their CT."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all pictures share: text, a legend's entries, and writing a PNG that is complete or not there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the pixels of a picture are in the patient: a plane in LPS millimetres with square pixels."""
 
 from __future__ import annotations

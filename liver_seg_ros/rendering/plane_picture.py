@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A picture of any plane through a patient: CT, labels, a needle in it, and which side is where."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a CT and its labels show at points in space: gray in a window of HU, structures tinted and outlined."""
 
 from __future__ import annotations

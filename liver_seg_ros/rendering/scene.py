@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A shaded picture of the surfaces: what lies inside a translucent liver.
 
 Rendered off screen. VTK takes EGL or OSMesa by itself where there is no display. The translucency is put into the

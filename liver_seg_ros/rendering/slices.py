@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices of a volume along the patient's axes, whatever the orientation of its grid.
 
 A slice is sampled on a square raster in LPS mm and shown as radiologists look at it: the patient's right on the left

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random changes of a patch, in HU and before normalization; cheap enough to run beside the training on one core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patches for training, drawn from the cases that are on disk, phantoms' or those of a data set."""
 
 from __future__ import annotations

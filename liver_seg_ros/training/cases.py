@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training cases: CTs with their truth at a network's spacing, resampled as inference does it, kept on disk.
 
 A phantom's case depends on its seed and on the recipe's `stage` and `data`. It is stored as `<folder>/<seed>.npz`; the

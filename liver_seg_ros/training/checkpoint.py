@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training's state on disk: enough to go on after a kill, and all that an export needs."""
 
 from __future__ import annotations

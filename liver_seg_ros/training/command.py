@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the commands of `training` and `deploy` share: log lines on standard error, exit codes, an end by signals."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses that are no one paper's own.
 
 In all of them: z the logits `(B, C, *size)`, computed in float32; p = softmax(z); y the one-hot target; v a voxel of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of a recipe that says whose images are learned from, and how they become a network's input."""
 
 from __future__ import annotations

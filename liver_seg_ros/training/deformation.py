@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patches turned, scaled, shifted and made coarser, as the papers do it: MONAI's transforms, loaded where asked for.
 
 Image and labels are moved together, the image linearly, the labels by nearest neighbors. What comes into view repeats

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distillation: a small network learns from a trained one what the labels alone do not say.
 
 Paper 1, section III-E: "we refer to the method in [41] to distill the knowledge of the Transformer module"; neither its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the training cases of a recipe: `python -m liver_seg_ros.training.generate --recipe config/training/...yaml`.
 
 Of phantoms or of a data set, as the recipe says. Validation cases come first, so that a training can start as soon as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training that goes on from a shipped bundle: the weights of its ONNX graph, put back into the network.
 
 At export each batch norm was folded into the convolution before it: the graph has convolutions with biases and no

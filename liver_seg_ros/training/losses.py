@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training minimizes: every loss by name, and the one that the shipped networks were trained with.
 
 To add one: a function in `common_losses.py` or `paper_losses.py` and a row here. Those files, and MONAI with them, are

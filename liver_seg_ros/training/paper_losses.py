@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each of the five papers minimizes, equation by equation.
 
 Symbols as in `common_losses`. Sums over voxels in the papers' cross-entropies are means here, so that a weight does not

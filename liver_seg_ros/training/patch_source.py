@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training draws its patches from: phantoms, or cases of any data set."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phantoms as what a training draws from: the cases of some seeds that are on disk."""
 
 from __future__ import annotations

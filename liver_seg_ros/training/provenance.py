@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose images a network has learned from, and how: what its checkpoint carries, and its model card says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training recipe: all that decides what a network becomes, read from `config/training/*.yaml`.
 
 Triples are in file order `(i, j, k)`. What a field may hold is checked here, once, so that a training does not stop an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of slices: a slice with its neighbors as channels in, the labels of the one in the middle out."""
 
 from __future__ import annotations

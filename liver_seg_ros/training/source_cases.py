@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training cases of a data set, kept on disk: made once, gone on with after a kill, shared by runs.
 
 A case is `<cache>/<source>-<stage>-<digest>/<subject>-<print>.npz`. The digest holds the source, its folder, what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scans of a data set as what a training draws from: the cases of a part of its split that are on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains one network: `python -m liver_seg_ros.training.train --recipe config/training/segmenter.yaml --output ...`.
 
 Goes on where an earlier run with the same output ended. Cases must exist (see `generate`); more may land meanwhile.

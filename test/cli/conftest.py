@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the command line share: running it, a small CT, and real model bundles made in a moment."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--acquisition` on every command that reads a CT."""
 
 from __future__ import annotations

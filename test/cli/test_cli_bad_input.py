@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad input, as users really have it: one clear line, exit code 2, nothing written."""
 
 from __future__ import annotations

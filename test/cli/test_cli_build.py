@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg build`, with NVIDIA's real builder."""
 
 from __future__ import annotations

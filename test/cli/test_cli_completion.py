@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Completion at TAB, in real shells on a real terminal."""
 
 from __future__ import annotations

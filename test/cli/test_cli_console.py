@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What commands print on stdout when they are done."""
 
 from __future__ import annotations

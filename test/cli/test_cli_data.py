@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg data check`: whole data sets pass, and each fault of a scan is told, with exit code 1."""
 
 from __future__ import annotations

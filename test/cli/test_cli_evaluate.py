@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg evaluate` on labels whose scores are counted by hand."""
 
 from __future__ import annotations

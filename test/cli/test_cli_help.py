@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--help` of every command: what can be asked for, in groups, in one line each, and examples that work."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--labels` on every command: whose numbers or names the labels have, and what comes out of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the rooms below log, as a person reads it: once, in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frame around the commands: help, version, exit codes, one line per error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A name that is no UTF-8 ends no command: not on the page, not in a report, not in the terminal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What may be replaced: an input never, and otherwise what the same command wrote and nobody changed."""
 
 from __future__ import annotations

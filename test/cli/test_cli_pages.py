@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page that `reconstruct`, `measure` and `plan` write with --html, opened in a browser."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg plan` on a body drawn by hand: a ball of a liver with one lesion and a straight vessel."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tables of a plan must not let a reader miss."""
 
 from __future__ import annotations

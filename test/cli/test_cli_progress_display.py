@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress on stderr: one live line in a terminal, a line per stage elsewhere, nothing where it is not wanted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg reconstruct` and `liver-seg render` on labels drawn by hand."""
 
 from __future__ import annotations

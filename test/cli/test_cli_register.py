@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg register` from files as a person writes them: a known motion is found, and what is told of it is true."""
 
 from __future__ import annotations

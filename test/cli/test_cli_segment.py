@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg segment` with real files and real, if tiny, ONNX networks."""
 
 from __future__ import annotations

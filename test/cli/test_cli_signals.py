@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg` told to end: while it imports, while it works, while it writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Standard streams that cannot be written, or are not there at all."""
 
 from __future__ import annotations

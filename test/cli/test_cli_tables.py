@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables in a terminal: whatever is in them and however narrow it is, names and cells stay whole."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every command as a person meets it: on narrow and wide terminals, through a pipe, without colors or UTF-8."""
 
 from __future__ import annotations

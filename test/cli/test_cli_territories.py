@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg territories` on a liver whose vein forks once, drawn so that the halves are known."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reasons to doubt a result reach every place where someone reads it: terminal, files, page."""
 
 from __future__ import annotations

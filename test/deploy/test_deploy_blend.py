@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blending: what the network between two computes is what PyTorch computes with the mean of their weights."""
 
 from __future__ import annotations

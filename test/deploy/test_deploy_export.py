@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Export: what ONNX Runtime computes is what PyTorch computes, and the bundle says what was trained."""
 
 from __future__ import annotations

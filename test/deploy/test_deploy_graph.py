@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exported graph takes HU and gives logits, probabilities or labels: the same as the steps one by one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Export of any network: several inputs, 2D and 3D, free and fixed sizes, and nothing of this machine in the file."""
 
 from __future__ import annotations

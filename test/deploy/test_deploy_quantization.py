@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fewer bits: which layers keep theirs, what the shipped variants lose, and what is refused."""
 
 from __future__ import annotations

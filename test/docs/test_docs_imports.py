@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drawing of imports: what it finds in a small package, and that the real one has no circle."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every message that the troubleshooting page explains is one that this program gives."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The doctor on machines that are ill in known ways: files of `/proc`, folders, variables and models made for it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases and their summary, on label volumes small enough to count by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Confidence: what was made too sure by a known factor is found so, and thresholds for lesions keep their promise."""
 
 from __future__ import annotations

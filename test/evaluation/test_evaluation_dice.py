@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dice against SimpleITK's overlap filter, and its conventions."""
 
 from __future__ import annotations

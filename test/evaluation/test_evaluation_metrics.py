@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics against MONAI's and SimpleITK's, on random masks and on empty, full and border-touching ones."""
 
 from __future__ import annotations

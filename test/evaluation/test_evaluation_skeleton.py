@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Centerlines keep the topology of what they are of, and clDice counts along them."""
 
 from __future__ import annotations

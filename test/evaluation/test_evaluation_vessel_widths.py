@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dice by width: a fault in wide vessels shows where it is, however many thin ones there are."""
 
 from __future__ import annotations

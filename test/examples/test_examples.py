@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The examples that need no ROS run as they stand, the notebook in a kernel of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small CTs and DICOM series for the tests of reading and writing."""
 
 from __future__ import annotations

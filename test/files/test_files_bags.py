@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bags: whole or not at all, and what is cut off or damaged is one line."""
 
 from __future__ import annotations

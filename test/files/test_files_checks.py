@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is no CT in HU and mm, or no labels of one, is refused in one line; CTs of every shape and crop pass."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A header may claim what it likes: memory is not spent on it before the file and the machine are asked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which structure a coded segment is: by its property, by its name where no code says, and never by its region."""
 
 from __future__ import annotations

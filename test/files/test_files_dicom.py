@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM series: found, chosen and read whole, or refused in one line that names what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One DICOM series that holds several acquisitions: refused naming them, or one chosen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a DICOM file claims of its pixels is held against what it has, before memory is spent."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Enhanced (multi-frame) CT: the same volume as its slices, in any order of frames, or refused in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Enhanced CTs that hold several acquisitions: named, or one read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM files with and without preamble, "DICM" and meta information, in every byte order, deflated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the slices of a DICOM series lie: one regular grid, or refused in one line that names the slices."""
 
 from __future__ import annotations

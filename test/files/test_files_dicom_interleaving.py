@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices told apart by a trait: only where those that differ in it lie between or upon each other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM series whose slices are numbered, timed or made unevenly, or came twice: good ones stay one volume."""
 
 from __future__ import annotations

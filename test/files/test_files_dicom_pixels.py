@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixels of DICOM slices: HU are stored values times slope plus intercept, however they are stored."""
 
 from __future__ import annotations

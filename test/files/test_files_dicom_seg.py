@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM Segmentation objects on the grid of their CT."""
 
 from __future__ import annotations

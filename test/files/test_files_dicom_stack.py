@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices onto one grid: how far each may lie beside its place, and what is refused beyond that."""
 
 from __future__ import annotations

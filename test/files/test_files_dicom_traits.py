@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a slice tells of the acquisition that it belongs to, however it is written."""
 
 from __future__ import annotations

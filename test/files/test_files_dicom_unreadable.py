@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM files that are damaged or of no use: named, and none hides the others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A watched folder: what appears is told once it is complete, and once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On a full disk every writer says so in one line and leaves nothing: a file that is there is whole."""
 
 from __future__ import annotations

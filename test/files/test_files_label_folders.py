@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders of masks as TotalSegmentator and 3D-IRCADb leave them, and the one door for labels of every kind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which files are compared: by their names, nothing left out without a word."""
 
 from __future__ import annotations

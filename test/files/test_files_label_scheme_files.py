@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A user's own label scheme in YAML: what is written means that, and everything else is refused in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of other tools' labels, against lists written down anew from what the tools' authors publish."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the values in a label file mean: as somebody says, or as the file says, and else this package's own numbers."""
 
 from __future__ import annotations

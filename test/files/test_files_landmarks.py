@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Landmarks as CSV and JSON, and the transform that registering writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels in files onto the CT that they belong to: reordered where they lie on its points, refused where not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements on disk: what is read back is what was written, in both formats."""
 
 from __future__ import annotations

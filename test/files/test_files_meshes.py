@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Meshes and clouds through files: places, normals, colors, units, as other programs see them."""
 
 from __future__ import annotations

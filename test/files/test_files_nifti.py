@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIfTI from bytes written here, field by field: what is stored is not what is meant, and the header says so."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NRRD from bytes written here, field by field: headers that ITK reads as something else are refused or read right."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What C code prints is shown after a success and dropped after a failure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scores as a table and as JSON: figures that are not there and distances to nothing can be told apart."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`.seg.nrrd`: the fields that 3D Slicer reads, in the file's own text, and segmentations from 3D Slicer."""
 
 from __future__ import annotations

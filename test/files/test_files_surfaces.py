@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surfaces from mesh files: as this package and 3D Slicer write them, turned into LPS, normals outward."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of files that are no UTF-8, which Linux allows and ITK ends the process over."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers in a file to HU and labels: rounded, clipped where a few are beyond, refused where many are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vessel trees through files: number for number, as other programs see them, and what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes through files: what is written comes back at the same places, and what is no CT is refused in one line."""
 
 from __future__ import annotations

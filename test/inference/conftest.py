@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small but real ONNX networks, whose answers can be computed by hand, and CTs for them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bundles: what is written can be read, and whatever is wrong is named with its file, its field and what is valid."""
 
 from __future__ import annotations

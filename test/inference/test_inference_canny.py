@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Canny map: where edges lie, which steps count, and that slices do not mix."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which runtime and which weights are chosen, and what is said of the others."""
 
 from __future__ import annotations

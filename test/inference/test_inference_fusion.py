@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several fine networks on one CT: which structure comes from which, and what lies over what."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The region that the localizer leaves to the fine network: a padded box, and in it what is near the liver."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding the liver: when the coarse network is unsure, and that the fine one then searches the whole CT."""
 
 from __future__ import annotations

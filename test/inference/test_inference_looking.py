@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looking further: no liver ends only because the localizer saw too little of it, and another organ is not followed."""
 
 from __future__ import annotations

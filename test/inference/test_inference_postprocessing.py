@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cleaning: one liver without holes; tumors and vessels in or near it, large enough to count."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resampling: exact where linear interpolation is, anti-aliased where it shrinks, and accurate on the way back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runtimes: each computes what the reference computes, and takes and gives what the bundle says."""
 
 from __future__ import annotations

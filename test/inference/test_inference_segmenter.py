@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cascade on real, small networks: labels on the CT's own grid for any orientation, extent and spacing."""
 
 from __future__ import annotations

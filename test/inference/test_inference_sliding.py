@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sliding windows: they blend into what one large window would say, and slices flow through them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT as a runtime: what is said where there is no GPU; with one, that it computes what ONNX Runtime computes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT's builder: an engine comes out, and what it cannot build is said in one line."""
 
 from __future__ import annotations

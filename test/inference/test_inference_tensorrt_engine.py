@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines: every shipped model builds, and one that is kept is used exactly where it fits."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Of a label volume what was asked for: nothing else, and no holes in the liver where its tumors are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which windows: they cover everything with the overlap asked for, and no other choice runs fewer voxels."""
 
 from __future__ import annotations

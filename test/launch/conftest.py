@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Launch files, evaluated: their arguments, and what they would start.
 
 `launch` itself evaluates them where it is installed; there are no wheels of it, so that elsewhere a stand-in does.

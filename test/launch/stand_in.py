@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """As much of `launch` and `launch_ros` as the launch files use, where ROS 2 comes from wheels, which have neither.
 
 It evaluates a launch file; it starts nothing. Where the real ones are installed they are used, and this is not.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch files demo.launch.py and bag.launch.py: what they start besides the nodes of liver_seg.launch.py."""
 
 from __future__ import annotations

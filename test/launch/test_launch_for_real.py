@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch file, launched: what it starts, and that nothing outlives it. Runs where `launch` is installed."""
 
 from __future__ import annotations

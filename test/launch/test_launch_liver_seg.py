@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The launch file liver_seg.launch.py: its arguments, and the nodes that they lead to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of tiny networks, and one small phantom to train them on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Per network of the registry: options that make it tiny, and a size at which the shared tester runs it in a second."""
 
 from __future__ import annotations

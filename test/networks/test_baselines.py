@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The baselines from MONAI: the papers' parameter counts, what each is made of, and options that are refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for every network of the registry, each built as tiny as its row in small.py says."""
 
 from __future__ import annotations

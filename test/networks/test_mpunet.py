@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MPU-Net and its U-Net: the published parameters, each equation against loops, and the fusion of the scales."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hybrid encoder: its published size, what standardized weights are, and attention against a naive sum."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SegNet: pooling and unpooling against PyTorch's own with indices, and the parameters of its paper."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The student: small, of widths and operators that 8-bit kernels like, and cheaper than the network that is shipped."""
 
 from __future__ import annotations

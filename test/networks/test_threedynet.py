@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """3DYNet: both encoders reach every decoder block as the paper joins them, and EE joins them otherwise."""
 
 from __future__ import annotations

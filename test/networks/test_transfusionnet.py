@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransFusionNet: the widths of the paper's network, what each ablation cuts, equations 3 to 7, and the edge map."""
 
 from __future__ import annotations

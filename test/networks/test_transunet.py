@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransUNet: the published parameters, and that tokens see the whole image and where they are."""
 
 from __future__ import annotations

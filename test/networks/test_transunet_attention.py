@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TransUNet of the paper: the attention block on small numbers, one per stage, and what is left without it."""
 
 from __future__ import annotations

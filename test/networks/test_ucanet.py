@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UCA-Net: the paper's parameters, its four equations against loops, and that each ablation has what it says."""
 
 from __future__ import annotations

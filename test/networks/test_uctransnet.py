@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UCTransNet: its equations against loops, the published parameters, and sizes that fit the patches."""
 
 from __future__ import annotations

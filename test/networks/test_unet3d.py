@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The U-Net: shapes, gradients, errors that say what fits, and that windows do not change what a voxel gets."""
 
 from __future__ import annotations

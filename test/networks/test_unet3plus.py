@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UNet 3+: every node sees every scale, every scale has a side output, and the parameters of its paper."""
 
 from __future__ import annotations

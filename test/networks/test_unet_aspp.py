@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UNet-ASPP: its equations on small numbers, which map goes into which node, and its size."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """3D UX-Net: its block against the equation, the parameters that its authors print, and options that are refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slabs put together: any order, doubles, several volumes, contradictions, gaps, memory."""
 
 from __future__ import annotations

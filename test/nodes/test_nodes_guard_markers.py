@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What RViz shows of the guard: where the markers are, in which color, and what goes away."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings of the rooms below reach the node that they work for, in a process of several, and no other."""
 
 from __future__ import annotations

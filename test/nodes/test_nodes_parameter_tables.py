@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of parameters are whole, and config/ and docs/ros.md are what they say."""
 
 from __future__ import annotations

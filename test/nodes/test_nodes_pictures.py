@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures as `sensor_msgs/Image`: by cv_bridge and without, the same bytes; and where they are."""
 
 from __future__ import annotations

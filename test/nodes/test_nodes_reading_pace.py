@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When the guard reads: no transform waits for the next tick, and readings are neither too few nor too many."""
 
 from __future__ import annotations

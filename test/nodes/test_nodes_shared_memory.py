@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes in POSIX shared memory: what a reader believes, and that nothing stays of those who end without a word."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bytes of a message to voxels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When a needle's tip cannot be believed, on clocks that the test turns."""
 
 from __future__ import annotations

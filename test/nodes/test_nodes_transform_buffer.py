@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames in frames, against chains of transforms multiplied another way."""
 
 from __future__ import annotations

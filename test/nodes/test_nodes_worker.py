@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One job at a time, the newest wins, and a failing job does not end the thread."""
 
 from __future__ import annotations

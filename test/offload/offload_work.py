@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests have done in worker processes, which import it as a module of its own."""
 
 from __future__ import annotations

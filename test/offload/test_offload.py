@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Work in a process of its own: what goes there and comes back, and that nothing stays, however either side ends."""
 
 from __future__ import annotations

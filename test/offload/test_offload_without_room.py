@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A parcel whose memory cannot be had goes through the pipe."""
 
 from __future__ import annotations

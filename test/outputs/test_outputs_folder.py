@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The output folder: all files or none, nothing half-written, and a place that cannot be written is told beforehand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An installation without extras segments and measures; what it cannot do it says in one line, before the work."""
 
 from __future__ import annotations

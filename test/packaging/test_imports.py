@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Imports, setup.cfg and package.xml agree: what is imported is declared, where it is needed, by the name it has there.
 
 A robot installs what package.xml and setup.cfg name: an import of anything else fails only there.

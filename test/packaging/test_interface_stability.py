@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No interface changes by the way: who changes one changes the table beside this file, and tells it in CHANGELOG.md."""
 
 from __future__ import annotations

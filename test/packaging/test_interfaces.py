@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The messages as built: what the nodes rely on, through the real serialization."""
 
 from __future__ import annotations

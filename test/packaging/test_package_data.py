@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lies beside the code and is read at runtime is installed with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What package.xml, setup.cfg, setup.py and the code say about this package is the same everywhere.
 
 Versions: `test_versions.py`. Imports: `test_imports.py`. What an installation without extras can do: `test_extras.py`.

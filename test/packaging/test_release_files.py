@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ROS's release tools and linters read: CHANGELOG.rst, license lines, ament_flake8's configuration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """setup.cfg says what works, as a library among others; constraints.txt what `make` installs, as an application."""
 
 from __future__ import annotations

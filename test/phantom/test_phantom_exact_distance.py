@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact distances of a phantom say what its labels say, on its grid and between its voxels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The implicit shapes and the spline sampling that phantoms are made of."""
 
 from __future__ import annotations

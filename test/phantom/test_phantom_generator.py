@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A phantom's ground truth is true: of its labels, its vessel graphs, its tumors and its Hounsfield units."""
 
 from __future__ import annotations

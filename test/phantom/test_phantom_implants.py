@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Painting into a CT: nothing outside the mask, truth where it is said to be, noise and edges those of the CT."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Varied phantoms: their truth is true as well, they go beyond the plain ones, and those are as they always were."""
 
 from __future__ import annotations

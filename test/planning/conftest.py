@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A patient to plan on, vessel trees made by hand or taken from a phantom's truth, and a trunk of known tissues."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ablation: the ellipsoid's own geometry against brute force, and what it covers of bodies of known shape."""
 
 from __future__ import annotations

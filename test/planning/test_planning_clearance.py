@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clearance: against closed forms, against dense sampling, on either side, and where there is nothing to measure."""
 
 from __future__ import annotations

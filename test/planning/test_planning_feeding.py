@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feeding vessels: near ones are found at their distance, and each voxel counts for the nearest."""
 
 from __future__ import annotations

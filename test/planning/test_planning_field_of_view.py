@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a CT's measurement ends: no skin is found there. A torso whose skin is known is cut in many ways."""
 
 from __future__ import annotations

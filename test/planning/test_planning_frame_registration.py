@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the CT's frame is in the robot's: recovered, honest about its errors, refused where it cannot be told."""
 
 from __future__ import annotations

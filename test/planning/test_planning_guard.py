@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A moving needle among spheres, whose distances are known on paper."""
 
 from __future__ import annotations

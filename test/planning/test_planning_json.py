@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What planning gives as JSON: names and order of the keys are what users' programs read, so they stay."""
 
 from __future__ import annotations

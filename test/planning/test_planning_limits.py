@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a needle may by default is promised in numbers; and what is no limit is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The nearest vessel is the nearest of all, whatever is left out on the way."""
 
 from __future__ import annotations

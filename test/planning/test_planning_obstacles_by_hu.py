@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bone, lung and gas by their HU, against what phantoms are drawn of, and against a real patient's mask of bone."""
 
 from __future__ import annotations

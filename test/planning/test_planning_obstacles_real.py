@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bone, lung and gas by their HU in real CTs: a torso without contrast, and a patient whose bones are labelled."""
 
 from __future__ import annotations

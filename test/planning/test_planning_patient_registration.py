@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A patient registered by landmarks, by the surface, by both; what is asked for halfway is refused."""
 
 from __future__ import annotations

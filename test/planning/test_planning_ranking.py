@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ranking: the limits, the front, the spread, the target; on a patient of known shapes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Landmark registration: exact transforms, honest errors, one line for what cannot be registered."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The skin: where it is, without the table, and from where a target can be reached."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Refinement by the surface: found from a few millimetres off, refused where it cannot be right."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Territories and resections: every voxel to the nearest branch, volumes that add up, vessels that are cut."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What needles meet: against shapes whose answers are known, and where something is missing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every reason to doubt a result, raised by labels that have it and by no others; the page that lists them."""
 
 from __future__ import annotations

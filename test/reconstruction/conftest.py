@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Label volumes of known shape on any grid."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels that are noise: what is measured of them stays right, and what it takes stays bounded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bridging: what touches over an edge or a corner becomes one, nothing else does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cloud: on the surface, even, labelled, repeatable."""
 
 from __future__ import annotations

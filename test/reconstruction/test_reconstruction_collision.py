@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collision meshes: never inside the structure, never further out than the margin, few triangles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decimation: within the budget, closed, nothing lost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Diameters of small parts of any shape, against all pairs of faces and all chords."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Thin slices between thick ones: nearer to the truth, nothing lost, nothing cut."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gaps of small labels of any shape, against all pairs of faces."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements against shapes whose volume, diameter and number are known."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured of small labels of any shape, against their voxels counted one by one."""
 
 from __future__ import annotations

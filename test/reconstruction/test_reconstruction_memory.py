@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a reconstruction will need is said before it is taken."""
 
 from __future__ import annotations

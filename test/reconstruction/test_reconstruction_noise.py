@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labels that are noise are refused in a line, at once; all else is not."""
 
 from __future__ import annotations

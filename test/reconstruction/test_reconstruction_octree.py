@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Octrees: read back by a reader of their own, cell by cell; cells against voxels one at a time."""
 
 from __future__ import annotations

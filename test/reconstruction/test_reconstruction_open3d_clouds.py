@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clouds through Open3D and back, of both kinds, and what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with a mesh, and that it is said in words."""
 
 from __future__ import annotations

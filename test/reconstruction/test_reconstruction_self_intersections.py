@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Self-intersections: all of them found, none invented, repaired where it can be done."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surfaces that are asked: where lines go through them, and clouds with their distance to one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surfaces: closed, outward, where the voxels are, and of their volume."""
 
 from __future__ import annotations

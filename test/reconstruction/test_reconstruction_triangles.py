@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Closedness and volume of meshes whose answers are known."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vessel tree: where the vessels are, as wide as they are, without loops, from the trunk to the tips."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trajectories in the pictures: where they run, and the one that matters in a color of its own."""
 
 from __future__ import annotations

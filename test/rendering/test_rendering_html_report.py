@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page in a browser: it draws, answers to every control, says what it must, and loads nothing."""
 
 from __future__ import annotations

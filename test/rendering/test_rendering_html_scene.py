@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The 3D scene of the page: every structure and trajectory as a trace of its own, light enough to turn."""
 
 from __future__ import annotations

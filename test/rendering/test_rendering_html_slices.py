@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stacks of slices: outlines where the surfaces are, the CT below them at the same place, whatever its grid."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices: the right voxels at the right side of the picture at the right scale, whatever the grid."""
 
 from __future__ import annotations

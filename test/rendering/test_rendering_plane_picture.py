@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of any plane: whether each pixel shows the place in the patient that the plane says."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The 3D picture: without a display, every structure visible, the right way round."""
 
 from __future__ import annotations

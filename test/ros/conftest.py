@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real node processes over real DDS, each test on a ROS domain of its own, and an observer in the test's process."""
 
 from __future__ import annotations

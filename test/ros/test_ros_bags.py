@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`liver-seg record` and `liver-seg replay` over DDS: the same voxels, latched as before, whole bags or none."""
 
 from __future__ import annotations

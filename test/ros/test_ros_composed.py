@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All nodes in one process, by reference inside and on every topic outside; and the plain subscriber of examples/."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """config/*.yaml: every parameter of every node is there, and nothing else; each is described."""
 
 from __future__ import annotations

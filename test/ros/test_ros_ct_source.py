@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `ct_source` as a process: what it publishes, late subscribers, bad files, stray requests, its end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Definitions for bags: the same hash as ROS 2 computed when it built the message, of every message that we publish."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make demo` on a small CT: three processes, files from what arrived, exit codes, and nothing left running."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a node says of itself is true at any time, and safe to show."""
 
 from __future__ import annotations

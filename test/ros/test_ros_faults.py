@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the graph that fail leave it usable. All faults, many times each: benchmarks/faults.py."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames: each namespace has its own, a name can be given, and all that a node publishes is in it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes by shared memory between real processes: taken where it is what it says, and by slabs where it is not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a stranger may send: streams that grow, volumes that claim to be huge. The node stays small and answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured arrives: sizes with uncertainties, gaps and meshes as a planner gets them from a real process.
 
 The values are compared with ones computed here from labels and meshes in another way.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conversions through the real serialiser, without a network."""
 
 from __future__ import annotations

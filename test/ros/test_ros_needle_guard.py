@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `needle_guard` over real DDS: a needle that TF moves beside a ball of vessel, 20 mm in radius."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whoever waits for a volume's report gets an end: found, nothing found, failed and cancelled are told apart."""
 
 from __future__ import annotations

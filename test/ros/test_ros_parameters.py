@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters: what is wrong, or comes too late to matter, is refused at once, with the reason."""
 
 from __future__ import annotations

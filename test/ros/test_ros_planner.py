@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `planner` over real DDS, asked about a ball of tumor in a ball of liver, which are known on paper."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `planning_scene` over DDS, heard by a subscriber that keeps the scene as MoveIt does."""
 
 from __future__ import annotations

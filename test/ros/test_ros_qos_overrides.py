@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The quality of service of a node's topics can be set from outside, and a wrong word is said in one line."""
 
 from __future__ import annotations

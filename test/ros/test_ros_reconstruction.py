@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `reconstruction` as a process: what a late subscriber gets, nothing to show, bad labels, bad parameters."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/ros.md says what running nodes have, as DDS tells: topics, types, QoS, services, actions, parameters, frames."""
 
 from __future__ import annotations

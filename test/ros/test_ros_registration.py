@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `registration` over real DDS: it finds the patient, moves the CT's frame, and refuses what cannot be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RViz's layout shows topics that the nodes have, of the types that its displays take, in any namespace."""
 
 from __future__ import annotations

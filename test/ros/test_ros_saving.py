@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The services `save_results` over real DDS: all files or none, and one line of what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The action `segment_volume` over real DDS: followed to its end, cancelled, queued, refused, replaced."""
 
 from __future__ import annotations

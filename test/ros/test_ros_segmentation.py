@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `segmentation` as a process: slabs as they come in life, bad volumes, restarts, and the library's labels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT, SIGTERM and SIGHUP at any moment end a node's process in time, with exit code 0 and nothing to read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The node `slice_viewer` over real DDS: what its pictures show, by the plane that TF tells and the label table."""
 
 from __future__ import annotations

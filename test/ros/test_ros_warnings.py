@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reasons to doubt as planners and operators get them from real processes: in reports, on diagnostics, in the log."""
 
 from __future__ import annotations

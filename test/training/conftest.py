@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training small enough for a test: cubes in 16 voxels, and a network of a few thousand weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases: a seed is a case, on the network's grid, around the liver, and safe on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands, as processes: cases, a training on them, and what they say when the input is at fault."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patches turned, zoomed, shifted and made coarser by MONAI: image and labels together, as far as the recipe allows."""
 
 from __future__ import annotations

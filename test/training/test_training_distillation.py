@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distillation: its three terms against their equations in numpy, and a student that learns from a teacher alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Initial weights: a network that goes on from a bundle computes what the bundle computes, norms included."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loop: it learns, a killed training goes on as if nothing had been, and time shortens its schedule."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every loss against its equation in numpy, and what all of them must stand."""
 
 from __future__ import annotations

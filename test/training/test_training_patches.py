@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patches and their augmentation: repeatable, on the structures asked for, image and labels together."""
 
 from __future__ import annotations

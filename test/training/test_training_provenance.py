@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A checkpoint carries whose images its network has learned from, through a kill and from one training to the next."""
 
 from __future__ import annotations

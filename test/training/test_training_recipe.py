@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes: the shipped ones are valid, and every mistake is named with its file and field."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of slices: a slice between its neighbors goes in, the labels of the one in the middle come out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a layout to a checkpoint: cases are kept, found again, safe between runs, and faults are named or left out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets in their own layouts: the right thing at the right place, the papers' splits, and faults that are named."""
 
 from __future__ import annotations

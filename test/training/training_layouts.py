@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets of a few small scans in the layouts that they are distributed in, bytes and oddities included.
 
 All show one scene, which is painted by where each voxel lies in LPS millimetres: whatever the orientation of a file, a

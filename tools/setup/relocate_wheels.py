@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make the CMake files of the ROS 2 wheels in this virtual environment point at it.
 
 The wheels turn the environment into a ROS prefix, but their exported CMake targets carry the paths of the machine that

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scripts that run in the environments of the quantizers (see `tool_environment`), and nowhere else."""

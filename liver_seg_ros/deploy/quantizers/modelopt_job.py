@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX to fp16 or to fp16 with int8 convolutions, by NVIDIA's modelopt; run by `quantization` as a script.
 
     python modelopt_job.py fp16 MODEL RESULT

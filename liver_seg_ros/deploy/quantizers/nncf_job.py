@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX to int8 convolutions for CPUs, by OpenVINO's NNCF; run by `quantization` as a script.
 
     python nncf_job.py MODEL RESULT CALIBRATION KEPT...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one interface that every runtime implements. To add one: a file beside this one and a row in `choice`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where engines and compiled models are kept between runs."""
 
 from __future__ import annotations

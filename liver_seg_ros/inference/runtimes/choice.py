@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which runtimes there are, which of them work here, which weights each would run, and making one.
 
 What "auto" takes is the first of `RUNTIMES` that works on this machine, and for it

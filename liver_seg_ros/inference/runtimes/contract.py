@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a graph takes and gives what its bundle says, for all runtimes alike."""
 
 from __future__ import annotations

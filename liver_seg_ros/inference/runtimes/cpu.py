@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the processor offers: how many cores, and whether it multiplies 8-bit integers in hardware."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime on the CPU: the runtime that works everywhere, and the reference for the others."""
 
 from __future__ import annotations

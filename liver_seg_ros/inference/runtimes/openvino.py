@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVINO on the CPU: about twice as fast as ONNX Runtime in fp32, and more in int8 where the processor has it.
 
 The network is compiled once, for free sizes: measured on the shipped models it is as fast as one compiled for the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Out of memory, said by all runtimes in the same way."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The definition of a message as its package was installed with it, for recordings that explain themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Publishes what was recorded over DDS, as it was offered then: what `liver-seg replay` runs.
 
     python -m liver_seg_ros.nodes.bags.player BAG [--topics ct,labels] [--rate 2] [--loop] [--clock] [--keep]

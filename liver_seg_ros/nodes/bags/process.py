@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that runs one plain node until its work is done or a signal comes: to record, and to play."""
 
 from __future__ import annotations

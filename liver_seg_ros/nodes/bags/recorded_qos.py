@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quality of service of recorded topics: what DDS tells of a publisher, and what a player offers in its place."""
 
 from __future__ import annotations

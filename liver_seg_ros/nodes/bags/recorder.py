@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records topics as they are on DDS into a bag: what `liver-seg record` runs.
 
     python -m liver_seg_ros.nodes.bags.recorder BAG [--topics ct,labels] [--duration SECONDS]

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """ROS messages to and from this package's types."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Puts slabs together into volumes: in any order, doubled, several volumes at once, in bounded memory.
 
 Free of ROS and of the clock (the caller says what time it is), so that every case is tested in microseconds.

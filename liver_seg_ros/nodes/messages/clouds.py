@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`PointCloud` and `ClearanceCloud` to `sensor_msgs/msg/PointCloud2`, in metres."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes that were given up: a slab that comes too late, or the whole volume once more."""
 
 from __future__ import annotations

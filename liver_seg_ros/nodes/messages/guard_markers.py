@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a guard says as `visualization_msgs/MarkerArray`, for RViz, in metres."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guard's readings and trajectories as messages, and meshes from messages for the guard to watch."""
 
 from __future__ import annotations

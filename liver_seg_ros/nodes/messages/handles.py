@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`Volume` and `LabelVolume` to and from `liver_seg_interfaces/msg/VolumeHandle`: one slab, of all slices."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slabs of a volume that was handed out: late doubles, or the volume once more."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was measured, to and from `liver_seg_interfaces/msg/StructureMeasurement`; messages are in m and m3."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Meshes to `liver_seg_interfaces/msg/StructureMeshArray` (for planners) and `MarkerArray` (for RViz), in metres."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Occupied cells to `octomap_msgs/Octomap`. Needs octomap_msgs."""
 
 from __future__ import annotations

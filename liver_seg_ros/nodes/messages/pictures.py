@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures to `sensor_msgs/Image`, and where they are to a transform."""
 
 from __future__ import annotations

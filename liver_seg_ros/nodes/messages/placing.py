@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which frame a message is in: conversions make all of them in `ct_lps`, and a node says what that is called there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers of planning as messages: in metres, cubic metres and radians, in the frame that was asked in."""
 
 from __future__ import annotations

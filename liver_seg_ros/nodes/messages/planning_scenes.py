@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collision meshes to `moveit_msgs/PlanningScene`: what MoveIt keeps clear of. Needs moveit_msgs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Points of messages, in metres, from and to places in millimetres; the axes are the same."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`RigidTransform`, in millimetres, to and from what ROS says of poses, in metres and quaternions x, y, z, w."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`RegisterFrame`: its request as a question, an answer as its response. Messages are in metres, questions in mm."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A slab: some consecutive slices of a volume on their way over a topic, free of ROS so that it is tested without."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text from strangers, made fit to be shown: names, encodings and uids come in messages of anybody."""
 
 from __future__ import annotations

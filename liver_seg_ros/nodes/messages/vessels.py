@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A `VesselTree` to `liver_seg_interfaces/msg/VesselTree` (for planners) and `MarkerArray` (for RViz), in metres."""
 
 from __future__ import annotations

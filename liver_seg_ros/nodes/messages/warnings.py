@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reasons to doubt a result to `liver_seg_interfaces/msg/PlausibilityWarning`."""
 
 from __future__ import annotations

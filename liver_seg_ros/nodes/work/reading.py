@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The work of the node `ct_source`: from a file or a DICOM folder to a CT."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The work of the node `reconstruction`: from labels to messages that are ready to be published."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results as files: into a folder that a client of a node names, all of them or none."""
 
 from __future__ import annotations

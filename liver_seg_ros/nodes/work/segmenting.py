@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The work of the node `segmentation`: networks that are loaded once, and a CT after the other."""
 
 from __future__ import annotations

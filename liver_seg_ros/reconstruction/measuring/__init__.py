@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes, diameters and gaps of structures, from labels."""

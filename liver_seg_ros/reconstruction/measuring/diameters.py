@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The largest diameter of a part in space and within an axial slice.
 
 Diameters are between centers of voxel faces (in a slice: of pixel edges), exact for these. The uncertainties say how

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gaps between each lesion and the vessels and the capsule, and whether the scan's border cuts it.
 
 Distances are the smallest between centers of voxel faces. They are 0 exactly where two structures share a face, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measurements of each structure: volume, diameters, number of parts, distances.
 
 Volumes, diameters and distances come from the voxels, not from the mesh, so that they do not depend on how it was

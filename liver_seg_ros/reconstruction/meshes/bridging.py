@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Voxels that make thin branches whole: an isosurface separates voxels that touch only over an edge or a corner."""
 
 from __future__ import annotations

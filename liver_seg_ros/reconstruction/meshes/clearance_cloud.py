@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Surface points with their distance to a structure: where the tumor is near to a vessel, at a glance."""
 
 from __future__ import annotations

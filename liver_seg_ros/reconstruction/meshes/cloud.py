@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evenly spread, labelled points with normals on the surfaces."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A second, coarser mesh around each structure, for collision checks: it may be too large, never too small.
 
 It is where the distance to the structure is half the margin: dilation closes gaps and rounds what is sharp, so that few

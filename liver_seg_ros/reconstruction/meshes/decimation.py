@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fewer triangles, the same closed surface.
 
 `fast-simplification` is an order of magnitude faster than the other quadric decimations but does not look at topology:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Thin slices between thick ones, so that a surface has no terraces.
 
 Shape-based interpolation (Raya and Udupa, IEEE Transactions on Medical Imaging 9:32-42, 1990): each slice becomes the

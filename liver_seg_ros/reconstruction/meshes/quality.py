@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a planner should know of a mesh before it trusts it."""
 
 from __future__ import annotations

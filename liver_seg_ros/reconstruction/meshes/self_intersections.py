@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a surface goes through itself, and how it is put right.
 
 Two triangles that share no corner intersect exactly where an edge of one goes through the other; so do those that share

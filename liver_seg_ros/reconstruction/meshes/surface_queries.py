@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a closed triangle mesh can be asked: how far, on which side, and where a straight line goes in and out.
 
 Embree (through open3d) answers all of them exactly on the triangles, in float32 and on all cores. open3d holds Python's

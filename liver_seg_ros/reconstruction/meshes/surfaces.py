@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The smooth closed surface of a structure: fill, isosurface, smooth, give the volume back.
 
 Two ways to smooth, because what is right for an organ is wrong for a vessel:

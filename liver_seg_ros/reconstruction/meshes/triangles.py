@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for any triangle mesh: is it closed, what does it enclose, where does it face, which parts has it.
 
 Vertices are `(V, 3)`, triangles `(T, 3)` vertex indices, counter-clockwise seen from outside.

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vessel trees: centerlines, radii and branches, from labels."""

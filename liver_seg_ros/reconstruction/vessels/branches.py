@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From centerlines node by node to a `VesselTree`: which nodes make up a branch, what it comes from, how long it is."""
 
 from __future__ import annotations

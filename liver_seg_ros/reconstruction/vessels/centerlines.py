@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the voxels of vessels to centerlines without loops: one voxel path per vessel.
 
 TEASAR (M. Sato et al., "TEASAR: tree-structure extraction algorithm for accurate and robust skeletons", Pacific

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From labels to the vessel tree: centerlines with radii, forks and generations."""
 
 from __future__ import annotations

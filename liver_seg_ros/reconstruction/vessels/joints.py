@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Centerlines as segments between joints, and what speaks against blood going from one segment into another.
 
 A joint is a fork, or several that lie within each other's vessels: where two vessels touch, the line between their

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trees from a network of vessels that touch: where each tree begins, and which vessels belong to it.
 
 Trees begin at wide free ends or, where the trunk has none, in the widest joint. From there all vessels are reached,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Centerlines and radii finer than the voxels: tubes fitted to the wall of the vessels.
 
 Voxel paths are half a voxel off their middle, and the distance to the nearest background voxel is not the radius. So

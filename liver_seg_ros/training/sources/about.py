@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of data sets: what each is, whose images it holds, what its labels mean, and which terms it came with.
 
 The terms are those that we know of when this was written. What holds is what `url` says: whoever uses a data set has to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data that was never published, in the layout that we state for it: a folder a case with `ct.nii.gz`, `labels.nii.gz`.
 
 Paper 1's has a folder for each phase in a patient's, since arteries were drawn in one and tumors in the other. The two

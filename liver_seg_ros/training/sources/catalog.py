@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sources that there are, by name: opened, told by their layout, and divided."""
 
 from __future__ import annotations

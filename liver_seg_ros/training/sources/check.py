@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looking at a data set before anything is trained on it: what each scan is, and what of it cannot be right.
 
 Voxels are read one scan at a time. Nothing is changed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was found in data sets, as tables, CSV and JSON have it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tasks of the Medical Segmentation Decathlon: `dataset.json` says which image and which labels belong together.
 
 What macOS left in the archives (`._liver_0.nii.gz`) is named by no `dataset.json` and so never read.

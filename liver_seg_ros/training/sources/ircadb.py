@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """3D-IRCADb-01: a folder a patient with `PATIENT_DICOM` and `MASKS_DICOM`, unpacked or zipped as distributed.
 
 Portal and hepatic veins inside the organ are the networks' vessels; a patient without one of the two says nothing about

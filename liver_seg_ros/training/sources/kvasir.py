@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kvasir-SEG: color pictures of polyps and masks of the same names, both JPEG.
 
 JPEG blurs the masks, so that a voxel of one is anything from 0 to 255: from the middle on it counts as polyp.

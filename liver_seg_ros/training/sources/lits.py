@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LiTS17 as it is distributed: `volume-N.nii` and `segmentation-N.nii`, in one folder or in those of its batches.
 
 The 70 scans of its test set are called `test-volume-N.nii` and have no labels; they are no subjects.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the sources on a disk are called: apart from the table, so that `liver-seg --help` need not load that."""
 
 ON_DISK = (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of CTs and labels of one's own, described by one YAML file beside them, by default `pairs.yaml`:
 
     title: CTs of our hospital, 2026

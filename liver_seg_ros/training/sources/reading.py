@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the sources share: a CT with its labels from files, names in their order, and the bounds on what is unpacked."""
 
 from __future__ import annotations

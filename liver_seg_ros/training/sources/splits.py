@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who is trained on, who is validated on, and who is kept for the end: by patients, and the same on every machine.
 
 The papers say how many, not who. So patients are drawn: in the order of a hash of a seed and the patient's name, which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every source gives: subjects, each with image, labels, geometry, provenance and the split it belongs to."""
 
 from __future__ import annotations

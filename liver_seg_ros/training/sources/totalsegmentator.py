@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TotalSegmentator's public data set: a folder a subject with `ct.nii.gz` and one file a structure; `meta.csv`.
 
 Of its structures the networks learn the liver. Its portal vein ends at the liver and it has no hepatic ones, so it says

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From an ONNX model to an engine of NVIDIA's TensorRT. Building needs no GPU with TensorRT-RTX, running does."""
 
 from __future__ import annotations

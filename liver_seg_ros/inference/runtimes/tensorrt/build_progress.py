@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far TensorRT's builder is, as one fraction, and how it is stopped."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The little of CUDA that running an engine needs: a context, streams, events, and memory that both sides see.
 
 Through the driver's interface (`cuda.bindings.driver`), which belongs to the driver and not to a CUDA toolkit, so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines of bundles, and the folder that keeps them: one is built once per model, GPU and TensorRT, then read.
 
 A file holds one line of JSON, which says what the engine was built from and for, and then the engine itself. What does

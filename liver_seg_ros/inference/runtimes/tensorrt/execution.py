@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running an engine of TensorRT: tensors bound by name, copies beside the work.
 
 A sequence of windows goes through two sets of buffers and three streams: while one window is computed, the answer of

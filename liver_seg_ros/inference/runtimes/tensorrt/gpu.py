@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The NVIDIA GPU of this machine, if there is one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NVIDIA's TensorRT: the library itself, as JetPack installs it, or TensorRT-RTX from PyPI; their interface is one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorRT on an NVIDIA GPU: JetPack's on a Jetson, TensorRT-RTX on a workstation. No PyTorch is needed.
 
 `engine` gives the engine, `execution` runs it.
