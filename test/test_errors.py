@@ -15,6 +15,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bundle import InputSpec
 from liver_seg_ros.nodes.messages.slab import Slab
+from liver_seg_ros.phantom.implants import ImplantOptions
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.guard import GuardLimits, Needle
@@ -23,6 +24,7 @@ from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.planning.transform import RigidTransform
 from liver_seg_ros.reconstruction.pipeline import ReconstructionOptions
 from liver_seg_ros.rendering.contact_sheet import contact_sheet
+from liver_seg_ros.rendering.picture_plane import PicturePlane
 from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.training.recipe import AugmentationRecipe, DataRecipe, OptimizationRecipe, Recipe
 from liver_seg_ros.training.sources.about import ABOUT
@@ -87,6 +89,9 @@ REFUSED: list[Callable[[], object]] = [
     lambda: ReconstructionOptions(point_spacing_mm=NAN),
     lambda: PhantomOptions(size=(1, 1, 1)),
     lambda: PhantomOptions(phase="late"),
+    lambda: ImplantOptions(tumor_count=51),
+    lambda: ImplantOptions(phase="late"),
+    lambda: PicturePlane((0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), 0.0, 4, 4),
     lambda: ReportTable("sizes", ("a", "b"), (("1",),)),
     lambda: ReportTable("sizes", ("a",), (("1",),), places_mm=(ORIGIN, ORIGIN)),
     lambda: Slab("1.2", 0, "16UC1", GRID, 0, 1, b""),

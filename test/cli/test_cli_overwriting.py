@@ -16,7 +16,6 @@ from liver_seg_ros.cli import (
     evaluate,
     main,
     measure,
-    phantom,
     plan,
     reconstruct,
     register,
@@ -36,8 +35,10 @@ COMMANDS = {
 OUTPUTS = {
     "segment": "labels.nii.gz", "reconstruct": "liver.ply", "measure": "measurements.csv", "plan": "plan.csv",
     "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "register": "transform.json",
-    "phantom": "ct.nii.gz",
+    "phantom": "ct.nii.gz", "data": "data.csv",
 }  # fmt: skip
+#: A bag is a new folder and nothing else: test/files/test_files_bags.py.
+NEW_FOLDERS = {"record"}
 
 
 def place(folder: Path, *inputs: Path, overwrite: bool = False, command: str = "draw") -> ResultFolder:
@@ -205,12 +206,13 @@ def test_no_command_replaces_what_it_reads(
     assert target.read_text() == "an input"
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "phantom"])
+@pytest.mark.parametrize("name", [*COMMANDS, "phantom", "data"])
 def test_no_command_replaces_a_file_that_it_did_not_write(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / OUTPUTS[name]).write_text("mine")
     needed = ["missing.nii.gz"] * {"phantom": 0, "register": 0, "render": 2, "evaluate": 2}.get(name, 1)
+    needed = ["check", *needed] if name == "data" else needed
     assert main.run([name, *needed, "-o", str(tmp_path)]) == 2
     assert f"was not written by '{name}'" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
@@ -242,4 +244,4 @@ def test_every_command_that_writes_a_folder_is_tested_here() -> None:
         for command in app.registered_commands
         if "output" in inspect.signature(command.callback).parameters  # type: ignore[arg-type]
     }
-    assert writing == {*COMMANDS, phantom.__name__.rpartition(".")[2]}
+    assert writing == {*OUTPUTS, *NEW_FOLDERS} and OUTPUTS.keys() == {*COMMANDS, "phantom", "data"}
