@@ -13,11 +13,13 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from liver_seg_ros.checked_fields import read_mapping
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
@@ -26,7 +28,13 @@ from liver_seg_ros.training.provenance import intended_use, together
 
 
 def blend_bundles(
-    new: ModelBundle, old: ModelBundle, share: float, version: str, folder: Path, overwrite: bool = False
+    new: ModelBundle,
+    old: ModelBundle,
+    share: float,
+    version: str,
+    folder: Path,
+    scores: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> ModelBundle:
     """Write the bundle whose plain weights are `share` times those of `new` and the rest those of `old`.
 
@@ -36,10 +44,11 @@ def blend_bundles(
         share: 0 gives `old`, 1 gives `new`.
         version: of the result.
         folder: where, e.g. `models/segmenter`.
+        scores: measured of these very weights, which are another network than either; those of the two are not taken.
         overwrite: see `write_bundle`.
 
     Returns:
-        The bundle, without variants and without scores: it is another network than either.
+        The bundle, without variants.
 
     Raises:
         InputError: a share outside of 0 to 1, networks that differ in more than their weights, or a file in the way.
@@ -55,7 +64,7 @@ def blend_bundles(
     blended = replace(
         spec,
         version=version,
-        scores={},
+        scores=scores or {},
         training_data=images,
         intended_use=intended_use(images),
         trained_on="The weighted mean of the weights of two networks. "
@@ -91,11 +100,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--share", type=float, required=True, help="of the new weights, 0 to 1")
     parser.add_argument("--version", required=True, help="of the result")
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write, e.g. models/segmenter")
+    parser.add_argument("--scores", type=Path, default=None, help="JSON with scores measured of these weights")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that this command did not write")
     options = parser.parse_args(arguments)
-    bundle_place(options.bundle, (), options.overwrite)
+    bundle_place(options.bundle, (options.scores,), options.overwrite)
     new, old = load_bundle(options.new), load_bundle(options.old)
-    bundle = blend_bundles(new, old, options.share, options.version, options.bundle, options.overwrite)
+    scores = read_mapping(options.scores, "file of scores") if options.scores else None
+    bundle = blend_bundles(new, old, options.share, options.version, options.bundle, scores, options.overwrite)
     sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")
 
 

@@ -66,23 +66,15 @@ def test_between_two_networks(bundles: tuple[ModelBundle, ModelBundle], tmp_path
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_the_bundle_says_what_it_is_made_of_and_has_no_scores_of_others(
+def test_the_bundle_says_what_it_is_made_of_and_has_scores_of_its_own(
     bundles: tuple[ModelBundle, ModelBundle], folder: Path, tmp_path: Path
 ) -> None:
-    main(
-        [
-            str(folder / "new"),
-            str(folder / "old"),
-            "--share",
-            "0.25",
-            "--version",
-            "1.1.0",
-            "--bundle",
-            str(tmp_path / "b"),
-        ]
-    )
+    scores = tmp_path / "scores.json"
+    scores.write_text('{"held_out": {"liver": 0.7}}')
+    options = ["--share", "0.25", "--version", "1.1.0", "--bundle", str(tmp_path / "b"), "--scores", str(scores)]
+    main([str(folder / "new"), str(folder / "old"), *options])
     spec = load_bundle(tmp_path / "b").spec
-    assert (spec.name, spec.version, spec.scores, spec.variants) == ("tiny", "1.1.0", {}, {})
+    assert (spec.name, spec.version, spec.scores, spec.variants) == ("tiny", "1.1.0", {"held_out": {"liver": 0.7}}, {})
     assert "25% tiny 1.0.0 (Synthetic data only" in spec.trained_on and "source 1" in spec.trained_on
     assert "75% tiny 0.9.0 (Images of patients" in spec.trained_on and "source 2" in spec.trained_on
     assert spec.training_data == "mixed" and "patients and synthetic" in spec.intended_use
