@@ -6,8 +6,8 @@
     python examples/ask_and_guard.py                       # needles begin anywhere on the skin
     python examples/ask_and_guard.py --entry 0.1 -0.2 0.9  # or here, metres in the frame ct_lps
 
-This file imports no part of liver_seg_ros: it is what a planner of your own would do. Exit code: 0 when the guard follows
-the trajectory, 1 where there is none or no needle is known.
+This file imports no part of liver_seg_ros: it is what a planner of your own would do. Exit code: 0 when the guard
+follows the trajectory, 1 where there is none or no needle is known.
 """
 
 import argparse
