@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -78,13 +79,17 @@ def test_arrays_large_small_empty_and_turned_go_and_come_back(process, work):
 def test_nothing_of_what_was_sent_stays_in_memory_or_open(process, work):
     def held():
         folders = [Path("/proc") / str(which) for which in (pid, "self")]
-        return [((f / "maps").read_text().count("memfd:"), len(list((f / "fd").iterdir()))) for f in folders]
+        return np.array([((f / "maps").read_text().count("memfd:"), len(list((f / "fd").iterdir()))) for f in folders])
 
     pid = pid_of(process, work)
+    gc.collect()  # what other tests left must not go meanwhile and hide what this one leaves
     before = held()
     for _ in range(5):
         list(process.run(work.negative, [np.zeros((50, 50, 50), np.int16)]))
-    assert held() == before
+    deadline = time.monotonic() + 20  # the other process lets go a moment after it has answered
+    while (held() > before).any():
+        assert time.monotonic() < deadline, f"{before} before, {held()} after"
+        time.sleep(0.05)
 
 
 def test_threads_are_used_again(process, work):
