@@ -69,11 +69,18 @@ def test_nothing_that_a_terminal_obeys_gets_through(ros):
     ros.wait_for_line("/reconstruction 0", "waiting for labels")
     publisher, evil = ros.publisher("labels"), "\x1b[2J\x07 \u202e"
     [slab] = volume_to_slabs(LabelVolume(np.ones((4, 5, 6), np.uint8), Geometry((6, 5, 4)), "x"), 1, Time())
-    for field, value in (("uid", evil), ("uid", "u" * 300), ("encoding", evil), ("compression", evil * 2000)):
+    for field, value in (
+        ("volume_uid", evil),
+        ("volume_uid", "u" * 300),
+        ("encoding", evil),
+        ("compression", evil * 2000),
+    ):
         before = getattr(slab, field)
         setattr(slab, field, value)
         publisher.publish(slab)
-        ros.wait_for_line("/reconstruction 2", {"uid": "uid is", "encoding": "encoding '"}.get(field, "compression '"))
+        ros.wait_for_line(
+            "/reconstruction 2", {"volume_uid": "uid is", "encoding": "encoding '"}.get(field, "compression '")
+        )
         setattr(slab, field, before)
     slab.header.frame_id = evil
     publisher.publish(slab)
