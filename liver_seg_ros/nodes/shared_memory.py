@@ -48,7 +48,7 @@ class Place:
         segment_bytes: its size.
         data_offset_bytes: where in it the array begins.
         generation: the number that it begins with.
-        boot_id: of the host, since it was started.
+        boot_id: of the host, since it was started; empty where there was no room.
     """
 
     segment: str
@@ -130,6 +130,8 @@ def read(place: Place, shape: tuple[int, ...], dtype: np.dtype, of: str) -> NDAr
     be what the sender says. Both name what it is the array `of`.
     """
     needed = math.prod(shape) * dtype.itemsize
+    if not place.boot_id:
+        raise SegmentGoneError(f"{of}: there was no room for it in shared memory")
     if place.boot_id != boot_id():
         raise SegmentGoneError(f"{of}: its shared memory is on another host")
     if not _NAME.fullmatch(place.segment):

@@ -15,10 +15,13 @@ from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.overridable_qos import ALL_BUT_DEPTH
 from liver_seg_ros.nodes.parameter_tables import SHARED_MEMORY, VOLUME_OUTPUT
 from liver_seg_ros.nodes.qos import latched
-from liver_seg_ros.nodes.shared_memory import Segment, has_room, remove_orphans
+from liver_seg_ros.nodes.shared_memory import Place, Segment, has_room, remove_orphans
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
+
+#: What a handle names where there was no room: whoever reads it finds nothing there and takes the slabs.
+NOWHERE = Place("", 0, 0, 0, "")
 
 
 def handle_topic(topic: str) -> str:
@@ -73,18 +76,25 @@ class VolumeOutput:
             publisher.publish(placed(message, self._node.ct_frame))
 
     def _publish_handle(self, volume: Volume | LabelVolume, stamp: Time) -> None:
-        """Tell where the volume lies, if anybody wants to know and there is room."""
+        """Tell where the volume lies, also to those who come later: they look for no slabs while handles come."""
         publisher = self._handles
-        if publisher is None or publisher.get_subscription_count() == 0 or not has_room(volume.array.nbytes):
+        if publisher is None:
             return
-        try:
-            segment = Segment(volume.array)
-        except OSError as error:  # the slabs come
-            self._node.get_logger().warning(f"volume {volume.uid} is not in shared memory: {error}")
-            return
+        segment = self._in_memory(volume)
         self._release()
         self._segment = segment
-        publisher.publish(placed(volume_to_handle(volume, segment.place, stamp), self._node.ct_frame))
+        place = NOWHERE if segment is None else segment.place
+        publisher.publish(placed(volume_to_handle(volume, place, stamp), self._node.ct_frame))
+
+    def _in_memory(self, volume: Volume | LabelVolume) -> Segment | None:
+        """The volume in shared memory; None where there is no room."""
+        if not has_room(volume.array.nbytes):
+            return None
+        try:
+            return Segment(volume.array)
+        except OSError as error:
+            self._node.get_logger().warning(f"volume {volume.uid} is not in shared memory: {error}")
+            return None
 
     def _release(self) -> None:
         if self._segment is not None:

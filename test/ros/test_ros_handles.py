@@ -18,6 +18,7 @@ from liver_seg_ros.nodes import qos
 from liver_seg_ros.nodes.messages.handles import volume_to_handle
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.shared_memory import FOLDER, Segment
+from liver_seg_ros.nodes.volume_output import NOWHERE
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,7 @@ def test_a_handle_alone_is_enough_and_whatever_is_wrong_with_one_the_slabs_come(
         ("gone", {"segment": "liver_seg_volume_0"}, None),
         ("another-volume", {"generation": place.generation ^ 1}, None),
         ("another-host", {"boot_id": "x"}, None),
+        ("no-room", vars(NOWHERE), None),
     ):
         send(replace(ct, uid=uid), replace(place, **change), with_slabs=True)
         assert says is None or any(f"volume {uid}: " in line and says in line for line in ros.lines())
