@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,8 @@ from liver_seg_ros.volume import Volume
 #: An archive that claims more is not unpacked. A scan of 1000 slices has half a GiB.
 _MOST_BYTES = 8 << 30
 _MOST_FILES = 50_000
+#: What zipfile raises for damage (bzip2: an `OSError` without a number), a password, or an unknown way of compression.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
 def read_scan(image: Path, labels: Path, scheme: LabelScheme | None) -> Scan:
@@ -70,6 +74,8 @@ def unpacked(path: Path) -> Iterator[Path]:
                 if len(inside) > _MOST_FILES or sum(file.file_size for file in inside) > _MOST_BYTES:
                     raise InputError(f"{archive}: claims {len(inside)} files or more than {_MOST_BYTES >> 30} GiB")
                 files.extractall(scratch)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except _DAMAGE as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise InputError(f"{archive}: cannot be unpacked into {scratch.parent}: {error.strerror}") from error
             raise InputError(f"{archive}: is no whole archive ({error}); fetch it again") from error
         yield scratch / path.name if (scratch / path.name).is_dir() else scratch
