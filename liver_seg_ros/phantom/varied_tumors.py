@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.phantom.tissue import Phase
-from liver_seg_ros.phantom.tumors import LEAST_CONTRAST_HU, Tumor
+from liver_seg_ros.phantom.tumors import LEAST_CONTRAST_HU, Tumor, apart_from
 
 SMALLEST_MM, LARGEST_MM = 4.0, 110.0
 _BRIGHT_ODDS: dict[Phase, float] = {"none": 0.1, "arterial": 0.5, "portal_venous": 0.25}
@@ -33,10 +33,7 @@ def draw_varied_tumors(
         diameter = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         radius = diameter / 2
         allowed = depth_mm > min(radius * rng.uniform(0.2, 1.0), 0.8 * depth_mm.max())
-        for other in tumors:
-            distance = np.linalg.norm(inside - np.array(other.center_mm), axis=1)
-            allowed &= distance > (radius + other.diameter_mm / 2) * 1.15 + 1
-        places = np.flatnonzero(allowed)
+        places = np.flatnonzero(allowed & apart_from(tumors, inside, radius, 1.15, 1))
         if places.size == 0:
             continue
         tumor = draw_tumor(inside[rng.choice(places)], diameter, phase, rng)
