@@ -102,8 +102,9 @@ class PlainSubscriber(Node):
         uids = {volume.uid for volume in self.volumes.values()} | {report.volume_uid for report in reports}
         uids.add(self.messages["meshes"].volume_uid)
         all_slabs = all(volume.uid and not volume.missing.any() for volume in self.volumes.values())
-        stamps = {str(self.messages[topic].header.stamp) for topic in ("meshes", "cloud")}
-        return all_slabs and len(uids) == 1 and len(stamps) == 1
+        # Meshes and cloud carry the stamp of the labels that they were made of.
+        stamps = {seconds(self.messages[topic].header.stamp) for topic in ("meshes", "cloud")}
+        return all_slabs and len(uids) == 1 and stamps == {self.volumes["labels"].published_s}
 
     def _on_slab(self, topic: str, slab: Volume) -> None:
         if self.volumes[topic].add(slab):
@@ -157,7 +158,9 @@ def stage_seconds(node: PlainSubscriber) -> dict[str, float]:
         volume, report = node.volumes[topic], node.messages[f"{stage}/report"]
         spent[f"{topic} over DDS"] = volume.complete_s - volume.published_s
         spent |= {f"{stage}: {name}": value for name, value in zip(report.stages, report.stage_seconds, strict=True)}
-    spent["meshes over DDS"] = node.received_s["meshes"] - seconds(node.messages["meshes"].header.stamp)
+    # Meshes carry the stamp of their labels: what was no stage since these came was making messages and the journey.
+    since_labels_s = node.received_s["meshes"] - node.volumes["labels"].complete_s
+    spent["meshes over DDS"] = max(0.0, since_labels_s - sum(node.messages["reconstruction/report"].stage_seconds))
     return spent
 
 

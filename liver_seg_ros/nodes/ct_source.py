@@ -106,7 +106,7 @@ class CtSource(StageNode):
         raise_if_cancelled(cancelled, "reading")
         if self._deliver is not None:
             self._deliver(volume)
-        self._output.publish(volume, cancelled)
+        self._output.publish(volume, self.get_clock().now().to_msg(), cancelled)
         self.diagnostics.conclude(f"published {path} as volume {volume.uid}", last_volume=volume.uid)
 
 

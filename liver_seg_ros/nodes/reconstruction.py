@@ -100,20 +100,18 @@ class ReconstructionNode(StageNode):
             self.destroy_lifecycle_publisher(publisher)
         self._outputs = {}
 
-    def accept(self, labels: LabelVolume) -> None:
-        """Reconstruct `labels` next. Returns at once; safe from any thread."""
-        self._reporting.take_up(labels.uid, "reconstructing", partial(self._reconstruct, labels))
+    def accept(self, labels: LabelVolume, stamp_ns: int) -> None:
+        """Reconstruct `labels`, which were stamped so, next. Returns at once; safe from any thread."""
+        self._reporting.take_up(labels.uid, "reconstructing", partial(self._reconstruct, labels, stamp_ns))
 
     def _on_assembled(self, assembled: Assembled) -> None:
-        self.accept(LabelVolume(assembled.array, assembled.geometry, assembled.uid))
+        self.accept(LabelVolume(assembled.array, assembled.geometry, assembled.uid), assembled.stamp_ns)
 
-    def _reconstruct(self, labels: LabelVolume, report: VolumeReport, cancelled: Cancelled) -> None:
+    def _reconstruct(self, labels: LabelVolume, stamp_ns: int, report: VolumeReport, cancelled: Cancelled) -> None:
         place, outputs = self._workplace, self._outputs
         if place is None:
             raise CancelledError("the node was cleaned up")
-        stamp = self.get_clock().now().to_msg()
-        headers = Headers(self.ct_frame, stamp.sec, stamp.nanosec)
-        work = Reconstructing.reconstruct, labels, self._options(), headers
+        work = Reconstructing.reconstruct, labels, self._options(), Headers(self.ct_frame, stamp_ns)
         result: Reconstructed
         [result] = place.run(*work, progress=self._reporting.progress(report), cancelled=cancelled)
         raise_if_cancelled(cancelled, "publishing")

@@ -43,12 +43,12 @@ class SegmentationNode(StageNode):
 
     Args:
         subscribe: False where a source in the same process calls `accept`, so that no CT crosses DDS.
-        deliver: called on the worker's thread with the labels, for a reconstruction node in the same process.
+        deliver: called on the worker's thread with the labels and their stamp in ns, for a reconstruction node here.
         kwargs: those of `rclpy.node.Node`.
     """
 
     def __init__(
-        self, subscribe: bool = True, deliver: Callable[[LabelVolume], None] | None = None, **kwargs: object
+        self, subscribe: bool = True, deliver: Callable[[LabelVolume, int], None] | None = None, **kwargs: object
     ) -> None:
         super().__init__("segmentation", SEGMENTATION, **kwargs)
         self._deliver = deliver
@@ -190,9 +190,10 @@ class SegmentationNode(StageNode):
             if isinstance(part, Segmentation):
                 segmentation = part
                 progress("publish", 0.0)
+                stamp = self.get_clock().now()
                 if self._deliver is not None:
-                    self._deliver(segmentation.labels)
-                self._output.publish(segmentation.labels, cancelled)
+                    self._deliver(segmentation.labels, stamp.nanoseconds)
+                self._output.publish(segmentation.labels, stamp.to_msg(), cancelled)
             else:
                 progress("publish", 1.0)
                 self._conclude(report, networks, segmentation, part)

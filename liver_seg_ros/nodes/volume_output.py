@@ -64,9 +64,8 @@ class VolumeOutput:
             self._handles = None
         self._release()
 
-    def publish(self, volume: Volume | LabelVolume, cancelled: Cancelled) -> None:
-        """Publish all slabs. Raises `CancelledError` between two of them once `cancelled()`."""
-        stamp = self._node.get_clock().now().to_msg()
+    def publish(self, volume: Volume | LabelVolume, stamp: Time, cancelled: Cancelled) -> None:
+        """Publish all slabs, stamped so. Raises `CancelledError` between two of them once `cancelled()`."""
         self._publish_handle(volume, stamp)  # first: it is there sooner
         for message in volume_to_slabs(volume, self._slabs, stamp, self._compression(volume)):
             raise_if_cancelled(cancelled, f"publishing on {self._topic}")

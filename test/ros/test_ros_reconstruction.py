@@ -22,8 +22,10 @@ def labels(ct):
 
 
 def publish(ros, publisher, labels):
-    for slab in volume_to_slabs(labels, 4, ros.node.get_clock().now().to_msg()):
+    stamp = ros.node.get_clock().now().to_msg()
+    for slab in volume_to_slabs(labels, 4, stamp):
         publisher.publish(slab)
+    return stamp
 
 
 def vertices(mesh):
@@ -67,13 +69,15 @@ def test_a_late_subscriber_gets_meshes_markers_cloud_and_frame(ros, labels):
 
 def test_collision_meshes_are_around_the_meshes(ros, labels):
     ros.start("reconstruction", collision_margin_m=0.004)
-    publish(ros, ros.publisher("labels"), labels)
+    stamp = publish(ros, ros.publisher("labels"), labels)
     ros.wait_for_line("/reconstruction 1", "surfaces of", "; warnings: liver_small")  # it has 0.25 l
     meshes = ros.latched(StructureMeshArray, "meshes")
     collisions = ros.latched(StructureMeshArray, "collision_meshes")
     ros.spin_until(lambda: meshes and collisions)
 
     assert collisions[0].volume_uid == labels.uid
+    said = [part.header.stamp for array in (meshes[0], collisions[0]) for part in (array, *array.meshes)]
+    assert len(said) == 8 and all(each == stamp for each in said)  # as StructureMeshArray.msg has it
     for mesh, collision in zip(meshes[0].meshes, collisions[0].meshes, strict=True):
         assert collision.measurement.structure == mesh.measurement.structure
         assert collision.watertight

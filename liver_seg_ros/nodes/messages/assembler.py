@@ -34,11 +34,12 @@ _MOST_OPEN = 64
 
 @dataclass(frozen=True, eq=False)
 class Assembled:
-    """A complete volume: its uid, its grid, and its voxels `(K, J, I)` in the assembler's type."""
+    """A complete volume: its uid, its grid, its voxels `(K, J, I)` in the assembler's type, and its latest stamp."""
 
     uid: str
     geometry: Geometry
     array: NDArray[Any]
+    stamp_ns: int
 
     __repr__ = short_repr
 
@@ -108,7 +109,7 @@ class Assembler:
         del self._open[slab.uid]
         self._given_up.completed(slab.uid)
         self._late_doubles.completed(slab, entry.latest_stamp_ns, now_s)
-        return Assembled(slab.uid, entry.geometry, entry.array)
+        return Assembled(slab.uid, entry.geometry, entry.array, entry.latest_stamp_ns)
 
     def take_warnings(self, now_s: float) -> list[str]:
         """One line per volume that lost its place, waits too long, was given up or came twice; each is said once."""

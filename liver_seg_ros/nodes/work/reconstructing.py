@@ -28,11 +28,10 @@ from liver_seg_ros.volume import LabelVolume
 
 @dataclass(frozen=True)
 class Headers:
-    """What stands in the header of all messages."""
+    """What stands in the header of all messages: the frame, and the stamp of the labels that they were made of."""
 
     frame_id: str
-    seconds: int
-    nanoseconds: int
+    stamp_ns: int
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,8 @@ class Reconstructing:
         _check_values(labels)
         check_labels(labels, f"volume {labels.uid}")
         result = reconstruct(labels, options, progress, cancelled)
-        uid, stamp = labels.uid, Time(sec=headers.seconds, nanosec=headers.nanoseconds)
+        uid, (seconds, nanoseconds) = labels.uid, divmod(headers.stamp_ns, 10**9)
+        stamp = Time(sec=seconds, nanosec=nanoseconds)
         tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
         messages = {
             "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
