@@ -189,7 +189,7 @@ def show(report, arrived: Arrived, peak_memory_mb: dict[str, float], folder: Pat
     console = Console()
     console.print(report_tables(report), crop=False)
     memory = ", ".join(f"{name} {peak:.0f} MB" for name, peak in peak_memory_mb.items())
-    console.print(f"peak memory per process: {memory}")
+    console.print(f"peak memory, worker processes included: {memory}")
     failed = [check for check in arrived.facts["checks"] if not check["passed"]]
     for check in failed:
         console.print(f"check failed: {check['name']} ({check['detail']})", style="red")

@@ -76,7 +76,7 @@ def write_outputs(
         source: how the input is called in the report.
         truth: what is right, where known.
         synthetic: whether the input is a phantom; None where nothing says so.
-        peak_memory_mb: of the process that segmented and reconstructed.
+        peak_memory_mb: of the process that segmented and reconstructed, and of its workers.
     """
     write_labels(folder / "labels.seg.nrrd", arrived.labels)
     write_labels(folder / "labels.nii.gz", arrived.labels)
