@@ -12,7 +12,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.nodes import library_warnings, parameter_tables
 from liver_seg_ros.nodes.diagnostics import NodeDiagnostics
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
@@ -148,6 +148,9 @@ class StageNode(OverridableQos):
                 action()
         except InputError as error:
             self.diagnostics.fail(error)
+            return FAILURE
+        except CancelledError as error:  # the process ends, say
+            self.diagnostics.note(f"cancelled: {error}")
             return FAILURE
         except Exception as error:  # noqa: BLE001  rclpy would swallow it without a word
             self._on_job_error(error)

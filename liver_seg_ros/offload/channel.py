@@ -70,6 +70,7 @@ class Channel:
         self._open: dict[int, queue.SimpleQueue[Parcel]] = {}
         self._working: set[int] = set()  # what the process has begun and not ended, whether or not it is waited for
         self._lost = ""  # how the process ended
+        self._is_wanted = True  # until it is asked to end
         self._reader = threading.Thread(target=self._read, name=f"from {name}", daemon=True)
         self._reader.start()
         _living.add(self)
@@ -89,7 +90,8 @@ class Channel:
         """The parts of an answer, each as soon as it is there.
 
         Raises:
-            CancelledError: `cancelled()` was true; soon after, whether the worker noticed or not.
+            CancelledError: `cancelled()` was true; soon after, whether the worker noticed or not. Or the process was
+                asked to end.
             WorkerLostError: the process ended.
             Exception: what the work raised.
         """
@@ -139,7 +141,7 @@ class Channel:
 
     def _error(self, parcel: Parcel) -> BaseException:
         if parcel.kind == "lost":
-            return WorkerLostError(self._lost)
+            return WorkerLostError(self._lost) if self._is_wanted else CancelledError("the worker process was ended")
         error, where = parcel.unpack()
         error.__cause__ = _RemoteError(f"\n{where}")
         return error
@@ -182,6 +184,7 @@ def end_all(channels: Iterable[Channel] | None = None) -> None:
     channels = list(_living if channels is None else channels)
     for channel in channels:
         _living.discard(channel)
+        channel._is_wanted = False
         channel._send("end", 0, None)
     deadline = time.monotonic() + ENDING_S
     for channel in channels:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -222,3 +223,21 @@ def test_all_ends_with_end_all(work, made_of):
     pids = [pid_of(process, work) for process in processes]
     end_all()
     assert all(is_gone(pid) for pid in pids)
+
+
+def test_work_that_is_ended_with_its_process_was_cancelled_and_not_lost(process, work, tmp_path):
+    raised = []
+
+    def ask():
+        try:
+            list(process.run(work.hold_python, 600.0, str(tmp_path)))
+        except (CancelledError, WorkerLostError) as error:
+            raised.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until((tmp_path / "holding").exists)
+    process.close()
+    asking.join(30)
+    [error] = raised
+    assert isinstance(error, CancelledError) and "\n" not in str(error)

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from liver_seg_ros.errors import CancelledError
+from liver_seg_ros.nodes.stage_node import StageNode
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -73,3 +77,18 @@ def test_a_signal_while_a_node_configures_does_not_wait_for_it(ros, models, tmp_
     assert process.poll() is None
     assert end(process, signal.SIGTERM) < 4.0
     assert "Traceback" not in ros.log("segmentation")
+
+
+class Ended(StageNode):
+    def configure(self):
+        raise CancelledError("the worker process was ended")
+
+
+def test_a_transition_that_the_end_cancels_is_said_without_a_traceback(ros, capfd):
+    node = Ended("ended", context=ros.context)
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    finally:
+        node.destroy_node()
+    said = capfd.readouterr()
+    assert "Traceback" not in said.err + said.out and "the worker process was ended" in said.err + said.out
