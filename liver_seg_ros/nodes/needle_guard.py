@@ -34,6 +34,7 @@ from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched, live
 from liver_seg_ros.nodes.reading_pace import ReadingPace
+from liver_seg_ros.nodes.realtime import go_first
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.tip_watch import TipWatch
 from liver_seg_ros.nodes.transform_buffer import TransformError
@@ -255,7 +256,13 @@ class NeedleGuard(StageNode):
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
-    return [NeedleGuard()]
+    guard = NeedleGuard()
+    if not go_first(guard.get_parameter("realtime_priority").value):
+        guard.get_logger().info(
+            "runs without real-time priority, so that a loaded machine makes readings late: allow it with a line "
+            "'<user> - rtprio 10' in /etc/security/limits.conf, or set realtime_priority to 0"
+        )
+    return [guard]
 
 
 def main() -> None:

@@ -48,6 +48,12 @@ WORKER_PROCESS = (
         True,
         "Work in a process of its own, so that the node always answers; false to debug or to profile.",
     ),
+    _at_start(
+        "worker_niceness",
+        10,
+        "By how much that process gives way to others, such as a needle's guard: 0 as they, 19 the most.",
+        span=(0, 19),
+    ),
 )
 
 #: Of every node with a `VolumeInput` or a `VolumeOutput`.
@@ -253,6 +259,13 @@ NEEDLE_GUARD = (
     _length("warn_margin_m", 0.003, "WARN within this of where it would be STOP.", span=(0, 0.1)),
     _length("warn_deviation_m", 0.003, "WARN where the tip is this far off the planned trajectory.", span=(0, 1)),
     _length("stop_deviation_m", 0.01, "STOP where the tip is this far off the planned trajectory.", span=(0, 1)),
+    _at_start(
+        "realtime_priority",
+        1,
+        "Of the guard's own process, before all ordinary work of the machine, where the system grants it; 0: as all. "
+        "In a process with other nodes it has no effect.",
+        span=(0, 99),
+    ),
     _length("overshoot_m", 0.005, "STOP where the tip is this far beyond the target.", span=(0, 1)),
 )
 

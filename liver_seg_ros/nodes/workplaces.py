@@ -12,5 +12,6 @@ from liver_seg_ros.offload.worker_process import SameProcess, WorkerProcess, Wor
 def workplace(node: StageNode, make: Callable[..., object], *args: object) -> Workplace:
     """Where this node's work is done by the object that `make` makes there of `args`; the node has `WORKER_PROCESS`."""
     if node.get_parameter("worker_process").value:
-        return WorkerProcess(node.get_fully_qualified_name(), make, *args)
+        niceness = node.get_parameter("worker_niceness").value
+        return WorkerProcess(node.get_fully_qualified_name(), make, *args, niceness=niceness)
     return SameProcess(make, *args)

@@ -31,8 +31,8 @@ ENDING_S = 0.3
 
 #: The path is handed on: `-m` would put the working directory first, whatever lies there.
 _START = (
-    "import sys; sys.path[:] = sys.argv[4:]; from liver_seg_ros.offload.child import main;"
-    " main(int(sys.argv[2]), int(sys.argv[3]))"
+    "import sys; sys.path[:] = sys.argv[5:]; from liver_seg_ros.offload.child import main;"
+    " main(*map(int, sys.argv[2:5]))"
 )
 
 
@@ -49,15 +49,16 @@ class Channel:
 
     Args:
         name: what the process is called in a list of processes.
+        niceness: by how much the process gives way to others, 0 to 19.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, niceness: int = 0) -> None:
         self._connection, theirs = Pipe()
         lifeline, ours = os.pipe()
         self._lifeline = os.fdopen(ours, "wb", buffering=0)  # the kernel closes it, whatever becomes of us
         files = theirs.fileno(), lifeline
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, name, *map(str, files), *sys.path],
+            [sys.executable, "-c", _START, name, *map(str, (*files, niceness)), *sys.path],
             pass_fds=files,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # a terminal's signals are for us to hear

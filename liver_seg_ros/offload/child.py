@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NoReturn
 
 from liver_seg_ros.atomic import abandon_unfinished
@@ -28,14 +29,16 @@ _MOST_THREADS = 8
 _SHORTEST_INTERVAL_S = 0.02  # between two words of progress
 
 
-def main(connection: int, lifeline: int) -> NoReturn:
+def main(connection: int, lifeline: int, niceness: int) -> NoReturn:
     """Serve the process at the other end of a connection.
 
     Args:
         connection: its file descriptor.
         lifeline: that of a pipe which nobody writes to and which only the other process holds open.
+        niceness: by how much this process gives way to others.
     """
     _die_with(lifeline)
+    _give_way(niceness)
     keep_freed_memory()
     _Child(Connection(connection)).serve()
 
@@ -161,6 +164,16 @@ def _die_with(lifeline: int) -> None:
         return
     if gone:
         _end()
+
+
+def _give_way(niceness: int) -> None:
+    if not niceness:
+        return
+    os.nice(niceness)
+    # Where the kernel shares the processor between sessions, as desktops do, niceness counts inside a session only, and
+    # this process has a session of its own. Elsewhere the file is missing or takes no effect.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def _end() -> NoReturn:

@@ -50,10 +50,11 @@ class WorkerProcess:
         make: a class or function on a module's top level. It, its arguments, and all that methods are given and give
             are pickled; arrays are not copied into the pickle.
         args: of `make`.
+        niceness: by how much the process gives way to others, 0 to 19.
     """
 
-    def __init__(self, name: str, make: Callable[..., object], *args: object) -> None:
-        self._name = name
+    def __init__(self, name: str, make: Callable[..., object], *args: object, niceness: int = 0) -> None:
+        self._name, self._niceness = name, niceness
         self._wanted = (make, args)
         self._lock = threading.Lock()
         self._channel: Channel | None = None
@@ -103,7 +104,7 @@ class WorkerProcess:
                 self._channel.end()
                 self._channel = None
             if self._channel is None:
-                self._channel = Channel(self._name)
+                self._channel = Channel(self._name, self._niceness)
             return self._channel
 
 

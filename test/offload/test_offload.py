@@ -93,6 +93,12 @@ def test_nothing_of_what_was_sent_stays_in_memory_or_open(process, work):
         time.sleep(0.05)
 
 
+def test_a_process_gives_way_by_its_niceness(work, made_of):
+    process = WorkerProcess("nice", work, str(made_of), niceness=7)
+    assert os.getpriority(os.PRIO_PROCESS, pid_of(process, work)) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
+    process.close()
+
+
 def test_threads_are_used_again(process, work):
     """Each new one would have an arena of its own in the C library's memory, which is never given back."""
     threads = [thread for _ in range(10) for thread in process.run(work.thread)]
