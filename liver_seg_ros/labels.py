@@ -66,15 +66,21 @@ SPLEEN = Structure(16, "spleen", (157, 108, 162), 0.6, "78961009", "Spleen")
 LUNG = Structure(17, "lung", (197, 165, 145), 0.3, "39607008", "Lung")
 HEART = Structure(18, "heart", (206, 110, 84), 0.6, "80891009", "Heart")
 BONE = Structure(19, "bone", (241, 214, 145), 1.0, "272673000", "Bone")
+SMALL_BOWEL = Structure(20, "small_bowel", (205, 167, 142), 0.6, "30315005", "Small intestine")
 
 #: What this package segments: reports have a row for each of them, found or not.
 SEGMENTED: tuple[Structure, ...] = (LIVER, TUMOR, VESSEL)
+#: What a map of the surroundings tells apart: the liver with all in it, and where else no needle goes.
+SURROUNDINGS: tuple[Structure, ...] = (
+    LIVER, PORTAL_VEIN, VENA_CAVA, AORTA, GALLBLADDER, STOMACH, DUODENUM, COLON, PANCREAS, KIDNEY, SPLEEN, LUNG, HEART,
+    BONE, SMALL_BOWEL,
+)  # fmt: skip
 #: Vessels of the liver, told apart or not; where the liver encloses them they are part of the organ.
 LIVER_VESSELS: tuple[Structure, ...] = (VESSEL, PORTAL_VEIN, HEPATIC_VEIN, HEPATIC_ARTERY, BILE_DUCT)
 #: The whole table.
 STRUCTURES: tuple[Structure, ...] = (
     *SEGMENTED, *LIVER_VESSELS[1:], VENA_CAVA, AORTA, GALLBLADDER, STOMACH, DUODENUM, COLON, PANCREAS, KIDNEY, SPLEEN,
-    LUNG, HEART, BONE,
+    LUNG, HEART, BONE, SMALL_BOWEL,
 )  # fmt: skip
 
 

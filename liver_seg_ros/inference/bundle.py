@@ -37,7 +37,7 @@ WEIGHTS = "model.onnx"
 DESCRIPTION = "model.yaml"
 CARD = "MODEL_CARD.md"
 
-STAGES = ("localize", "segment")
+STAGES = ("localize", "segment", "surround")
 #: Number formats that a network can be run in.
 PRECISIONS = ("fp32", "fp16", "int8")
 #: That of a bundle's own weights, which its variants are made from.
@@ -166,7 +166,8 @@ class BundleSpec:
     Attributes:
         name: the bundle's name, e.g. "liver-localizer".
         version: e.g. "1.0.0".
-        stage: "localize" (whole CT, background/liver) or "segment" (inside the liver's box).
+        stage: "localize" (whole CT, background/liver), "segment" (inside the liver's box) or "surround" (whole CT: what
+            lies around the liver).
         input: see `InputSpec`.
         labels: {class index: name} from 0 = "background" upward without a gap, names as in `labels.STRUCTURES`.
         postprocessing: see `Postprocessing`.

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import BACKGROUND
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
 from liver_seg_ros.phantom.insets import imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
 from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, Organs, build_organs
-from liver_seg_ros.phantom.painting import Grid, Scene, Shape, render
+from liver_seg_ros.phantom.painting import Grid, Scene, Shape, render, render_surroundings
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.phantom.scanner import scanned
-from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase
+from liver_seg_ros.phantom.surroundings import value_of, with_duodenum
+from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase, hu_of
 from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
 from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu, vary_texture
@@ -46,6 +48,8 @@ class Phantom:
         tumors: what was drawn; the liver's surface may cut one.
         phase: contrast phase.
         seed: with the options, what makes this phantom again.
+        surroundings: `labels` and, where these say nothing, the organs of `labels.SURROUNDINGS`; None where the
+            options do not ask for it.
     """
 
     ct: Volume
@@ -57,6 +61,7 @@ class Phantom:
     tumors: tuple[Tumor, ...]
     phase: Phase
     seed: int
+    surroundings: LabelVolume | None = None
 
     def __repr__(self) -> str:
         return f"Phantom(seed {self.seed}, {self.phase}, {len(self.tumors)} tumors; {self.ct.geometry.in_words})"
@@ -81,6 +86,8 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     noise = [smooth_noise(rng, points.x.shape, lattice.step_mm, 32.0) for _ in range(4)]
     trunk = build_trunk(points, build, noise[3], rng)
     organs = build_organs(points, build, trunk, noise[:3], rng)
+    if options.surroundings:
+        organs = with_duodenum(organs, trunk, points, build, lattice.step_mm, np.random.default_rng((seed, 3)))
     varied = np.random.default_rng((seed, 1)) if options.variation == "varied" else None
     if varied is not None:
         organs = Organs(vary_liver(organs, trunk, points, build, lattice.step_mm, varied), organs.shapes)
@@ -125,7 +132,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     scene = Scene(
         start=lattice.start,
         step_mm=lattice.step_mm,
-        shapes=[Shape(field, hu[name]) for name, field in shapes],
+        shapes=[Shape(field, hu_of(name, hu), value_of(name)) for name, field in shapes],
         liver=Shape(liver, liver_hu),
         insets=insets,
         texture=texture,
@@ -136,6 +143,10 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     if varied is not None:
         ct = scanned(ct, noise_hu, varied)
     uid = f"phantom-{seed}"
+    surroundings = None
+    if options.surroundings:
+        around = render_surroundings(scene, grid)
+        surroundings = LabelVolume(np.where(labels == BACKGROUND, around, labels), geometry, uid)
     return Phantom(
         ct=Volume(ct, geometry, uid),
         labels=LabelVolume(labels, geometry, uid),
@@ -146,6 +157,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         tumors=tumors,
         phase=phase,
         seed=seed,
+        surroundings=surroundings,
     )
 
 

@@ -101,7 +101,7 @@ def build_organs(points: Points, build: Build, trunk: Trunk, noise: list[Field],
         ("portal_vein", trunk_vein),
     ]
     if rng.random() < 0.85:  # the others had it removed
-        shapes += [("stomach_wall", gallbladder - 0.5), ("bile", gallbladder + 1.5)]
+        shapes += [("gallbladder_wall", gallbladder - 0.5), ("bile", gallbladder + 1.5)]
     return Organs(liver.astype(np.float32), shapes)
 
 
@@ -142,7 +142,8 @@ def _bowel(points: Points, build: Build, rng: np.random.Generator) -> list[list[
         loops.append((tube(points, path, rng.uniform(9, 17, 3)) * mm, "bowel_content"))
     organs = []
     for field, content in loops:
-        shapes = [("bowel_wall", field), (content, field + 3)]
+        wall = "colon_wall" if content == "feces" else "small_bowel_wall"
+        shapes = [(wall, field), (content, field + 3)]
         if rng.random() < 0.5:
             shapes.append(("gas", np.maximum(field + 3.5, (points.y - rng.uniform(-75, 0)) * mm)))
         organs.append(shapes)

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom.fields import Field, Points, capsule, spline_matrix
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.progress import Progress
@@ -79,6 +79,7 @@ class Shape:
 
     field: Field
     hu: float
+    value: int | None = BACKGROUND  # in the map of what surrounds the liver; None: that of what it covers
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +153,14 @@ def render(
         for done, _ in enumerate(pool.map(one, range(count))):
             progress("render", (done + 1) / count)
     return hu, labels
+
+
+def render_surroundings(scene: Scene, grid: Grid) -> NDArray[np.uint8]:
+    """The value of the shape painted last over each voxel's center, `(K, J, I)`; the liver is not among them."""
+    painter = _Painter(scene, grid)
+    middles = range(grid.per_slice // 2, len(grid.z), grid.per_slice)
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(pool.map(painter.surroundings, middles)))
 
 
 class _Painter:
@@ -242,3 +251,14 @@ class _Painter:
                     part = labels[where]
                     part[(inset.distance[own] < 0) & (part > 0)] = value
         return labels
+
+    def surroundings(self, k: int) -> NDArray[np.uint8]:
+        """The shapes' values at the voxel centers of thin slice `k`: `(J, I)`."""
+        values = np.zeros(self.shape, dtype=np.uint8)
+        for shape, window in zip(self.scene.shapes, self.windows[:-1], strict=True):
+            if window is None or shape.value is None:
+                continue
+            distance = self._distance(shape.field, window, k)
+            if distance is not None:
+                values[window][distance < 0] = shape.value
+        return values

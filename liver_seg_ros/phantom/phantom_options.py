@@ -27,6 +27,7 @@ class PhantomOptions:
             the liver is inside, wherever the rest of the field of view leaves room.
         variation: "plain"; "varied" for patients and scanners far beyond the plausible, to train on; or "varied_tumors"
             for plain ones with tumors that are hard to see whole.
+        surroundings: whether the phantom has a duodenum, which it lacks otherwise, and says where each organ is.
 
     Raises:
         InputError: an option outside its range.
@@ -40,6 +41,7 @@ class PhantomOptions:
     tilt_deg: float = 6.0
     center_mm: Vector | None = None
     variation: Variation = "plain"
+    surroundings: bool = False
 
     def __post_init__(self) -> None:
         if len(self.size) != 3 or min(self.size) < 8 or max(self.size) > 2048:

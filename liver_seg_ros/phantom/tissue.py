@@ -2,10 +2,12 @@
 """The HU table of the phantom: one row per tissue, one range per contrast phase.
 
 Ranges are those that abdominal radiology teaches for 100-120 kVp; a phantom draws one value per tissue from its range.
+What is painted with the value of another tissue, because only its place differs, is in `SAME_AS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -65,3 +67,20 @@ TISSUES: dict[str, Tissue] = {
     "heart": Tissue((32, 48), (120, 240), (110, 160)),
     "bladder": _same(-2, 18),
 }
+
+#: What has no value of its own, and the tissue whose value it has. (A row of its own would draw a number, and so change
+#: every phantom of every seed.)
+SAME_AS: dict[str, str] = {
+    "gallbladder_wall": "stomach_wall",
+    "colon_wall": "bowel_wall",
+    "duodenum_wall": "bowel_wall",
+    "duodenum_content": "bowel_content",
+    "small_bowel_wall": "bowel_wall",
+    "mesenteric_vein": "portal_vein",
+    "mesenteric_artery": "aorta",
+}
+
+
+def hu_of(name: str, hu: Mapping[str, float]) -> float:
+    """The HU that what is called `name` is painted with, where `hu` holds those of the tissues."""
+    return hu[SAME_AS.get(name, name)]

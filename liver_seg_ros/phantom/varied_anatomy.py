@@ -107,7 +107,7 @@ def vary_surroundings(
     for _ in range(int(rng.integers(5, 25))):  # vessels and strands of the mesentery
         start = np.array([rng.uniform(-80, 90), rng.uniform(-60, 25), rng.uniform(-120, 40)])
         path = np.cumsum([start, *rng.normal(0, 16, (3, 3))], axis=0)
-        name = str(rng.choice(["portal_vein", "aorta", "bowel_wall"]))
+        name = str(rng.choice(["mesenteric_vein", "mesenteric_artery", "bowel_wall"]))
         strand = tube(points, path, rng.uniform(0.8, 3.5, 4))
         shapes.append((name, np.maximum(strand, trunk.cavity + 4)))
     shapes += organs.shapes

@@ -18,6 +18,7 @@ from liver_seg_ros.labels import (
     LIVER_VESSELS,
     LUNG,
     PANCREAS,
+    SMALL_BOWEL,
     SPLEEN,
     STOMACH,
     VENA_CAVA,
@@ -35,7 +36,7 @@ LEAST_CLEARANCE_MM: dict[Structure, float] = {
     **dict.fromkeys(LIVER_VESSELS, 0.0),
     **dict.fromkeys((BONE,), 1.0),
     **dict.fromkeys((VENA_CAVA, AORTA, GALLBLADDER, PANCREAS, KIDNEY, SPLEEN, LUNG), 3.0),
-    **dict.fromkeys((STOMACH, DUODENUM, COLON, HEART, GAS), 5.0),
+    **dict.fromkeys((STOMACH, DUODENUM, COLON, SMALL_BOWEL, HEART, GAS), 5.0),
 }
 
 

@@ -45,6 +45,9 @@ def augment(
         shifts = np.zeros(256, np.float32)  # per label value
         for structure in SEGMENTED:
             shifts[structure.value] = _around_zero(rng, recipe.structure_shift_hu)
+        for value in np.flatnonzero(np.bincount(labels.reshape(-1))):  # other organs, where they are labelled
+            if value > max(structure.value for structure in SEGMENTED):
+                shifts[value] = _around_zero(rng, recipe.structure_shift_hu)
         image += shifts[labels]
     if rng.random() < _SHARE and recipe.blur_voxels > 0:
         image = gaussian_filter(image, rng.uniform(0, recipe.blur_voxels, size=3), truncate=2.0)

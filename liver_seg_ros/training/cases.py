@@ -42,7 +42,8 @@ class Case:
 
     Attributes:
         image: `(K, J, I)` int16, HU.
-        labels: `(K, J, I)` uint8, values of the label table; in stage "localize" 1 is the whole organ with all in it.
+        labels: `(K, J, I)` uint8, values of the label table; in stages "localize" and
+            "surround" 1 is the whole liver with all in it.
     """
 
     image: NDArray[np.int16]
@@ -67,7 +68,7 @@ def digest_of(values: Any) -> str:
 def make_case(seed: int, recipe: Recipe) -> Case:
     """The case of phantom `seed`: the same seed and recipe give the same arrays."""
     phantom = generate_phantom(seed, _scan(recipe, np.random.default_rng((seed, 1))))
-    return case_of(phantom.ct, phantom.labels, recipe)
+    return case_of(phantom.ct, phantom.surroundings or phantom.labels, recipe)
 
 
 def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
@@ -75,7 +76,8 @@ def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
 
     Args:
         ct: in any orientation.
-        labels: on its grid, as `truth.as_truth` has them: 1 liver, 2 tumor, 3 vessels inside the organ, nothing else.
+        labels: on its grid, as `truth.as_truth` has them: 1 liver, 2 tumor, 3 vessels inside the organ, nothing else;
+            in stage "surround" the other organs too.
         recipe: of which `stage` and `data.margin_mm`, `spacing_mm`, `size` and `structures` count.
 
     Raises:
@@ -172,4 +174,5 @@ def _scan(recipe: Recipe, rng: Generator) -> PhantomOptions:
         tumor_count=tumors,
         center_mm=center,
         variation=str(variation),  # type: ignore[arg-type]
+        surroundings=recipe.stage == "surround",
     )

@@ -15,9 +15,9 @@ from typing import Annotated, Any
 from liver_seg_ros.checked_fields import Number, Valid, Whole, check_fields, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import STAGES
-from liver_seg_ros.labels import LIVER, SEGMENTED, Structure
+from liver_seg_ros.labels import LIVER, SEGMENTED, SURROUNDINGS, Structure
 from liver_seg_ros.training.data_recipe import STRUCTURES, UPWARD, DataRecipe, shares_of
-from liver_seg_ros.training.sources.about import ABOUT
+from liver_seg_ros.training.sources.about import ABOUT, PHANTOMS
 
 #: What a training may compute in, by PyTorch's names; what comes of it is always stored in float32.
 DTYPES = ("float32", "bfloat16")
@@ -116,7 +116,8 @@ class Recipe:
     """One network's training.
 
     Attributes:
-        stage: that of the bundle: "localize" (liver or not) or "segment" (all labels).
+        stage: that of the bundle: "localize" (liver or not), "segment" (all labels) or "surround" (the organs of
+            `labels.SURROUNDINGS`, of phantoms).
         network: `name`, a row of the networks' registry, and its options.
         loss: `name`, a row of `losses.LOSSES`, and its options.
         initial: folder of a model bundle whose weights the training begins with, relative to where it is started; null
@@ -150,6 +151,8 @@ class Recipe:
         """What the network learns, in the order of its classes behind the background."""
         if self.stage == "localize":
             return (LIVER,)
+        if self.stage == "surround":
+            return SURROUNDINGS
         chosen = self.data.structures
         return tuple(structure for structure in SEGMENTED if chosen is None or structure.name in chosen)
 
@@ -160,12 +163,16 @@ class Recipe:
 
     def _check_structures(self) -> None:
         about, learned = ABOUT[self.data.source], [structure.name for structure in self.structures]
-        if self.stage == "localize" and self.data.structures is not None:
-            raise InputError("data.structures belongs to stage 'segment'; a localizer learns the liver")
+        if self.stage != "segment" and self.data.structures is not None:
+            fixed = "the liver" if self.stage == "localize" else "all of labels.SURROUNDINGS"
+            raise InputError(f"data.structures belongs to stage 'segment'; one of '{self.stage}' learns {fixed}")
+        if self.stage == "surround" and self.data.source != PHANTOMS.name:
+            raise InputError(f"stage 'surround' learns from phantoms, which know all organs; {about.title} does not")
         unlearned = [name for name in self.optimization.focus if name not in learned]
         if unlearned and self.stage == "segment":
             raise InputError(f"optimization.focus names {unlearned[0]}, which is none of data.structures {learned}")
-        spoken = [structure.name for structure in about.structures]
+        # Of what surrounds the liver, phantoms know all; `about.structures` is what their usual labels hold.
+        spoken = learned if self.stage == "surround" else [structure.name for structure in about.structures]
         unspoken = [name for name in learned if spoken and name not in spoken]
         if unspoken:
             raise InputError(

@@ -118,7 +118,7 @@ def test_unknown_values_name_the_flag_and_who_would_know_them(save: Save) -> Non
     with pytest.raises(UnknownLabelsError) as caught:
         read_labels(save(voxels(1, 5, 51, 64)))
     message = str(caught.value)
-    assert "label values 51, 64 are not in the table (1 liver, 2 tumor, 3 vessel ... 19 bone)" in message
+    assert "label values 51, 64 are not in the table (1 liver, 2 tumor, 3 vessel ... 20 small_bowel)" in message
     assert "--labels totalsegmentator, lits, msd08, ircadb or a YAML file" in message
     assert message.endswith("totalsegmentator would know them.") and "\n" not in message
     with pytest.raises(UnknownLabelsError) as caught:

@@ -19,7 +19,7 @@ from liver_seg_ros.phantom.lattice import Lattice
 from liver_seg_ros.phantom.organs import LIVER_CENTER, build_organs
 from liver_seg_ros.phantom.painting import Grid, Scene, Shape, render
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
-from liver_seg_ros.phantom.tissue import TISSUES, Phase
+from liver_seg_ros.phantom.tissue import TISSUES, Phase, hu_of
 from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.progress import no_progress
@@ -158,7 +158,7 @@ def _draw_torso(
     scene = Scene(
         lattice.start,
         lattice.step_mm,
-        [Shape(field, hu[name]) for name, field in shapes],
+        [Shape(field, hu_of(name, hu)) for name, field in shapes],
         Shape(organs.liver, hu["liver"]),
         [],
         np.zeros_like(points.x),

@@ -10,11 +10,20 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.geometry import Box
-from liver_seg_ros.labels import TUMOR
+from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.labels import AORTA, LIVER, SMALL_BOWEL, TUMOR, VESSEL
 from liver_seg_ros.orientation import Reorientation
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
-from liver_seg_ros.training.cases import _scan, case_folder, case_of, case_path, make_case, read_case, write_case
+from liver_seg_ros.training.cases import (
+    _scan,
+    case_folder,
+    case_of,
+    case_path,
+    class_of_values,
+    make_case,
+    read_case,
+    write_case,
+)
 from liver_seg_ros.training.recipe import Recipe, read_recipe
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -42,6 +51,20 @@ def test_the_localizer_sees_one_whole_organ_of_plausible_size(coarse: Recipe) ->
     assert 500 < liver_ml < 4000
     assert case.image.min() < -900  # air around the patient
     assert 0 < np.median(case.image[case.labels == 1]) < 200
+
+
+def test_what_surrounds_the_liver_keeps_its_values_and_the_liver_is_whole(coarse: Recipe) -> None:
+    recipe = replace(coarse, stage="surround")
+    geometry = Geometry((24, 20, 16), (4.0, 4.0, 4.0))
+    values = np.zeros(geometry.shape, np.uint8)
+    values[:, :10, :12], values[4:8, 2:6, 2:6], values[8:12, 2:6, 2:6] = LIVER.value, TUMOR.value, VESSEL.value
+    values[:, 12:16, :8], values[:, 12:16, 10:16] = AORTA.value, SMALL_BOWEL.value
+    case = case_of(Volume(values.astype(np.int16) * 10, geometry, "x"), LabelVolume(values, geometry, "x"), recipe)
+    expected = np.where(np.isin(values, (TUMOR.value, VESSEL.value)), LIVER.value, values)
+    assert np.array_equal(case.labels, expected)
+    classes = class_of_values(recipe)
+    for structure in (LIVER, AORTA, SMALL_BOWEL):
+        assert recipe.labels[int(classes[structure.value])] == structure.name
 
 
 def test_the_segmenter_sees_the_liver_and_the_margin_around_it(recipe: Recipe) -> None:

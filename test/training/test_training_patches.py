@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.labels import AORTA, BONE, LIVER
 from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.case_dataset import cut
 from liver_seg_ros.training.cases import case_path, read_case, write_case
@@ -116,6 +117,15 @@ def test_intensities_change_within_their_bounds_and_the_input_not_at_all() -> No
         for seed in range(50)
     ]
     assert min(noisy) == 0 and 5 < max(noisy) <= 22
+
+
+def test_each_organ_is_shifted_by_itself() -> None:
+    labels = np.repeat(np.array([0, LIVER.value, AORTA.value, BONE.value], np.uint8), 64).reshape(4, 8, 8)
+    image = np.full(labels.shape, 50, np.float32)
+    shifted, _ = augment(image, labels, AugmentationRecipe(structure_shift_hu=30), np.random.default_rng(0))
+    values = [shifted[labels == value] for value in (0, LIVER.value, AORTA.value, BONE.value)]
+    assert all(np.ptp(part) == 0 and abs(part[0] - 50) <= 30 for part in values)
+    assert values[0][0] == 50 and len({float(part[0]) for part in values}) == 4
 
 
 def test_random_sizes_fit_networks_and_reach_down_to_the_smallest() -> None:

@@ -55,7 +55,7 @@ def test_the_papers_recipes_divide_and_learn_as_they_did(
 @pytest.mark.parametrize(
     ("section", "field", "value", "message"),
     [
-        (None, "stage", "both", "must be one of localize, segment"),
+        (None, "stage", "both", "must be one of localize, segment, surround"),
         (None, "optimisation", {}, "unknown fields optimisation; known are stage, network"),
         (None, "loss", {"weight": 2}, "must be a mapping with a 'name'"),
         ("data", "spacing_mm", [1.5, 1.5], "must be three positive lengths in mm"),
