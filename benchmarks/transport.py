@@ -6,8 +6,10 @@
 
 Prints Markdown: this package's slabs against one plain message with the voxels assigned to its field, both in the same
 run; with the memory setting of our nodes, and with the Fast DDS profile in `config/` besides; a handle of shared
-memory; and NumPy's copy of the array to another, which nothing can be faster than. A CT, then labels of as many voxels.
-Sender and receiver are processes of their own, started anew for each row; the median of several volumes is given.
+memory, once for an array that lies in such memory, as what a worker process made does, and once for one that is copied
+there first; and NumPy's copy of the array to another that was touched before. A CT, then labels of as many voxels.
+Sender and receiver are processes of their own, started anew for each row; the median of several volumes is given, until
+the array is there, and until each of its voxels was read once besides: what is mapped costs nothing before.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ import numpy as np
 from _machine import machine
 
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds_shm.xml"
-HANDLE = -1
+HANDLE, HANDLE_OF_COPY = -1, -2
 WAYS = {  # name -> (slabs, memory setting, profile)
     "one message, voxels assigned (`message.data = array`)": (0, False, False),
     "slabs": (32, False, False),
     "slabs, memory setting": (32, True, False),
     "slabs, memory setting, `config/fastdds_shm.xml`": (32, True, True),
-    "a handle of shared memory, memory setting": (HANDLE, True, False),
+    "a handle, memory setting": (HANDLE, True, False),
+    "a handle, copied to shared memory first, memory setting": (HANDLE_OF_COPY, True, False),
 }
 SHAPE_JI = (512, 512)
 
@@ -57,15 +60,21 @@ def main() -> None:
         options.labels = labels
         megabytes = options.slices * SHAPE_JI[0] * SHAPE_JI[1] * voxel_bytes / 1e6
         sys.stdout.write(f"\n{what} of 512x512x{options.slices} voxels, {megabytes:.0f} MB:\n\n")
-        sys.stdout.write("| method | milliseconds | against the first |\n| --- | ---: | ---: |\n")
-        first = None
+        sys.stdout.write("| method | milliseconds | against the first | until read once | against the first |\n")
+        sys.stdout.write("| --- | ---: | ---: | ---: | ---: |\n")
+        first: list[float] = []
         for name, way in WAYS.items():
-            milliseconds = statistics.median(_time(options, *way)) * 1000
-            first = first or milliseconds
-            sys.stdout.write(f"| {name} | {milliseconds:.0f} | {first / milliseconds:.1f}x |\n")
-            sys.stdout.flush()
-        milliseconds = statistics.median(_copies(options)) * 1000
-        sys.stdout.write(f"| a copy in memory (`np.copyto`) | {milliseconds:.0f} | {first / milliseconds:.1f}x |\n")
+            _write_row(name, _time(options, *way), first)
+        _write_row("a copy in memory (`np.copyto`)", _copies(options), first)
+
+
+def _write_row(name: str, seconds: list[tuple[float, float]], first: list[float]) -> None:
+    """`seconds` is, per volume, until it was there and until it was read; `first` is the first row, if there is one."""
+    milliseconds = [1000 * statistics.median(column) for column in zip(*seconds, strict=True)]
+    first += milliseconds[len(first) :]
+    columns = (f" {ms:.0f} | {of_first / ms:.1f}x |" for ms, of_first in zip(milliseconds, first, strict=True))
+    sys.stdout.write(f"| {name} |{''.join(columns)}\n")
+    sys.stdout.flush()
 
 
 def _array(options: argparse.Namespace) -> np.ndarray:
@@ -75,19 +84,21 @@ def _array(options: argparse.Namespace) -> np.ndarray:
     return np.random.default_rng(0).integers(-1000, 1000, shape, np.int16)
 
 
-def _copies(options: argparse.Namespace) -> list[float]:
-    """Seconds of copies to memory that was touched before."""
+def _copies(options: argparse.Namespace) -> list[tuple[float, float]]:
+    """Seconds of copies to memory that was touched before, and of reading the copy besides."""
     array = _array(options)
     copy, seconds = np.zeros_like(array), []
     for _ in range(options.runs + 1):
         began = time.perf_counter()
         np.copyto(copy, array)
-        seconds.append(time.perf_counter() - began)
+        there = time.perf_counter() - began
+        copy.max()
+        seconds.append((there, time.perf_counter() - began))
     return seconds[1:]
 
 
-def _time(options: argparse.Namespace, slabs: int, memory: bool, profile: bool) -> list[float]:
-    """Seconds per volume of one way."""
+def _time(options: argparse.Namespace, slabs: int, memory: bool, profile: bool) -> list[tuple[float, float]]:
+    """Seconds per volume of one way, until it was there and until it was read."""
     environment = {
         **os.environ,
         "ROS_DOMAIN_ID": str(100 + os.getpid() % 100),
@@ -105,7 +116,7 @@ def _time(options: argparse.Namespace, slabs: int, memory: bool, profile: bool) 
         receiver.kill()
         sender.kill()
         sender.wait()
-    seconds: list[float] = json.loads(output)
+    seconds: list[tuple[float, float]] = json.loads(output)
     return seconds
 
 
@@ -121,17 +132,21 @@ def _send(options: argparse.Namespace) -> None:
     from liver_seg_ros.nodes.messages.handles import volume_to_handle
     from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
     from liver_seg_ros.nodes.qos import latched, live
-    from liver_seg_ros.nodes.shared_memory import Segment
+    from liver_seg_ros.nodes.shared_memory import Segment, read
     from liver_seg_ros.volume import LabelVolume, Volume
 
     rclpy.init()
     node = rclpy.create_node("sender")
     array, kind = _array(options), LabelVolume if options.labels else Volume
     geometry = Geometry(array.shape[::-1], (0.75, 0.75, 1.0))
+    # As what comes from a worker process: in sealed memory, and mapped.
+    made = Segment(array)
+    mapped = read(made.place, array.shape, array.dtype, "made")
     segment = None
     got: list[int] = []
     node.create_subscription(UInt64, "got", lambda message: got.append(message.data), live())
-    of = VolumeHandle if options.slabs == HANDLE else VolumeMessage
+    by_handle = options.slabs in (HANDLE, HANDLE_OF_COPY)
+    of = VolumeHandle if by_handle else VolumeMessage
     publisher = node.create_publisher(of, "ct", latched(max(options.slabs, 1)))
     while publisher.get_subscription_count() == 0 or node.count_publishers("got") == 0:
         rclpy.spin_once(node, timeout_sec=0.1)
@@ -139,8 +154,8 @@ def _send(options: argparse.Namespace) -> None:
         began_ns = time.monotonic_ns()  # one clock for both processes
         stamp = Time(sec=began_ns // 10**9, nanosec=began_ns % 10**9)
         volume = kind(array, geometry, f"run-{run}")
-        if options.slabs == HANDLE:
-            old, segment = segment, Segment(array)
+        if by_handle:
+            old, segment = segment, Segment(mapped if options.slabs == HANDLE else array)
             publisher.publish(volume_to_handle(volume, segment.place, stamp))
             if old is not None:
                 old.release()
@@ -159,7 +174,7 @@ def _send(options: argparse.Namespace) -> None:
 
 
 def _receive(options: argparse.Namespace) -> None:
-    """Print the seconds that each volume but the first took, as JSON."""
+    """Print the seconds that each volume but the first took until it was there and until it was read, as JSON."""
     import rclpy
     from std_msgs.msg import UInt64
 
@@ -173,15 +188,18 @@ def _receive(options: argparse.Namespace) -> None:
     rclpy.init()
     node = rclpy.create_node("receiver")
     assembler = Assembler(np.uint8 if options.labels else np.int16, 60.0, 2 * 10**9)
-    seconds: list[float] = []
+    seconds: list[tuple[float, float]] = []
     got = node.create_publisher(UInt64, "got", live())
 
-    by_handle = options.slabs == HANDLE
+    by_handle = options.slabs in (HANDLE, HANDLE_OF_COPY)
 
     def on_slab(message: VolumeMessage | VolumeHandle) -> None:
         slab = handle_to_slab(message) if by_handle else message_to_slab(message)
-        if assembler.add(slab, time.monotonic()) is not None:
-            seconds.append((time.monotonic_ns() - slab.stamp_ns) / 1e9)
+        assembled = assembler.add(slab, time.monotonic())
+        if assembled is not None:
+            there = time.monotonic_ns() - slab.stamp_ns
+            assembled.array.max()
+            seconds.append((there / 1e9, (time.monotonic_ns() - slab.stamp_ns) / 1e9))
             got.publish(UInt64(data=len(seconds)))
 
     node.create_subscription(VolumeHandle if by_handle else VolumeMessage, "ct", on_slab, latched(1024))

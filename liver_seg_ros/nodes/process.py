@@ -20,7 +20,6 @@ from rclpy.task import Future
 from liver_seg_ros.atomic import abandon_unfinished
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.malloc import keep_freed_memory
-from liver_seg_ros.nodes.shared_memory import release_all
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.offload.channel import end_all
 from liver_seg_ros.signals import on_stop_signal
@@ -93,7 +92,6 @@ def _leave() -> NoReturn:
     """End the process now, with exit code 0."""
     abandon_unfinished()
     end_all()
-    release_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

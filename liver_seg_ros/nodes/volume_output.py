@@ -15,7 +15,7 @@ from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.overridable_qos import ALL_BUT_DEPTH
 from liver_seg_ros.nodes.parameter_tables import SHARED_MEMORY, VOLUME_OUTPUT
 from liver_seg_ros.nodes.qos import latched
-from liver_seg_ros.nodes.shared_memory import Place, Segment, has_room, remove_orphans
+from liver_seg_ros.nodes.shared_memory import Place, Segment
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -51,7 +51,6 @@ class VolumeOutput:
             VolumeMessage, self._topic, latched(self._slabs), qos_overriding_options=ALL_BUT_DEPTH
         )
         if self._node.get_parameter("shared_memory").value:
-            remove_orphans()
             self._handles = self._node.create_lifecycle_publisher(VolumeHandle, handle_topic(self._topic), latched(1))
 
     def close(self) -> None:
@@ -87,8 +86,6 @@ class VolumeOutput:
 
     def _in_memory(self, volume: Volume | LabelVolume) -> Segment | None:
         """The volume in shared memory; None where there is no room."""
-        if not has_room(volume.array.nbytes):
-            return None
         try:
             return Segment(volume.array)
         except OSError as error:

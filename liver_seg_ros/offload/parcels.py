@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects on their way from one process to another; their arrays lie in memory that both have.
 
-The memory has no name: it is gone with the last process that has it, however that ends.
+The memory has no name: it is gone with the last process that has it, however that ends. An array that lies in such
+memory already and is read-only, because it came in a parcel or by a handle, is passed on as it is, without a copy.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import pickle
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
+from liver_seg_ros.offload.sealed_memory import Mapping, mapped_at, sealed_file
+
 #: What is smaller goes through the pipe.
 SMALL_BYTES = 32_768
-#: Of an array's first byte, as NumPy and the processor like it.
-_ALIGNMENT = 64
-#: Most that Linux writes at once.
-_MOST_WRITTEN = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Parcel:
     Attributes:
         kind: what the receiver is to do with it.
         number: which piece of work it belongs to.
-        pieces: the pickled object and, apart from it, its arrays.
+        pieces: the pickled object and, apart from it, its large arrays.
     """
 
     kind: str
@@ -41,94 +37,106 @@ class Parcel:
     pieces: Sequence[memoryview]
 
     def unpack(self) -> Any:
-        """The object. Its arrays may be written to; whoever else has them does not see it."""
+        """The object. Its arrays may be written to where those that were sent could; nobody else sees it."""
         stream, *arrays = self.pieces
         return pickle.loads(stream, buffers=arrays)
 
 
 @dataclass(frozen=True)
-class Packed:
-    """An object that is ready to be sent; see `pack`."""
+class _File:
+    """Shared memory that travels as a descriptor.
 
-    lengths: Sequence[int]
-    stream: bytes  # where all of it goes through the pipe
-    file: int | None  # of the shared memory, otherwise
+    Attributes:
+        writable: whether the arrays in it may be written to where they come.
+        own: it was filled for this parcel, and is closed with it.
+    """
+
+    descriptor: int
+    writable: bool
+    own: bool
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An object that is ready to be sent; see `pack`.
+
+    Attributes:
+        stream: the pickled object where it goes through the pipe; else it is the first of `places`.
+        places: of what does not: index of the file, where in it, and how many bytes.
+        files: where that lies.
+    """
+
+    stream: bytes
+    places: Sequence[tuple[int, int, int]]
+    files: Sequence[_File]
 
     def send(self, connection: Connection, kind: str, number: int) -> None:
         """Send it; quickly, so that others need not wait. Raises `OSError` where nobody is at the other end."""
-        connection.send((kind, number, self.lengths, self.stream))
-        if self.file is not None:
-            reduction.send_handle(connection, self.file, os.getpid())
+        connection.send((kind, number, self.stream, self.places, [file.writable for file in self.files]))
+        for file in self.files:
+            reduction.send_handle(connection, file.descriptor, os.getpid())
 
 
 @contextmanager
 def pack(content: object) -> Iterator[Packed]:
     """Make an object ready to be sent, without holding all of Python while large arrays are copied."""
-    arrays: list[pickle.PickleBuffer] = []
-    stream = pickle.dumps(content, protocol=5, buffer_callback=arrays.append)
-    pieces = [memoryview(stream), *(array.raw() for array in arrays)]
-    lengths = [piece.nbytes for piece in pieces]
-    if sum(lengths) <= SMALL_BYTES:
-        whole = pickle.dumps(content, protocol=5)
-        yield Packed([len(whole)], whole, None)
-        return
+    arrays: list[memoryview] = []
+
+    def is_small(buffer: pickle.PickleBuffer) -> bool:
+        array = buffer.raw()
+        if array.nbytes > SMALL_BYTES:
+            arrays.append(array)
+        return array.nbytes <= SMALL_BYTES
+
+    stream = pickle.dumps(content, protocol=5, buffer_callback=is_small)
+    files: list[_File] = []
     try:
-        file = _filled_file(pieces)
-    except OSError:  # no room for it, or no more open files allowed: slower by the pipe is better than not at all
-        whole = pickle.dumps(content, protocol=5)
-        yield Packed([len(whole)], whole, None)
-        return
-    try:
-        yield Packed(lengths, b"", file)
+        try:
+            places = _placed([*([memoryview(stream)] if len(stream) > SMALL_BYTES else []), *arrays], files)
+            packed = Packed(b"" if len(stream) > SMALL_BYTES else stream, places, files)
+        except OSError:  # no room for it, or no more open files allowed: slower by the pipe is better than not at all
+            packed = Packed(pickle.dumps(content, protocol=5), (), ())
+        yield packed
     finally:
-        os.close(file)
+        for file in files:
+            if file.own:
+                os.close(file.descriptor)
 
 
 def receive(connection: Connection) -> Parcel:
     """The next parcel. Raises `EOFError` or `OSError` where nobody is at the other end."""
-    kind, number, lengths, stream = connection.recv()
-    if stream:
-        return Parcel(kind, number, [memoryview(stream)])
+    kind, number, stream, places, are_writable = connection.recv()
+    files = [_mapped(connection, writable) for writable in are_writable]
+    pieces = [files[file][offset : offset + length] for file, offset, length in places]
+    return Parcel(kind, number, [memoryview(stream), *pieces] if stream else pieces)
+
+
+def _mapped(connection: Connection, writable: bool) -> memoryview:
     file = reduction.recv_handle(connection)
-    offsets, total = _places(lengths)
     try:
-        shared = memoryview(mmap.mmap(file, total, access=mmap.ACCESS_COPY))
+        return memoryview(Mapping(file, writable))
     finally:
         os.close(file)
-    pieces = [shared[offset : offset + length] for offset, length in zip(offsets, lengths, strict=True)]
-    return Parcel(kind, number, pieces)
 
 
-def _places(lengths: Sequence[int]) -> tuple[Sequence[int], int]:
-    """Where pieces of these lengths begin, and where the last one ends."""
-    *offsets, total = accumulate((-(-length // _ALIGNMENT) * _ALIGNMENT for length in lengths), initial=0)
-    return offsets, total
-
-
-def _filled_file(pieces: Sequence[memoryview]) -> int:
-    """A file in memory that holds these, at `_places`. Raises `OSError` where there is no room."""
-    offsets, total = _places([piece.nbytes for piece in pieces])
-    file = _unnamed_file()
-    try:
-        os.ftruncate(file, total)
-        for offset, piece in zip(offsets, pieces, strict=True):
-            _write(file, piece, offset)
-    except BaseException:
-        os.close(file)
-        raise
-    return file
-
-
-def _unnamed_file() -> int:
-    """A file in memory, where the system has such; otherwise on disk."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("liver_seg_parcel")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _write(file: int, piece: memoryview, offset: int) -> None:
-    # Not by a mapping: the kernel fills fresh pages faster, and Python goes on meanwhile.
-    while len(piece):
-        written = os.pwrite(file, piece[:_MOST_WRITTEN], offset)
-        piece, offset = piece[written:], offset + written
+def _placed(pieces: Sequence[memoryview], files: list[_File]) -> Sequence[tuple[int, int, int]]:
+    """Where each piece lies, in `files`, to which those that are needed are added. Raises `OSError`: no room."""
+    places: dict[int, tuple[int, int, int]] = {}
+    fresh: dict[bool, list[int]] = {False: [], True: []}  # by whether they may be written to
+    for index, piece in enumerate(pieces):
+        there = mapped_at(piece)
+        if there is None:
+            fresh[not piece.readonly].append(index)
+            continue
+        mapping, offset = there
+        file = _File(mapping.file, writable=False, own=False)
+        if file not in files:
+            files.append(file)
+        places[index] = files.index(file), offset, piece.nbytes
+    for writable, indices in fresh.items():
+        if indices:
+            descriptor, offsets = sealed_file([pieces[index] for index in indices])
+            files.append(_File(descriptor, writable, own=True))
+            for index, offset in zip(indices, offsets, strict=True):
+                places[index] = len(files) - 1, offset, pieces[index].nbytes
+    return [places[index] for index in range(len(pieces))]

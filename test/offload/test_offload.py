@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 
 from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.offload.channel import WorkerLostError, end_all
+from liver_seg_ros.offload.parcels import pack, receive
 from liver_seg_ros.offload.worker_process import SameProcess, WorkerProcess
 
 HERE = Path(__file__).parent
@@ -97,6 +99,24 @@ def test_a_process_gives_way_by_its_niceness(work, made_of):
     process = WorkerProcess("nice", work, str(made_of), niceness=7)
     assert os.getpriority(os.PRIO_PROCESS, pid_of(process, work)) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
     process.close()
+
+
+def test_what_came_read_only_is_passed_on_without_a_copy(process, work):
+    volume = np.arange(100_000, dtype=np.int16)
+    volume.flags.writeable = False
+    with pack([volume, volume[::2]]) as packed:
+        assert [file.own for file in packed.files] == [True]
+    here, there = Pipe()
+    with pack([volume, volume.copy()]) as packed:
+        packed.send(here, "work", 1)
+    came, writeable = receive(there).unpack()
+    part = came[10:90_000]
+    with pack([part, writeable]) as packed:
+        assert [(file.own, file.writable) for file in packed.files] == [(False, False), (True, True)]
+    del came
+    for sent in (part, writeable):
+        [[negative, _]] = process.run(work.negative, [sent])
+        np.testing.assert_array_equal(negative, -sent)
 
 
 def test_threads_are_used_again(process, work):
@@ -198,6 +218,7 @@ import os, sys, threading
 sys.path.insert(0, {str(HERE)!r})
 from offload_work import Work
 from liver_seg_ros.offload.channel import end_all
+from liver_seg_ros.offload.parcels import pack, receive
 from liver_seg_ros.offload.worker_process import WorkerProcess
 process = WorkerProcess("test", Work, {str(made_of)!r})
 threading.Thread(target=lambda: list(process.run(Work.hold_python, 600.0, {str(tmp_path)!r})), daemon=True).start()

@@ -18,7 +18,7 @@ def test_without_room_in_shared_memory_an_array_arrives_all_the_same() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         with pack(array) as packed:
-            assert packed.file is None
+            assert not packed.files
             packed.send(here, "work", 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

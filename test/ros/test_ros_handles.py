@@ -17,8 +17,9 @@ from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.nodes import qos
 from liver_seg_ros.nodes.messages.handles import volume_to_handle
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
-from liver_seg_ros.nodes.shared_memory import FOLDER, Segment
+from liver_seg_ros.nodes.shared_memory import Segment
 from liver_seg_ros.nodes.volume_output import NOWHERE
+from liver_seg_ros.offload.sealed_memory import NAME
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,16 @@ def expected(models, ct):
     return load_default_segmenter(models).segment(ct).labels.array
 
 
-def segments_of(process):
-    return list(FOLDER.glob(f"liver_seg_volume_{process.pid}_*"))
+def offered_by(process):
+    """Inodes of the sealed files that a process has open."""
+    files = Path(f"/proc/{process.pid}/fd").iterdir()
+    return {file.stat().st_ino for file in files if f"memfd:{NAME}" in str(file.readlink())}
+
+
+def mapped_by(process):
+    """Inodes of those that it has in its memory."""
+    lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    return {int(line.split()[4]) for line in lines if f"memfd:{NAME}" in line}
 
 
 def test_a_handle_alone_is_enough_and_whatever_is_wrong_with_one_the_slabs_come(ros, models, ct, expected):
@@ -49,10 +58,10 @@ def test_a_handle_alone_is_enough_and_whatever_is_wrong_with_one_the_slabs_come(
     send(replace(ct, uid="by-handle"), place, with_slabs=False)
     ros.spin_until(lambda: slabs.get_subscription_count() == 0)
     for uid, change, says in (
-        ("forged", {"segment": "../../etc/passwd"}, "is no name of a segment"),
+        ("forged", {"segment": "/proc/1/fd/../../../etc/passwd"}, "is no path of a segment"),
         ("another-size", {"segment_bytes": place.segment_bytes + 1}, "bytes, not"),
-        ("too-little", {"data_offset_bytes": place.data_offset_bytes + 2}, "do not lie behind"),
-        ("gone", {"segment": "liver_seg_volume_0"}, None),
+        ("too-little", {"data_offset_bytes": place.segment_bytes - 2}, "do not lie behind"),
+        ("gone", {"segment": "/proc/4294967/fd/9"}, None),
         ("another-volume", {"generation": place.generation ^ 1}, None),
         ("another-host", {"boot_id": "x"}, None),
         ("no-room", vars(NOWHERE), None),
@@ -64,9 +73,9 @@ def test_a_handle_alone_is_enough_and_whatever_is_wrong_with_one_the_slabs_come(
     segment.release()
 
 
-def test_source_and_segmentation_share_memory_of_which_nothing_stays(ros, models, ct, expected, tmp_path):
+def test_source_and_segmentation_have_the_same_memory_of_which_nothing_stays(ros, models, ct, expected, tmp_path):
     write_volume(tmp_path / "ct.nrrd", ct)
-    ros.start("segmentation", models_dir=str(models))
+    segmentation = ros.start("segmentation", models_dir=str(models))
     ros.wait_for_line("/segmentation 0", "waiting for a CT")
     labels = ros.volumes("labels", np.uint8)
     source = ros.start("ct_source", path=str(tmp_path / "ct.nrrd"))
@@ -76,17 +85,16 @@ def test_source_and_segmentation_share_memory_of_which_nothing_stays(ros, models
     ros.spin_until(lambda: len(foreign) == 1)
     np.testing.assert_array_equal(foreign[0].array, ct.array)
 
-    [left] = segments_of(source)
+    # The segmentation has no copy: what it has in its memory is the file that the source offers.
+    [shared] = offered_by(source) & mapped_by(segmentation)
+
     source.send_signal(signal.SIGKILL)
     source.wait(10)
-    assert left.exists()
     source = ros.start("ct_source", path=str(tmp_path / "ct.nrrd"))
     ros.spin_until(lambda: len(labels) == 2)
     np.testing.assert_array_equal(labels[1].array, expected)
-    [own] = segments_of(source)
-    assert not left.exists() and own.exists()
+    [newer] = offered_by(source) & mapped_by(segmentation)
+    assert newer != shared and shared not in mapped_by(segmentation)
     source.terminate()
     assert source.wait(10) == 0
-    assert not own.exists()
     assert "Traceback" not in ros.log("segmentation") + ros.log("ct_source")
-    assert not Path(own).exists()

@@ -21,7 +21,7 @@ from liver_seg_ros.volume import LabelVolume, Volume
 
 @dataclass(frozen=True, eq=False)
 class SharedSlab(Slab):
-    """All slices of a volume, which lie in shared memory until `voxels` is asked for.
+    """All slices of a volume, which lie in shared memory and are mapped when `voxels` is asked for.
 
     Attributes:
         place: where.
@@ -37,7 +37,7 @@ class SharedSlab(Slab):
         return True
 
     def voxels(self) -> NDArray[Any]:
-        """`(K, J, I)`, a copy. Raises `InputError`, naming the volume, for whatever `shared_memory.read` refuses."""
+        """`(K, J, I)`, read-only and no copy. Raises `InputError` for whatever `shared_memory.read` refuses."""
         return read(self.place, self.geometry.shape, WIRE_TYPES[self.encoding], f"volume {self.uid}")
 
     def _check_data(self) -> None:
