@@ -22,6 +22,8 @@ EXTRAS = {
     "pyvista": "pages",
     "openvino": "openvino",
     "rosbags": "bags",
+    "highdicom": "dicom",
+    "pynetdicom": "dicom",
     "cuda": "tensorrt",
     "monai": "train",
     "torch": "train",

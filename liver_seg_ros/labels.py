@@ -45,6 +45,15 @@ class Structure:
         """The name as people write it."""
         return self.name.replace("_", " ")
 
+    @property
+    def snomed_category(self) -> tuple[str, str]:
+        """SNOMED CT concept and its name of what kind of thing it is: a tumor is an alteration, the others anatomy."""
+        return (
+            ("49755003", "Morphologically Altered Structure")
+            if self == TUMOR
+            else ("123037004", "Anatomical Structure")
+        )
+
 
 LIVER = Structure(1, "liver", (221, 130, 101), 0.30, "10200004", "Liver")
 TUMOR = Structure(2, "tumor", (144, 238, 144), 1.0, "4147007", "Mass")

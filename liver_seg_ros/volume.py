@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import SEGMENTED, STRUCTURES, Structure
+from liver_seg_ros.source_series import SourceSeries
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -34,17 +35,22 @@ class Volume:
         array: `(K, J, I)` int16, Hounsfield units; made read-only.
         geometry: the right-handed grid of `array`.
         uid: what the series is called on the wire and in reports.
+        series: the DICOM series that it was read from, slice by slice; None where it was not.
 
     Raises:
-        InputError: wrong type or shape, or a left-handed geometry (see `make_right_handed`).
+        InputError: wrong type or shape, a left-handed geometry (see `make_right_handed`), or a series of another number
+            of slices.
     """
 
     array: NDArray[np.int16]
     geometry: Geometry
     uid: str = field(default_factory=new_uid)
+    series: SourceSeries | None = None
 
     def __post_init__(self) -> None:
         _check(self.array, self.geometry, np.dtype(np.int16), "CT")
+        if self.series is not None and len(self.series.slices) != len(self.array):
+            raise InputError(f"a CT of {len(self.array)} slices from a series of {len(self.series.slices)}")
         object.__setattr__(self, "array", _read_only(self.array))
 
     def __repr__(self) -> str:
@@ -52,7 +58,8 @@ class Volume:
 
     def crop(self, box: Box) -> Volume:
         """The voxels in `box`, sharing memory with this volume."""
-        return Volume(self.array[box.slices], self.geometry.crop(box), self.uid)
+        series = None if self.series is None else self.series.part(box.slices[0])
+        return Volume(self.array[box.slices], self.geometry.crop(box), self.uid, series)
 
 
 @dataclass(frozen=True, eq=False)

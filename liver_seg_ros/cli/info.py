@@ -103,7 +103,7 @@ def describe_file(
 
 def describe_labels(path: Path, whose: str | None = None) -> dict[str, Any]:
     """What the labels at `path` are and what each of them is taken for."""
-    from liver_seg_ros.files.dicom_seg import describe_dicom_seg
+    from liver_seg_ros.files.dicom_labels import describe_dicom_labels
     from liver_seg_ros.files.label_sources import find_labels_in, is_segmentation_object, scheme_of
 
     def facts(source: str, taken_for: Mapping[str, Structure | None]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def describe_labels(path: Path, whose: str | None = None) -> dict[str, Any]:
         return {"path": str(path), "kind": "labels", "labels_of": source, "taken_for": named}
 
     if is_segmentation_object(path):  # its voxels lie on the grid of a CT, which is not known here
-        return facts(*describe_dicom_seg(path, scheme_of(whose)))
+        return facts(*describe_dicom_labels(path, scheme_of(whose)))
     found = find_labels_in(path, whose)
     return {
         **facts(found.source, found.taken_for),

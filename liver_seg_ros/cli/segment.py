@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.help import INPUT, NETWORKS
+from liver_seg_ros.cli.help import INPUT, NETWORKS, OUTPUT
 from liver_seg_ros.cli.options import (
     Acquisition,
     CtArgument,
@@ -25,11 +26,16 @@ from liver_seg_ros.cli.options import (
     Whose,
 )
 
+if TYPE_CHECKING:
+    from liver_seg_ros.inference.bundle import ModelBundle
+    from liver_seg_ros.volume import LabelVolume, Volume
+
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
+DICOM_SEG = "labels.dcm"
 
 EXAMPLES = (
     "liver-seg segment ct.nii.gz -o found",
-    "liver-seg segment dicom_folder -o found --json",
+    "liver-seg segment dicom_folder -o found --dicom-seg",
     "liver-seg segment ct.nii.gz -o found --truth labels.nii.gz --runtime onnxruntime",
 )
 
@@ -39,6 +45,15 @@ def _steps() -> tuple[str, ...]:
     from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS
 
     return POSTPROCESSING_STEPS
+
+
+def _write_dicom_seg(folder: Path, ct: Volume, labels: LabelVolume, bundles: Iterable[ModelBundle]) -> None:
+    from liver_seg_ros.dicom_out.equipment import Made, Maker
+    from liver_seg_ros.dicom_out.export import export, save
+
+    specs = [bundle.spec for bundle in bundles]
+    networks = Maker(Made.AUTOMATIC, ", ".join(spec.name for spec in specs), ", ".join(spec.version for spec in specs))
+    save(folder, export(ct, labels, ("seg",), networks))
 
 
 def command(
@@ -65,6 +80,12 @@ def command(
             rich_help_panel=NETWORKS,
         ),
     ] = None,
+    dicom_seg: Annotated[
+        bool,
+        typer.Option(
+            "--dicom-seg", help="Also write labels.dcm: a DICOM Segmentation of the CT's study.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -74,7 +95,7 @@ def command(
     """Label liver, tumors and vessels in a CT.
 
     Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
-    written, report.json has "liver_found": false, a line says so, and the exit code is 1.
+    written (no labels.dcm), report.json has "liver_found": false, a line says so, and the exit code is 1.
 
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
@@ -92,14 +113,23 @@ def command(
     from liver_seg_ros.report import ModelReport, build_report, write_report
     from liver_seg_ros.truth import read_truth_of, score
 
+    if dicom_seg:
+        from liver_seg_ros.extras import need
+
+        need("dicom", "segment --dicom-seg")
     if whose is not None and truth is None:
         raise InputError("--labels says whose labels those of --truth are. Give --truth too, or leave it out.")
-    place = ResultFolder(output, "segment", (LABELS, SLICER, REPORT), (ct, truth, models), overwrite)
+    names = [LABELS, SLICER, REPORT, *([DICOM_SEG] if dicom_seg else [])]
+    place = ResultFolder(output, "segment", names, (ct, truth, models), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
         with stages.stage("read") as done:
             volume = read_volume(ct, series, acquisition, done)
             right = read_truth_of(volume, truth, whose) if truth else None
+        if dicom_seg:
+            from liver_seg_ros.dicom_out.reference import read_reference
+
+            read_reference(volume)  # whether there will be something to refer to is told before the work
         with stages.stage("load"):
             segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
         segmentation = segmenter.segment(volume, progress)
@@ -112,6 +142,8 @@ def command(
             with stages.stage("write"):
                 write_labels(folder / LABELS, segmentation.labels)
                 write_labels(folder / SLICER, segmentation.labels)
+                if dicom_seg and segmentation.liver_found:
+                    _write_dicom_seg(folder, volume, segmentation.labels, segmenter.bundles)
             report = build_report(
                 source=str(ct),
                 uid=volume.uid,
@@ -132,7 +164,7 @@ def command(
         print_json(report.to_dict())
     elif not quiet:
         print_report(report)
-        print_written(output, (LABELS, SLICER, REPORT))
+        print_written(output, [name for name in names if name != DICOM_SEG or segmentation.liver_found])
     if not segmentation.liver_found:
         typer.echo(f"liver-seg: {ct}: {segmentation.message}", err=True)
         raise typer.Exit(1)

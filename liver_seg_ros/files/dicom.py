@@ -25,6 +25,7 @@ from liver_seg_ros.files.dicom_stack import stack_slices
 from liver_seg_ros.files.tilt import straighten
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.progress import Done, not_told, part_of
+from liver_seg_ros.source_series import SourceSeries, SourceSlice
 
 #: Of the time that a series takes, what its headers take; decoding takes the rest.
 _HEADERS = 0.3
@@ -34,8 +35,8 @@ _log = logging.getLogger(__name__)
 
 def read_series(
     path: Path, series_uid: str | None = None, acquisition: str | None = None, done: Done = not_told
-) -> tuple[NDArray[np.int16], Geometry, str]:
-    """One CT as `(K, J, I)` HU, its right-handed geometry and its uid.
+) -> tuple[NDArray[np.int16], Geometry, str, SourceSeries]:
+    """One CT as `(K, J, I)` HU, its right-handed geometry, its uid, and which object each of its slices is.
 
     The uid is the Series Instance UID; of a series that holds several acquisitions `#` and the name of the one follow.
 
@@ -67,7 +68,31 @@ def read_series(
             raise InputError(f"{error} Not readable: {found.unreadable_names}.") from error
         raise
     uid = str(headers[0].SeriesInstanceUID) + (f"#{chosen}" if chosen is not None else "")
-    return *straighten(read_stack(slices, where, part_of(done, _HEADERS, 1.0)), geometry, drift_mm), uid
+    array, geometry = straighten(read_stack(slices, where, part_of(done, _HEADERS, 1.0)), geometry, drift_mm)
+    return array, geometry, uid, _source(slices, headers)
+
+
+def _source(slices: list[Slice], headers: list[Dataset]) -> SourceSeries:
+    of_file = {Path(header.filename): header for header in headers}
+    first = of_file[slices[0].path]
+    return SourceSeries(
+        _text(first, "StudyInstanceUID"),
+        _text(first, "SeriesInstanceUID"),
+        _text(first, "FrameOfReferenceUID"),
+        tuple(
+            SourceSlice(
+                part.path,
+                _text(of_file[part.path], "SOPClassUID"),
+                _text(of_file[part.path], "SOPInstanceUID"),
+                part.frame,
+            )
+            for part in slices
+        ),
+    )
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    return str(header.get(keyword) or "")
 
 
 def _slices(headers: list[Dataset], where: str) -> list[Slice]:

@@ -123,7 +123,7 @@ def _read_mask(path: Path) -> tuple[NDArray[np.bool_], Geometry]:
     if path.is_file():
         array, geometry, _ = read_stored(path)
     else:
-        array, geometry, _ = read_series(path)
+        array, geometry, *_ = read_series(path)
     stored = to_whole_numbers(array, str(path))
     values = values_in(stored)
     if len(values) > 1:

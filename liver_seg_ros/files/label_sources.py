@@ -10,7 +10,7 @@ import numpy as np
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_file import looks_like_dicom
-from liver_seg_ros.files.dicom_seg import find_dicom_seg
+from liver_seg_ros.files.dicom_labels import find_dicom_labels
 from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.label_folders import find_in_folder, stem
 from liver_seg_ros.files.label_scheme_files import find_scheme
@@ -30,12 +30,13 @@ def read_label_source(path: str | Path, scheme: LabelScheme | None = None, grid:
     A file that holds no value but 1 is a mask; where its name is that of a structure, it is one of that structure.
 
     Args:
-        path: a NIfTI, NRRD or MetaImage file, a DICOM Segmentation object, or a folder of masks (`label_folders`).
+        path: a NIfTI, NRRD or MetaImage file, a DICOM Segmentation object or RT Structure Set, or a folder of masks
+            (`label_folders`).
         scheme: whose labels they are, where the user says so.
-        grid: of their CT, onto which a DICOM Segmentation object is put.
+        grid: of their CT, onto which labels of DICOM are put.
 
     Raises:
-        InputError: no labels, labels of which nobody says what they mean, or a DICOM Segmentation without its CT.
+        InputError: no labels, labels of which nobody says what they mean, or labels of DICOM without their CT.
     """
     path = Path(path)
     if path.is_dir():
@@ -43,12 +44,12 @@ def read_label_source(path: str | Path, scheme: LabelScheme | None = None, grid:
     if is_segmentation_object(path):
         if grid is None:
             raise InputError(f"{path}: is DICOM, whose segments lie on the grid of a CT. Give that CT too, with --ct.")
-        return find_dicom_seg(path, grid, scheme)
+        return find_dicom_labels(path, grid, scheme)
     return _by_file_name(find_labels(path, scheme), path, scheme)
 
 
 def find_labels_in(path: Path, whose: str | None = None, grid: Geometry | None = None) -> FoundLabels:
-    """The labels at `path`: a file, a folder of masks, or a DICOM SEG, which needs the `grid` of its CT.
+    """The labels at `path`: a file, a folder of masks, or labels of DICOM, which need the `grid` of their CT.
 
     `whose` is the value of `--labels`. Raises `InputError` where they cannot be read or nobody says what they mean.
     """
@@ -69,7 +70,7 @@ def read_labels_of(ct: Volume, path: Path, whose: str | None = None) -> LabelVol
 
 
 def is_segmentation_object(path: Path) -> bool:
-    """Whether `path` is to be read as a DICOM Segmentation object: it is called `*.dcm`, or is DICOM inside."""
+    """Whether `path` is to be read as labels of DICOM: it is called `*.dcm`, or is DICOM inside."""
     return path.suffix.lower() == ".dcm" or (path.is_file() and not stem(path) and looks_like_dicom(path))
 
 

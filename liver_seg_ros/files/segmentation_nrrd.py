@@ -16,15 +16,11 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.segments import Segment
 from liver_seg_ros.files.values import LARGEST_LABEL
 from liver_seg_ros.geometry import Box
-from liver_seg_ros.labels import TUMOR, Structure, structure_by_name
+from liver_seg_ros.labels import Structure, structure_by_name
 from liver_seg_ros.volume import LabelVolume
 
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _SEGMENT_KEY = re.compile(rf"Segment({_NUMBER.pattern})_(?:ID|Name|LabelValue)")
-
-# SNOMED CT category of a structure in 3D Slicer's terminology: a tumor is an alteration, the others are anatomy.
-ANATOMY = "SCT^123037004^Anatomical Structure"
-ALTERATION = "SCT^49755003^Morphologically Altered Structure"
 
 
 def segment_metadata(labels: LabelVolume) -> dict[str, str]:
@@ -101,7 +97,7 @@ def _code(text: str) -> Code | None:
 
 
 def _terminology(structure: Structure) -> str:
-    category = ALTERATION if structure == TUMOR else ANATOMY
+    category = "^".join(("SCT", *structure.snomed_category))
     coded = f"SCT^{structure.snomed_code}^{structure.snomed_meaning}"
     return (
         f"Segmentation category and type - 3D Slicer General Anatomy list~{category}~{coded}~^^"

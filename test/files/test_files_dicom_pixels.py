@@ -95,7 +95,7 @@ def test_hu_are_slope_times_stored_plus_intercept(
         dcmwrite(tmp_path / f"{k}.dcm", dataset)
         if way not in WAYS[:3]:
             compress(tmp_path / f"{k}.dcm", way)
-    array, _, _ = read_series(tmp_path)
+    array, *_ = read_series(tmp_path)
     assert np.abs(array - (stored * slope + intercept)).max() <= 0.5
 
 

@@ -68,6 +68,7 @@ def test_segmenting_measuring_and_scoring_need_no_extra(case: Path, tmp_path: Pa
         (("reconstruct", "labels.nii.gz", "--html"), "pages"),
         (("plan", "labels.nii.gz", "--ct", "ct.nii.gz"), "meshes"),
         (("measure", "labels.nii.gz", "--png"), "pages"),
+        (("export", "labels.nii.gz", "--ct", "folder"), "dicom"),
         (("register", "--landmarks", "pairs.csv"), "meshes"),
         (("render", "ct.nii.gz", "labels.nii.gz"), "pages"),
     ],

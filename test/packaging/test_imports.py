@@ -26,6 +26,8 @@ MANIFEST = ElementTree.parse(REPOSITORY / "package.xml")
 ROOMS = {
     "deploy/quantizers": ("deploy", "tools"),
     "deploy": ("deploy",),
+    "dicom_network": ("dicom",),
+    "dicom_out": ("dicom", "meshes"),
     "inference/runtimes/tensorrt/cuda.py": ("tensorrt",),
     "inference/runtimes/openvino.py": ("openvino",),
     "networks": ("train",),

@@ -13,6 +13,8 @@ need() { # need PACKAGE COMMAND...: PACKAGE is missing where COMMAND fails
 }
 has_library() { /sbin/ldconfig -p | grep -q "$1"; }
 
+has_command() { command -v "$1" || test -x "/usr/sbin/$1"; } # what only root has on its path
+
 need python3 test -n "$python"
 need python3-venv python3 -c 'import ensurepip'
 need python3-dev python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
@@ -24,6 +26,9 @@ need libusb-1.0-0 has_library libusb-1.0.so.0 # of open3d
 if [ "${1:-}" = dev ]; then
     need chromium command -v chromium
     need chromium-driver command -v chromedriver
+    need dcmtk command -v storescu
+    need dicom3tools command -v dciodvfy
+    need orthanc has_command Orthanc
     need zsh command -v zsh # its completion
 fi
 
