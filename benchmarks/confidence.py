@@ -1,114 +1,82 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the fine network's probabilities can be believed, before and after calibration, and which lesions to doubt.
 
-    .venv/bin/python benchmarks/confidence.py                       twelve phantoms of each kind
+    .venv/bin/python benchmarks/confidence.py                       six phantoms of each kind
     .venv/bin/python benchmarks/confidence.py --models DIR --cases 4
 
-Prints Markdown. Temperature and threshold are found on one half of the phantoms and judged on the other; no recipe may
-train on either. Everything is at the network's own spacing, around the liver, before postprocessing.
+Prints Markdown: what the calibration in the bundle (`python -m liver_seg_ros.deploy.confidence`) is worth on phantoms
+that it was not found on and that no recipe may train on, and the reliability diagram as numbers. Everything is at the
+network's own spacing, around the liver, before postprocessing but for lesions too small to be kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import cc3d
-import numpy as np
 from _machine import machine
-from numpy.typing import NDArray
 
-from liver_seg_ros.evaluation.confidence import (
-    fit_temperature,
-    least_confidence,
-    lesion_confidences,
-    probabilities,
-    reliability,
-)
+from liver_seg_ros.deploy.confidence import FIRST_SEED, JudgedPhantom, judged, together
+from liver_seg_ros.evaluation.confidence import Reliability, reliability
 from liver_seg_ros.inference.bundle import load_bundle
 from liver_seg_ros.inference.model_folders import find_models_dir
-from liver_seg_ros.inference.network import Network
-from liver_seg_ros.inference.resampling import resample_labels_to
-from liver_seg_ros.inference.runtimes.choice import create_runtime
-from liver_seg_ros.labels import TUMOR
-from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.phantom.variation import VARIATIONS
-from liver_seg_ros.progress import Stages, never_cancelled, no_progress
 
-FIRST_SEED = 14_000  # recipes end at 9000 (training/recipe.py)
-SCAN = {"size": (190, 170, 130), "spacing_mm": (1.5, 1.5, 1.8), "phase": "portal_venous", "center_mm": (0.0, 0.0, 0.0)}
-#: Voxels of a phantom that temperature and reliability are taken from.
-SAMPLE = 100_000
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """What the network says of one phantom, and the truth: a sample of voxels, and the lesions it found."""
-
-    logits: NDArray[np.float32]  # (C, N)
-    truth: NDArray[np.uint8]  # (N,)
-    scores: NDArray[np.float32]  # (C, K, J, I)
-    is_tumor: NDArray[np.bool_]  # (K, J, I)
-
-    def lesions(self, temperature: float) -> list[tuple[float, bool]]:
-        """Confidence of each lesion found, and whether it touches a true one; the largest first."""
-        found = self.scores.argmax(axis=0) == TUMOR.value
-        parts = cc3d.connected_components(found, connectivity=26)
-        sizes = np.bincount(parts.ravel())[1:]
-        order = np.argsort(-sizes, kind="stable")
-        right = np.isin(np.arange(1, len(sizes) + 1), parts[self.is_tumor])[order]
-        sure = lesion_confidences(found, probabilities(self.scores, temperature)[TUMOR.value])
-        return list(zip(sure.tolist(), right.tolist(), strict=True))
+BINS = 10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, help="folder of segmenter/; the shipped one if not given")
-    parser.add_argument("--cases", type=int, default=12, help="phantoms of each kind (%(default)s)")
+    parser.add_argument("--cases", type=int, default=6, help="phantoms of each kind (%(default)s)")
     options = parser.parse_args()
     bundle = load_bundle(find_models_dir(options.models) / "segmenter")
-    network = Network(bundle, create_runtime("auto", bundle, "fp32"))
-    kinds = {
-        kind: [_case(network, seed, kind) for seed in range(FIRST_SEED, FIRST_SEED + options.cases)]
-        for kind in VARIATIONS
-    }
-    fitted = [case for cases in kinds.values() for case in cases[::2]]
-    temperature = fit_temperature(*_together(fitted))
-    threshold = least_confidence([case.lesions(temperature) for case in fitted])
+    calibration = bundle.spec.calibration
+    temperature, least = calibration.temperature or 1.0, calibration.least_lesion
+    # Odd seeds: the calibration is found on even ones.
+    seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + 2 * options.cases, 2)
+    kinds = {kind: judged(bundle, seeds, kind) for kind in VARIATIONS}
     sys.stdout.write(
-        f"{bundle.spec.name} {bundle.spec.version}, {machine()}. Temperature {temperature:.2f}; for at most one false "
-        f"tumor a scan a lesion needs a confidence of {threshold:.2f}.\n\n"
-        "| phantoms judged | calibration error | calibrated | false tumors a scan | kept | true tumors found | kept |\n"
-        f"| --- {'| ---: ' * 6}|\n"
+        f"{bundle.spec.name} {bundle.spec.version}, {machine()}. Temperature {temperature:.2f}, lesions below "
+        f"{least:.2f} are doubted; found on {calibration.found_on}.\n\n"
+        "| phantoms judged | calibration error | calibrated | false tumors a scan | not doubted | true tumors found "
+        f"| not doubted |\n| --- {'| ---: ' * 6}|\n"
     )
-    for kind, cases in kinds.items():
-        judged = cases[1::2]
-        pair = _together(judged)
-        errors = [reliability(*pair, t).expected_calibration_error for t in (1.0, temperature)]
-        lesions = [case.lesions(temperature) for case in judged]
-        cells = [f"{error:.4f}" for error in errors]
-        for right in (False, True):
-            for least in (0.0, threshold):
-                kept = sum(is_one == right and sure >= least for scan in lesions for sure, is_one in scan)
-                cells.append(f"{kept / len(judged):.1f}")
-        sys.stdout.write(f"| {len(judged)} {kind} | {' | '.join(cells)} |\n")
+    for kind, phantoms in kinds.items():
+        sys.stdout.write(f"| {len(phantoms)} {kind} | {' | '.join(_cells(phantoms, temperature, least))} |\n")
+    pair = together([phantom for phantoms in kinds.values() for phantom in phantoms])
+    sys.stdout.write(_diagram(*(reliability(*pair, t, BINS) for t in (1.0, temperature))))
 
 
-def _case(network: Network, seed: int, kind: str) -> Case:
-    phantom = generate_phantom(seed, PhantomOptions(**SCAN, variation=kind))  # type: ignore[arg-type]
-    geometry = phantom.ct.geometry
-    grid, slices = network.scores(phantom.ct.array, geometry, Stages(no_progress, never_cancelled), "segment")
-    scores = np.stack([plane.copy() for plane in slices], axis=1)
-    truth = resample_labels_to(phantom.labels.array, geometry, grid)
-    some = np.random.default_rng(seed).permutation(truth.size)[:SAMPLE]
-    logits = scores.reshape(len(scores), -1)[:, some]
-    return Case(logits, truth.ravel()[some], scores.astype(np.float16), truth == TUMOR.value)
+def _cells(phantoms: Sequence[JudgedPhantom], temperature: float, least: float) -> list[str]:
+    pair = together(phantoms)
+    errors = [reliability(*pair, t).expected_calibration_error for t in (1.0, temperature)]
+    lesions = [phantom.lesions(temperature) for phantom in phantoms]
+    counts = [
+        sum(is_one == right and sure >= threshold for scan in lesions for sure, is_one in scan) / len(phantoms)
+        for right in (False, True)
+        for threshold in (0.0, least)
+    ]
+    return [*(f"{error:.4f}" for error in errors), *(f"{count:.1f}" for count in counts)]
 
 
-def _together(cases: list[Case]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    return np.concatenate([case.logits for case in cases], axis=1), np.concatenate([case.truth for case in cases])
+def _diagram(before: Reliability, after: Reliability) -> str:
+    """Of the voxels where the network is so sure, how often it is right; a line for each bin that has some."""
+    lines = [
+        "",
+        "| how sure | voxels, % | mean | right | voxels, %, calibrated | mean | right |",
+        f"| --- {'| ---: ' * 6}|",
+    ]
+    for number in range(BINS):
+        cells = []
+        for found in (before, after):
+            share = 100 * found.voxels[number] / found.voxels.sum()
+            some = found.voxels[number] > 0
+            cells += [f"{share:.2f}", *(f"{v[number]:.3f}" if some else "" for v in (found.confidence, found.accuracy))]
+        lines.append(f"| {number / BINS:.1f} to {(number + 1) / BINS:.1f} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from liver_seg_ros.planning.patient_registration import PatientRegistration
     from liver_seg_ros.planning.questions import Answers
     from liver_seg_ros.planning.territories import LiverTerritories
+    from liver_seg_ros.reconstruction.measuring.lesion_confidence import ProbabilityAt
     from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions
     from liver_seg_ros.vessel_tree import VesselTree
     from liver_seg_ros.volume import LabelVolume, Volume
@@ -85,11 +86,14 @@ def segment(ct: Volume, segmenter: Segmenter | None = None, progress: Progress =
     return (segmenter or load_segmenter()).segment(ct, progress)
 
 
-def measure(labels: LabelVolume) -> tuple[StructureMeasurement, ...]:
-    """Volumes, diameters and distances of structures and lesions; see `reconstruction.measuring.structures.measure`."""
+def measure(labels: LabelVolume, probability_at: ProbabilityAt | None = None) -> tuple[StructureMeasurement, ...]:
+    """Volumes, diameters and distances of structures and lesions; see `reconstruction.measuring.structures.measure`.
+
+    With `found.tumor_probability.at` of what `segment` found, each lesion has its confidence too.
+    """
     from liver_seg_ros.reconstruction.measuring.structures import measure as measure_labels
 
-    return tuple(measure_labels(labels))
+    return tuple(measure_labels(labels, probability_at))
 
 
 def reconstruct(

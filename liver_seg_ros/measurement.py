@@ -119,6 +119,8 @@ class PartMeasurement:
         to_capsule: to the outer surface of the liver, 0 for a subcapsular lesion; None for a lesion outside the liver,
             or where nobody asked.
         touches_border: it reaches the border of the scan, beyond which it may go on; None where nobody asked.
+        confidence: how sure the network is that it is a tumor, 0 to 1 (`reconstruction.measuring.lesion_confidence`);
+            None for labels from elsewhere and where the network does not say.
     """
 
     volume_ml: float
@@ -130,6 +132,7 @@ class PartMeasurement:
     to_vessel: Gap | None = None
     to_capsule: Gap | None = None
     touches_border: bool | None = None
+    confidence: float | None = None
 
     __repr__ = short_repr
     to_dict = plain_fields

@@ -27,8 +27,8 @@ from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 #: Raised when a key of `report.json` changes its meaning or goes away.
 FORMAT = 1
 
-#: Digits behind the point: a cubic millimetre, and a hundredth of a millimetre.
-_DIGITS = {"_ml": 3, "_mm": 2}
+#: Digits behind the point: a cubic millimetre, a hundredth of a millimetre, a tenth of a percent.
+_DIGITS = {"_ml": 3, "_mm": 2, "confidence": 3}
 
 _REPORTED_PACKAGES = ("liver_seg_ros", "numpy", "SimpleITK", "onnxruntime", "openvino", "vtk")
 

@@ -68,6 +68,7 @@ def test_round_trip_through_the_file(tmp_path: Path) -> None:
     assert tumor["parts"][1] == {
         "volume_ml": 0.2, "largest_diameter_mm": 5.0, "center_mm": [4.0, 5.0, 6.0], "volume_uncertainty_ml": 0.0,
         "diameter_uncertainty_mm": 0.0, "axial": None, "to_vessel": None, "to_capsule": None, "touches_border": None,
+        "confidence": None,
     }  # fmt: skip
     assert read["lesions"] == 2 and read["liver_found"] is True and read["dice"] is None and read["synthetic"] is None
     assert read["geometry"] == {

@@ -57,11 +57,14 @@ def lesions_table(measurements: Sequence[StructureMeasurement]) -> ReportTable |
             _axial(lesion),
             _gap(lesion.to_vessel),
             _gap(lesion.to_capsule),
+            UNKNOWN if lesion.confidence is None else f"{lesion.confidence:.2f}",
         )
         for number, lesion in enumerate(lesions, start=1)
     )
-    columns = ("lesion", "volume ml", "diameter mm", "axial mm", "to vessel mm", "to capsule mm")
+    columns = ("lesion", "volume ml", "diameter mm", "axial mm", "to vessel mm", "to capsule mm", "confidence")
     note = "Axial: the longest diameter in an axial slice and the short axis across it. Distances are between surfaces."
+    if any(lesion.confidence is not None for lesion in lesions):
+        note += " Confidence: how probable the network holds it that this is a tumor, 0 to 1."
     return ReportTable("Lesions", columns, tuple(rows), (0,), note, tuple(lesion.center_mm for lesion in lesions))
 
 

@@ -135,7 +135,8 @@ def command(
         segmentation = segmenter.segment(volume, progress)
         stages.seconds.update(segmentation.seconds)
         with stages.stage("measure"):
-            measurements = measure(segmentation.labels)
+            sure = segmentation.tumor_probability
+            measurements = measure(segmentation.labels, sure.at if sure else None)
             warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
             dice = score(segmentation.labels, right) if right else None
         with place.filled() as folder:

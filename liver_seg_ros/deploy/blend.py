@@ -21,7 +21,7 @@ from onnx import numpy_helper
 
 from liver_seg_ros.checked_fields import read_mapping
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
+from liver_seg_ros.inference.bundle import Calibration, ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.provenance import intended_use, together
@@ -65,6 +65,7 @@ def blend_bundles(
         spec,
         version=version,
         scores=scores or {},
+        calibration=Calibration(),
         training_data=images,
         intended_use=intended_use(images),
         trained_on="The weighted mean of the weights of two networks. "

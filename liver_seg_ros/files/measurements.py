@@ -22,7 +22,7 @@ COLUMNS = (
     "axial_long_mm", "axial_short_mm", "axial_uncertainty_mm",
     "center_x_mm", "center_y_mm", "center_z_mm",
     "vessel", "to_vessel_mm", "to_vessel_uncertainty_mm", "to_capsule_mm", "to_capsule_uncertainty_mm",
-    "touches_border", "triangles", "watertight", "defects",
+    "touches_border", "confidence", "triangles", "watertight", "defects",
     "collision_triangles", "collision_margin_mm", "collision_distance_mm", "collision_defects",
 )  # fmt: skip
 
@@ -99,7 +99,7 @@ def _lesion_row(number: int, part: PartMeasurement) -> dict[str, Any]:
     center = {"center_x_mm": x, "center_y_mm": y, "center_z_mm": z}
     gaps = {**_gap("to_vessel", part.to_vessel), **_gap("to_capsule", part.to_capsule)}
     vessel = None if part.to_vessel is None else part.to_vessel.structure.name
-    row = {"lesion": number, "vessel": vessel, "touches_border": part.touches_border}
+    row = {"lesion": number, "vessel": vessel, "touches_border": part.touches_border, "confidence": part.confidence}
     return {**row, **_sizes(part), **center, **gaps}
 
 

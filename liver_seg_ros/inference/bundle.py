@@ -84,6 +84,7 @@ _STEPS = Valid(
     f"a list of {', '.join(POSTPROCESSING_STEPS)}, of those that are wanted",
     lambda steps: set(steps) <= set(POSTPROCESSING_STEPS),
 )
+_TEMPERATURE = Valid("a number above 0, or null", lambda temperature: temperature is None or temperature > 0)
 _DICE = Valid("numbers from 0 to 1 per structure", lambda dice: all(0 <= value <= 1 for value in dice.values()))
 _DICE_LOSS = Valid("numbers from -1 to 1 per structure", lambda dice: all(-1 <= value <= 1 for value in dice.values()))
 
@@ -160,6 +161,25 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How far a network's probabilities can be believed; see `deploy.confidence`.
+
+    Attributes:
+        temperature: what logits are divided by before the softmax; None where nobody has found it, and then nothing is
+            said of how sure the network is.
+        least_lesion: the confidence in a lesion, 0 to 1, below which it is to be doubted.
+        error_before, error: expected calibration error without the temperature and with it, 0 to 1.
+        found_on: in words.
+    """
+
+    temperature: Annotated[Number | None, _TEMPERATURE] = None
+    least_lesion: Annotated[Number, Valid.between(0, 1)] = 0.0
+    error_before: Annotated[Number, Valid.between(0, 1)] = 0.0
+    error: Annotated[Number, Valid.between(0, 1)] = 0.0
+    found_on: Annotated[Text, _TEXT] = "nothing"
+
+
+@dataclass(frozen=True)
 class BundleSpec:
     """Everything in `model.yaml` except the weights' file name and checksum.
 
@@ -181,6 +201,7 @@ class BundleSpec:
         training_data: whose images it was trained on, one of `TRAINING_DATA`; `trained_on` says more.
         provenance: of the data it was trained on and how, by name: license, citation, split, protocol; empty where
             nobody wrote it down.
+        calibration: see `Calibration`.
         variants: by name, e.g. "fp16".
     """
 
@@ -200,6 +221,7 @@ class BundleSpec:
     output: Annotated[str, Valid.one_of(OUTPUTS)] = "logits"
     training_data: Annotated[str, Valid.one_of(TRAINING_DATA)] = "unsaid"
     provenance: Annotated[Mapping[Any, Any], Valid("a mapping")] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property

@@ -17,6 +17,7 @@ from liver_seg_ros.inference.bundle import (
     DESCRIPTION,
     WEIGHTS,
     BundleSpec,
+    Calibration,
     ModelBundle,
     Variant,
     load_bundle,
@@ -79,7 +80,7 @@ def add_variant(
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a variant's name is of small letters, digits and underscores, not '{name}'")
-    files = {variant.weights: bundle.weights_of(key).read_bytes() for key, variant in bundle.spec.variants.items()}
+    files = _variant_files(bundle)
     weights = f"model_{name}.onnx"
     variant = Variant(
         weights=weights,
@@ -97,6 +98,23 @@ def add_variant(
     # It is the bundle itself that is to change.
     place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files, weights), overwrite=True)
     return _write(bundle.folder, place, bundle.weights.read_bytes(), spec, {**files, weights: onnx})
+
+
+def set_calibration(bundle: ModelBundle, calibration: Calibration) -> ModelBundle:
+    """Write into `bundle` how far its probabilities can be believed; weights and variants stay.
+
+    Raises:
+        InputError: a field is invalid, or a file of `bundle` was damaged meanwhile.
+    """
+    files = _variant_files(bundle)
+    place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files), overwrite=True)
+    spec = replace(bundle.spec, calibration=calibration)
+    return _write(bundle.folder, place, bundle.weights.read_bytes(), spec, files)
+
+
+def _variant_files(bundle: ModelBundle) -> dict[str, bytes]:
+    """File name to content of all variants."""
+    return {variant.weights: bundle.weights_of(key).read_bytes() for key, variant in bundle.spec.variants.items()}
 
 
 def _write(

@@ -33,6 +33,7 @@ def model_card(description: Mapping[str, Any]) -> str:
         "## Scores",
         *(_listed(description["scores"]) or ["Not measured."]),
         "",
+        *_calibration_lines(description.get("calibration", {})),
         *_provenance_lines(description.get("provenance", {})),
         *_variant_lines(description.get("variants", {})),
         "## Use",
@@ -45,6 +46,21 @@ def model_card(description: Mapping[str, Any]) -> str:
         f"- License: {description['license']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _calibration_lines(calibration: Mapping[str, Any]) -> list[str]:
+    """The section on what its probabilities are worth, with the blank line after it; nothing where nobody found out."""
+    if calibration.get("temperature") is None:
+        return []
+    return [
+        "## How sure it is",
+        f"- Probabilities: softmax of the logits at temperature {calibration['temperature']:g}; expected calibration "
+        f"error {calibration['error']:.4f}, without the temperature {calibration['error_before']:.4f}",
+        f"- A lesion whose mean probability is below {calibration['least_lesion']:.2f} is to be doubted: above it a "
+        "scan keeps one false lesion at most",
+        f"- Found on {calibration['found_on']}",
+        "",
+    ]
 
 
 def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,8 @@ from liver_seg_ros.inference.postprocessing import clean_labels, without
 from liver_seg_ros.inference.resampling import largest_share
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
-from liver_seg_ros.labels import LIVER
+from liver_seg_ros.inference.tumor_probability import TumorProbability
+from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.plausibility.evidence import Run
 from liver_seg_ros.progress import Cancelled, Progress, Stages, never_cancelled, no_progress
@@ -53,6 +54,7 @@ class Segmentation:
         run: what else to know of the networks that ran: whether the whole CT was searched, whether the liver still ends
             at the edge of where was looked, and what they learned from.
         further_mm: how much further than near the localizer's liver was looked, because the liver reached there.
+        tumor_probability: how sure the network is of tumors; None where it does not say, or no liver was found.
     """
 
     labels: LabelVolume
@@ -62,6 +64,7 @@ class Segmentation:
     message: str
     run: Run = field(default_factory=Run)
     further_mm: float = 0.0
+    tumor_probability: TumorProbability | None = None
 
     def __repr__(self) -> str:
         return f"Segmentation({self.message}; {self.labels.geometry.in_words}; {sum(self.seconds.values()):.1f} s)"
@@ -114,6 +117,7 @@ class Segmenter:
             if bundle.spec.stage != stage:
                 raise InputError(f"the model in {bundle.folder} is for stage '{bundle.spec.stage}', not '{stage}'")
         self._tables = label_tables(fine)
+        self._of_tumors = next((n for n, table in enumerate(self._tables) if TUMOR.value in table), None)
         self._postprocessing = without(joint_postprocessing(fine), skip)
         self.bundles = (localizer, *fine)
         stages = Stages(no_progress, never_cancelled)
@@ -153,7 +157,8 @@ class Segmenter:
         if searched := finding.unsure:
             finding = self._find_liver(self._segmenters[0], hu, geometry, stages, "search")
         synthetic = tuple(b.spec.name for b in self.bundles if b.spec.training_data == "synthetic")
-        looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages)
+        sure = self._tumor_probability()
+        looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages, sure)
         if looked is None or not looked.labels.any():
             reason = (
                 "the fine network does not confirm what the localizer found" if finding.place else _too_small(finding)
@@ -176,8 +181,9 @@ class Segmenter:
                 else ""
             )
             + (", and still ends only where that ended" if looked.cut_off else ""),
-            run=Run(searched, looked.cut_off, synthetic),
+            run=Run(searched, looked.cut_off, synthetic, sure.least_lesion if sure else None),
             further_mm=looked.further_mm,
+            tumor_probability=sure,
         )
 
     def __repr__(self) -> str:
@@ -198,12 +204,24 @@ class Segmenter:
         network.release_memory()
         return finding
 
-    def _look(self, hu: NDArray[np.int16], geometry: Geometry, place: LiverPlace, stages: Stages) -> Looked:
+    def _tumor_probability(self) -> TumorProbability | None:
+        """For one CT; None where the network that tumors come from does not say how sure it is."""
+        spec = None if self._of_tumors is None else self._segmenters[self._of_tumors].spec
+        return TumorProbability(spec) if spec is not None and TumorProbability.tells(spec) else None
+
+    def _look(
+        self,
+        hu: NDArray[np.int16],
+        geometry: Geometry,
+        place: LiverPlace,
+        stages: Stages,
+        sure: TumorProbability | None,
+    ) -> Looked:
         """Segment at `place` of the whole CT `hu` `(K, J, I)` on `geometry`, canonical, and further where needed."""
 
         def label(box: Box, further: bool) -> NDArray[np.uint8]:
             stage = "further" if further else "segment"
-            return self._label(hu[box.slices], geometry.crop(box), stages, stage)
+            return self._label(hu[box.slices], geometry.crop(box), stages, stage, sure)
 
         def clean(labels: NDArray[np.uint8], place: LiverPlace) -> NDArray[np.uint8]:
             with stages.stage("postprocess"):
@@ -211,7 +229,9 @@ class Segmenter:
 
         return look(place, label, clean)
 
-    def _label(self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str) -> NDArray[np.uint8]:
+    def _label(
+        self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str, sure: TumorProbability | None
+    ) -> NDArray[np.uint8]:
         """The networks' labels `(K, J, I)` of the voxels `hu` `(K, J, I)` on `geometry`, canonical."""
         labels = np.zeros(geometry.shape, np.uint8)
         for name in ("resample", stage, "upsample"):  # in the order of a reader, not of generators
@@ -221,6 +241,8 @@ class Segmenter:
             for number, (network, table) in enumerate(zip(self._segmenters, self._tables, strict=True)):
                 shares = (number / count, (number + 1) / count)
                 grid, scores = network.scores(hu, geometry, stages, stage, "resample", shares)
+                if sure is not None and number == self._of_tumors:
+                    scores = sure.watch(grid, scores)
                 # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels
                 # lost 0.05 of Dice that way.
                 for k, winners in enumerate(largest_share(scores, grid, geometry)):

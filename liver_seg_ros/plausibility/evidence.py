@@ -42,11 +42,13 @@ class Run:
         searched: whether the whole CT was searched because the localizer was unsure.
         cut_off: whether the liver ends only where the networks looked no further.
         synthetic_models: names of the models that were trained on synthetic CT only, as their bundles say.
+        least_lesion: the confidence in a lesion below which it is to be doubted; None where no model says one.
     """
 
     searched: bool = False
     cut_off: bool = False
     synthetic_models: tuple[str, ...] = ()
+    least_lesion: float | None = None
 
 
 @dataclass(frozen=True)

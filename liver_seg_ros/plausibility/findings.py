@@ -113,6 +113,19 @@ def many_lesions(evidence: Evidence) -> Finding | None:
     return Finding(f"{count} lesions, more than {MANY_LESIONS}.", TUMOR) if count > MANY_LESIONS else None
 
 
+def lesion_unsure(evidence: Evidence) -> Finding | None:
+    least = None if evidence.run is None else evidence.run.least_lesion
+    unsure = {
+        number: lesion.confidence
+        for number, lesion in enumerate(evidence.lesions, start=1)
+        if least is not None and lesion.confidence is not None and lesion.confidence < least
+    }
+    lowest = min(unsure.values(), default=0.0)
+    return _of_lesions(
+        list(unsure), f"The network is not sure of {{}}: {lowest:.2f} where it should be {least or 0.0:.2f} or more."
+    )
+
+
 def mostly_tumor(evidence: Evidence) -> Finding | None:
     tumor_ml, organ_ml = evidence.measured(TUMOR).volume_ml, evidence.measured(LIVER).volume_ml
     if not tumor_ml > MOST_TUMOR * organ_ml > 0:

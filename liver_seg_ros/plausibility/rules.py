@@ -107,6 +107,15 @@ RULES: tuple[Rule, ...] = (
         findings.many_lesions,
     ),
     Rule(
+        "lesion_unsure",
+        DOUBT,
+        "the mean probability in a lesion is below the model's threshold (`calibration` in its `model.yaml`)",
+        "found on synthetic CT such that a scan keeps one false lesion at most above it; it says nothing of what the "
+        "network missed",
+        "Look at it over the CT before it counts.",
+        findings.lesion_unsure,
+    ),
+    Rule(
         "lesion_cut_by_edge",
         DOUBT,
         "a lesion reaches the edge of the scan",

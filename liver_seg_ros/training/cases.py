@@ -33,7 +33,7 @@ from liver_seg_ros.volume import LabelVolume, Volume
 
 #: What of a recipe's `data` a phantom's case depends on: always, and where it is given. (The window is applied later.)
 _OF_PHANTOMS = ("spacing_mm", "margin_mm", "phases", "tumor_count", "variations")
-_GIVEN = ("structures", "size")
+_GIVEN = ("structures", "size", "coarse_scans")
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +161,9 @@ def _scan(recipe: Recipe, rng: Generator) -> PhantomOptions:
         side = rng.uniform(320, 460)
         extent = (side, side, rng.uniform(200, 440))
         center = None
+    # As with the variation below, not drawn where there is no choice.
+    if recipe.data.coarse_scans and rng.random() < recipe.data.coarse_scans:
+        in_plane, slice_mm = rng.uniform(2.0, 3.5), float(rng.uniform(2.0, 5.0))
     spacing = (float(in_plane), float(in_plane), slice_mm)
     grid = Geometry((1, 1, 1), extent).resampled(spacing)  # as many voxels as fill the extent
     tumors = recipe.data.tumor_count and int(rng.integers(recipe.data.tumor_count[0], recipe.data.tumor_count[1] + 1))

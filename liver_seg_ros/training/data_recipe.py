@@ -42,6 +42,7 @@ _SEEDS = Valid(
 _COUNT = Valid(
     "[fewest, most], from 0 to at most 50, or null", lambda count: count is None or 0 <= count[0] <= count[1] <= 50
 )
+_COARSE = Valid("a share, 0 to 1, or null", lambda share: share is None or 0 <= share <= 1)
 _STRUCTURES = Valid(
     f"a list of some of {', '.join(STRUCTURES)}, each once",
     lambda names: names is None or (0 < len(names) == len({*names}) and {*names} <= {*STRUCTURES}),
@@ -82,6 +83,8 @@ class DataRecipe:
         validation_seeds: the same of those that the log's Dice is measured on.
         tumor_count: fewest and most tumors that a phantom is asked for; null leaves it to the phantom.
         variations: share of the cases per `phantom.PhantomOptions.variation`.
+        coarse_scans: share of the cases whose voxels are 2 to 3.5 mm wide, as of scans that were resampled on the way
+            or made in a hurry; null makes none. The others have 0.7 to 1 mm in plane and slices of up to 5 mm.
 
     Of data sets:
         folder: where it lies, relative to where a command is started; of `pairs` its YAML, or the folder that holds it.
@@ -111,6 +114,7 @@ class DataRecipe:
     fewest_slices: Annotated[Whole, UPWARD] = 0
     neighbors: Annotated[Whole, UPWARD] = 0
     bad_cases: Annotated[str, Valid.one_of(BAD_CASES)] = REFUSE
+    coarse_scans: Annotated[Number | None, _COARSE] = None
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -95,6 +95,7 @@ def test_what_was_not_measured_is_null_or_certain_and_positions_are_lists():
     assert bare.to_dict() == {
         "volume_ml": 1.0, "largest_diameter_mm": 2.0, "center_mm": [3.0, 4.0, 5.0], "volume_uncertainty_ml": 0.0,
         "diameter_uncertainty_mm": 0.0, "axial": None, "to_vessel": None, "to_capsule": None, "touches_border": None,
+        "confidence": None,
     }  # fmt: skip
     full = LESIONS[0].to_dict()
     assert full["axial"]["long_mm"] == 20.0 and full["axial"]["short_ends_mm"] == [[10.0, 0, 0], [10.0, 15, 0]]

@@ -194,6 +194,18 @@ def test_many_huge_and_unmeasured_lesions() -> None:
     assert "Of 3 lesions only the 2 largest" in unmeasured["lesions_not_measured"].message
 
 
+def test_lesions_that_the_network_is_unsure_of_are_named() -> None:
+    found = lesions(*[9.0] * 4)
+    sure = (0.9, 0.499, None, 0.31)
+    tumor = replace(found, parts=tuple(replace(p, confidence=c) for p, c in zip(found.parts, sure, strict=True)))
+    measured = (StructureMeasurement(LIVER, 1500.0, 200.0, 1), tumor)
+    [warning] = plausibility_warnings(labels_of(), measured, run=Run(least_lesion=0.5))
+    assert (warning.code, warning.level, warning.lesions) == ("lesion_unsure", DOUBT, (2, 4))
+    assert "not sure of lesions 2, 4: 0.31 where it should be 0.50 or more. Look" in warning.message
+    for run in (Run(least_lesion=0.3), Run(), None):
+        assert not plausibility_warnings(labels_of(), measured, run=run)
+
+
 def test_a_liver_that_is_mostly_tumor_is_doubted() -> None:
     half = (StructureMeasurement(LIVER, 1000.0, 200.0, 1), StructureMeasurement(TUMOR, 500.0, 80.0, 1))
     more = (half[0], StructureMeasurement(TUMOR, 501.0, 80.0, 1))

@@ -99,6 +99,19 @@ def test_the_recipe_says_how_much_phantoms_vary(coarse: Recipe) -> None:
     assert 120 < sum(scan.variation == "varied" for scan in mixed) < 180
 
 
+def test_the_recipe_says_how_many_scans_are_coarse(recipe: Recipe, tmp_path: Path) -> None:
+    def widths_mm(share: float | None) -> np.ndarray:
+        data = replace(recipe.data, coarse_scans=share)
+        scans = (_scan(replace(recipe, stage="segment", data=data), np.random.default_rng(s)) for s in range(200))
+        return np.array([scan.spacing_mm[0] for scan in scans])
+
+    assert widths_mm(None).max() <= 1.0 and widths_mm(0.0).tolist() == widths_mm(None).tolist()
+    assert widths_mm(1.0).min() >= 2.0 and widths_mm(1.0).max() <= 3.5
+    assert np.mean(widths_mm(0.25) > 1.5) == pytest.approx(0.25, abs=0.08)
+    folders = {case_folder(tmp_path, replace(recipe, data=replace(recipe.data, coarse_scans=s))) for s in (None, 0.25)}
+    assert len(folders) == 2
+
+
 def test_the_cache_tells_recipes_apart(recipe: Recipe, coarse: Recipe, tmp_path: Path) -> None:
     longer = replace(recipe, data=replace(recipe.data, training_seeds=(0, 2), hu_window=(-50.0, 200.0)))
     assert case_folder(tmp_path, recipe) == case_folder(tmp_path, longer)

@@ -78,7 +78,8 @@ class Segmenting:
         """
         check_ct(volume, f"volume {volume.uid}")
         segmentation = self._segmenter.segment(volume, progress, cancelled)
-        yield replace(segmentation, labels=only_wanted(segmentation.labels, wanted))
-        measurements = measure(segmentation.labels)
+        sure = segmentation.tumor_probability  # stays here: nobody beyond needs it, and it has some megabytes
+        yield replace(segmentation, labels=only_wanted(segmentation.labels, wanted), tumor_probability=None)
+        measurements = measure(segmentation.labels, sure.at if sure else None)
         warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
         yield Judgment([m for m in measurements if not wanted or m.structure in wanted], warnings)

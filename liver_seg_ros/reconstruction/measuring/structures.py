@@ -32,6 +32,7 @@ from liver_seg_ros.reconstruction.measuring.diameters import (
     diameter_uncertainty_mm,
     largest_diameter_mm,
 )
+from liver_seg_ros.reconstruction.measuring.lesion_confidence import ProbabilityAt, with_confidence
 from liver_seg_ros.reconstruction.measuring.lesion_gaps import lesion_gaps
 from liver_seg_ros.reconstruction.parts import Parts, connected_parts
 from liver_seg_ros.volume import LabelVolume
@@ -55,12 +56,16 @@ _MOST_BOXES = 4
 Found = TypeVar("Found")
 
 
-def measure(labels: LabelVolume) -> tuple[StructureMeasurement, ...]:
-    """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel; of no mesh."""
+def measure(labels: LabelVolume, probability_at: ProbabilityAt | None = None) -> tuple[StructureMeasurement, ...]:
+    """One measurement per structure of `LabelVolume.counts`, with zeros where it has no voxel; of no mesh.
+
+    `probability_at` says how probable tumor is where, for the confidence in each lesion; None where nobody knows.
+    """
     box = labelled_box(labels)
     organ = structure_mask(box, LIVER)
     measured = (measure_mask(s, organ if s == LIVER else structure_mask(box, s)) for s in measured_structures(box))
-    return with_gaps(tuple(measured), labels, organ)
+    found = with_gaps(tuple(measured), labels, organ)
+    return found if probability_at is None else with_confidence(found, labels, probability_at)
 
 
 def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
