@@ -30,6 +30,31 @@ from liver_seg_ros.training.common_losses import dice_and_cross_entropy  # noqa:
 CLASSES = 4
 STEPS = 4
 every_network = pytest.mark.parametrize("name", sorted(NETWORKS))
+#: Every kind of layer and of input is in one of them. An export takes seconds: `benchmarks/networks.py` has all.
+EXPORTED = [
+    "attention_unet3d",
+    "mpunet",
+    "mpunet_unet",
+    "resunet3d",
+    "segnet",
+    "student",
+    "threedynet_ee",
+    "transfusionnet_edge",
+    "transunet",
+    "transunet_attention_rgb",
+    "ucanet",
+    "ucanet_none",
+    "ucanet_sca",
+    "uctransnet",
+    "unet2d",
+    "unet3d",
+    "unet3plus",
+    "unet_aspp",
+    "unet_plus_plus",
+    "uxnet3d",
+    "vnet",
+]
+exported_networks = pytest.mark.parametrize("name", EXPORTED)
 
 
 class Trained:
@@ -100,6 +125,12 @@ def engines() -> dict[int, bytes]:
 
 def test_no_row_is_left_over(small: dict[str, Any]) -> None:
     assert sorted(set(small) - set(NETWORKS)) == []
+
+
+def test_every_kind_of_layer_and_input_is_exported(small: dict[str, Any]) -> None:
+    kinds = {name: kinds_of(name, small) for name in NETWORKS}
+    exported = set().union(*(kinds[name] for name in EXPORTED))
+    assert {name: missing for name in NETWORKS if (missing := kinds[name] - exported)} == {}
 
 
 @every_network
@@ -173,12 +204,12 @@ def test_a_wrong_image_is_refused_with_what_fits(name: str, trained: Callable[[s
     assert list(logits.shape[2:]) == fitting
 
 
-@every_network
+@exported_networks
 def test_onnx_runtime_computes_what_the_network_computes(name: str, exported: Callable[[str], bytes]) -> None:
     assert len(exported(name)) > 1000  # export_onnx compares the two on random images and raises where they differ
 
 
-@every_network
+@exported_networks
 def test_tensorrt_parses_and_builds_it(
     name: str, trained: Callable[[str], Trained], exported: Callable[[str], bytes], engines: dict[int, bytes]
 ) -> None:
@@ -220,6 +251,11 @@ def tiny(name: str, row: Any) -> nn.Module:
     network = create_network(name, **options_of(name, row))
     assert isinstance(network.size_multiple, int)
     return network.train()
+
+
+def kinds_of(name: str, small: dict[str, Any]) -> set[object]:
+    """The classes of the network's layers, and its inputs."""
+    return {type(layer) for layer in tiny(name, row_of(small, name)).modules()} | {NETWORKS[name].inputs}
 
 
 def phantom_batch(
