@@ -17,6 +17,7 @@ NODES = (
     "slice_viewer",
     "planning_scene",
     "registration",
+    "igtl_bridge",
     "liver_seg",
 )
 

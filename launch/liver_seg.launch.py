@@ -29,6 +29,7 @@ _ON_REQUEST = {
     "needle_guard": "guard",
     "slice_viewer": "viewer",
     "planning_scene": "scene",
+    "igtl_bridge": "igtl",
 }
 SHARED_MEMORY_BYTES = 2_000_000_000
 #: Arguments that are parameters of a node, and their defaults, with which they leave what the files say.
@@ -95,6 +96,12 @@ def generate_launch_description() -> LaunchDescription:
             default_value="false",
             choices=["true", "false"],
             description="collision objects for MoveIt and an octomap, in a process of its own; needs moveit_msgs",
+        ),
+        DeclareLaunchArgument(
+            "igtl",
+            default_value="false",
+            choices=["true", "false"],
+            description="serve 3D Slicer over OpenIGTLink, in a process of its own; see config/igtl_bridge.yaml",
         ),
         DeclareLaunchArgument(
             "registration",

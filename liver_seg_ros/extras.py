@@ -21,6 +21,7 @@ EXTRAS = {
     "plotly": "pages",
     "pyvista": "pages",
     "openvino": "openvino",
+    "pyigtl": "igtl",
     "rosbags": "bags",
     "highdicom": "dicom",
     "pynetdicom": "dicom",

@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.igtl.devices import taken_of
 from liver_seg_ros.labels import structures_named
 
 #: Raises `InputError` that says what the value must be, without the parameter's name.
@@ -126,6 +127,11 @@ def frame(value: str) -> None:
 def structures(value: str) -> None:
     """A `Check`: names of the label table with commas between, or nothing."""
     structures_named(value)
+
+
+def poses(value: str) -> None:
+    """A `Check`: poses of OpenIGTLink and the frames that they move, or nothing."""
+    taken_of(value)
 
 
 def place(value: Any) -> None:

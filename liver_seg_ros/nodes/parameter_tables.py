@@ -18,6 +18,7 @@ from liver_seg_ros.nodes.parameter_rules import (
     frame_or_nothing,
     one_of,
     place,
+    poses,
     rotation,
     structures,
 )
@@ -311,6 +312,27 @@ PLANNING_SCENE = (
     *VOLUME_INPUT,
 )
 
+IGTL_BRIDGE = (
+    _before_activate(
+        "address",
+        "127.0.0.1",
+        "Where it listens: this machine only, or the address of a network card; `0.0.0.0`: all of them. Peers are not "
+        "asked who they are.",
+    ),
+    _before_activate("port", 18944, "TCP port; 0: any that is free.", span=(0, 65535)),
+    _before_configure(
+        "take",
+        "",
+        "Which poses of peers go to TF, below the CT's frame: `device=frame` with commas between, such as "
+        "`NeedleToReference=needle_tip`; empty: none.",
+        check=poses,
+    ),
+    _before_activate("tip_frame", "needle_tip", "TF frame that is served as the needle's tip.", check=frame),
+    _before_activate("rate_hz", 30.0, "Poses of the tip a second at most.", "Hz", (0.1, 200)),
+    _before_activate("tf_timeout_s", 0.1, "A transform older than this is not served.", "s", (0.001, 10)),
+    *VOLUME_INPUT,
+)
+
 #: Per executable, the composed one left out; `ALL` is in none.
 TABLES: dict[str, tuple[Row, ...]] = {
     "ct_source": CT_SOURCE,
@@ -321,4 +343,5 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "planning_scene": PLANNING_SCENE,
     "slice_viewer": SLICE_VIEWER,
     "registration": REGISTRATION,
+    "igtl_bridge": IGTL_BRIDGE,
 }

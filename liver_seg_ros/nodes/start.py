@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 
+from liver_seg_ros.extras import missing_extra
 from liver_seg_ros.signals import on_stop_signal
 
 
@@ -20,4 +22,12 @@ def start(node: str) -> None:
     `python -m liver_seg_ros.nodes.<node>` does the same by `__init__.py`.
     """
     hear_signals()
-    import_module(f"liver_seg_ros.nodes.{node}").main()
+    try:
+        module = import_module(f"liver_seg_ros.nodes.{node}")
+    except ModuleNotFoundError as error:
+        told = missing_extra(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"{told}\n")
+        sys.exit(2)
+    module.main()

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "planner",
     "viewer",
     "scene",
+    "igtl",
     "registration",
     "rviz",
     "namespace",
@@ -57,6 +58,7 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
             [("segmentation", []), ("reconstruction", []), ("registration", [])],
         ),
         ({"scene": "true"}, [("planning_scene", []), ("liver_seg", [])]),
+        ({"igtl": "true"}, [("igtl_bridge", []), ("liver_seg", [])]),
         (
             {"guard": "true", "planner": "true", "viewer": "true"},
             [("planner", []), ("needle_guard", []), ("slice_viewer", []), ("liver_seg", [])],

@@ -28,6 +28,7 @@ ROOMS = {
     "deploy": ("deploy",),
     "dicom_network": ("dicom",),
     "dicom_out": ("dicom", "meshes"),
+    "igtl": ("igtl",),
     "inference/runtimes/tensorrt/cuda.py": ("tensorrt",),
     "inference/runtimes/openvino.py": ("openvino",),
     "networks": ("train",),
@@ -42,9 +43,10 @@ ROOMS = {
     "files/surfaces.py": ("meshes",),
     "files/vessel_tree.py": ("meshes",),
     "nodes/bags": ("bags",),
+    "nodes/igtl_bridge.py": ("igtl",),
 }
 #: Extras that a robot has.
-ON_A_ROBOT = ("bags", "meshes", "pages", "openvino")
+ON_A_ROBOT = ("bags", "igtl", "meshes", "pages", "openvino")
 
 #: The key of each distribution in rosdep's python.yaml, as of August 2026.
 KEYS = {
@@ -63,7 +65,7 @@ KEYS = {
 #: Those that have none: `libvtk` is C++, `python-vtk` Python 2.
 WITHOUT_KEY = {
     "connected-components-3d", "edt", "fast-simplification", "fill-voids", "nibabel", "openvino", "plotly", "pydicom",
-    "rosbags", "simpleitk", "threadpoolctl", "vtk",
+    "pyigtl", "rosbags", "simpleitk", "threadpoolctl", "vtk",
 }  # fmt: skip
 
 #: Modules of ROS packages that are called otherwise.

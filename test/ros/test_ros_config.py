@@ -16,11 +16,12 @@ ROS_OWN = {"use_sim_time", "start_type_description_service"}
     "name",
     [
         "ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer", "registration",
-        "planning_scene",
+        "planning_scene", "igtl_bridge",
     ],
 )  # fmt: skip
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
+    from liver_seg_ros.nodes.igtl_bridge import IgtlBridge
     from liver_seg_ros.nodes.needle_guard import NeedleGuard
     from liver_seg_ros.nodes.planner import PlannerNode
     from liver_seg_ros.nodes.planning_scene import PlanningSceneNode
@@ -38,6 +39,7 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         "slice_viewer": SliceViewer,
         "planning_scene": PlanningSceneNode,
         "registration": RegistrationNode,
+        "igtl_bridge": IgtlBridge,
     }[name]
     node = kind(context=ros.context)
     try:

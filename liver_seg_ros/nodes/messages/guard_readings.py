@@ -18,7 +18,7 @@ from liver_seg_ros.labels import structure_by_value
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.nodes.messages.points import mm_to_point, point_to_mm, points_to_mm
 from liver_seg_ros.nodes.messages.text import shown
-from liver_seg_ros.planning.guard import GuardReading
+from liver_seg_ros.planning.guard import GuardReading, Level
 from liver_seg_ros.planning.trajectory_values import Trajectory
 
 #: A mesh with more triangles is refused: its distances would take minutes to prepare.
@@ -53,6 +53,17 @@ def reading_to_message(reading: GuardReading, frame_id: str, volume_uid: str, st
         message.off_line_m = reading.deviation.off_line_mm / MM_PER_M
         message.angle_rad = math.radians(reading.deviation.angle_deg)
     return message
+
+
+def reading_in_words(message: ReadingMessage) -> str:
+    """One line for people, such as "OK, 12.4 mm to vessel"."""
+    level = Level(message.level).name
+    if message.text:
+        return f"{level}: {message.text}"
+    if not message.clearances:
+        return level
+    nearest = min(message.clearances, key=lambda clearance: clearance.clearance_m)
+    return f"{level}, {MM_PER_M * nearest.clearance_m:.1f} mm to {nearest.structure}"
 
 
 def message_to_trajectory(message: TrajectoryMessage) -> Trajectory:
