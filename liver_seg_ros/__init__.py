@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "load_segmenter",
+    "map_surroundings",
     "measure",
     "plan",
     "read",
@@ -24,6 +25,7 @@ TYPE_CHECKING = False  # without importing typing
 if TYPE_CHECKING:
     from liver_seg_ros.api import (
         load_segmenter,
+        map_surroundings,
         measure,
         plan,
         read,

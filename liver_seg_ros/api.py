@@ -86,6 +86,20 @@ def segment(ct: Volume, segmenter: Segmenter | None = None, progress: Progress =
     return (segmenter or load_segmenter()).segment(ct, progress)
 
 
+def map_surroundings(ct: Volume, models: str | Path | None = None, progress: Progress = no_progress) -> LabelVolume:
+    """Where the organs around the liver are, coarsely; see `inference.surroundings`.
+
+    Args:
+        ct: as for `segment`.
+        models: folder of model bundles; those shipped for None.
+        progress: told how far it is.
+    """
+    from liver_seg_ros.inference.surroundings import load_surroundings_mapper
+
+    mapper = load_surroundings_mapper(None if models is None else Path(models))
+    return mapper.find(ct, progress).labels
+
+
 def measure(labels: LabelVolume, probability_at: ProbabilityAt | None = None) -> tuple[StructureMeasurement, ...]:
     """Volumes, diameters and distances of structures and lesions; see `reconstruction.measuring.structures.measure`.
 
@@ -121,6 +135,7 @@ def plan(
     resection_plane: tuple[Vector, Vector] | None = None,
     limits: Limits | None = None,
     by_hu: bool = True,
+    surroundings: LabelVolume | None = None,
     reconstruction: Reconstruction | None = None,
 ) -> Answers:
     """Trajectories of a needle to a lesion, best first, and what an ablation or a resection would do; LPS mm.
@@ -137,6 +152,7 @@ def plan(
         ablation_mm, resection_plane: see `planning.questions.Question`.
         limits: what a trajectory has to keep to.
         by_hu: whether to keep clear of bone, lung and gas by their HU in `ct`, where they are not labelled.
+        surroundings: a map of the organs around the liver, such as `map_surroundings` gives, to keep clear of too.
         reconstruction: what `reconstruct` made of `labels`; made here where None.
     """
     need("meshes", "plan")
@@ -158,7 +174,8 @@ def plan(
         ablation_mm=ablation_mm,
         resection_plane=resection_plane,
     )
-    return answer(prepare_anatomy(labels, reconstruction, ct, skin=from_skin, by_hu=by_hu), question)
+    anatomy = prepare_anatomy(labels, reconstruction, ct, skin=from_skin, by_hu=by_hu, surroundings=surroundings)
+    return answer(anatomy, question)
 
 
 def register(

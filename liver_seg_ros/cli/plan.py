@@ -96,6 +96,14 @@ def command(
             "--no-hu", help="Keep clear of labels alone, not of bone, lung and gas by HU.", rich_help_panel=LIMITS
         ),
     ] = False,
+    surroundings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LABELS",
+            help="Keep clear of this map too: surroundings.seg.nrrd of segment.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None,
     ablation: Annotated[
         tuple | None,
         typer.Option(
@@ -136,6 +144,7 @@ def command(
     from liver_seg_ros.cli.plan_tables import answer_tables, drawn_trajectories
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.warning_lines import warning_lines
+    from liver_seg_ros.files.label_sources import find_labels_in
     from liver_seg_ros.files.plans import read_points, write_rows, write_values
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plain import plain
@@ -147,7 +156,7 @@ def command(
     from liver_seg_ros.report import versions
 
     place = ResultFolder(
-        output, "plan", (PLAN, TRAJECTORIES, *picture_names(png, html)), (labels, ct, entries), overwrite
+        output, "plan", (PLAN, TRAJECTORIES, *picture_names(png, html)), (labels, ct, entries, surroundings), overwrite
     )
     question = Question(
         lesion=lesion - 1,
@@ -163,11 +172,14 @@ def command(
         stages = Stages(progress)
         with stages.stage("read") as done:
             case = read_case(labels, ct, series, acquisition, whose, done)
+            around = find_labels_in(surroundings, None).labels if surroundings else None
         reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
         stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None
         with stages.stage("anatomy"):
-            anatomy = prepare_anatomy(case.labels, reconstruction, case.ct, skin=from_skin, by_hu=not no_hu)
+            anatomy = prepare_anatomy(
+                case.labels, reconstruction, case.ct, skin=from_skin, by_hu=not no_hu, surroundings=around
+            )
         with stages.stage("plan"):
             answers = answer(anatomy, question)
         warnings = case.warnings(reconstruction.measurements)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a plan adds to the pictures, as meshes like the structures': an ablation's zone, a resection's plane, what is
-found by HU."""
+found by HU or by a map of the surroundings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from liver_seg_ros.planning.questions import Answers
 ZONE = Structure(0, "ablation_zone", (230, 159, 0), 0.35, "", "")
 PLANE = Structure(0, "resection_plane", (120, 70, 160), 0.35, "", "")
 
-#: What is found by HU must not hide what is labelled, and is drawn so far around it and the trajectories.
+#: What is found without a label must not hide what is labelled, and is drawn so far around it and the trajectories.
 BY_HU_OPACITY, AROUND_MM = 0.25, 10.0
 
 #: How far the plane reaches beyond the structures.
@@ -32,7 +32,8 @@ def drawn_meshes(answers: Answers, meshes: Sequence[Mesh]) -> tuple[Mesh, ...]:
     ends = [end for way in answers.trajectories for end in (way.trajectory.entry_mm, way.trajectory.target_mm)]
     places = np.concatenate([*(mesh.vertices_mm for mesh in meshes), np.reshape(ends, (-1, 3))])
     low, high = places.min(axis=0) - AROUND_MM, places.max(axis=0) + AROUND_MM
-    drawn = [_drawn_by_hu(mesh, low, high) for mesh in answers.by_hu.meshes]
+    drawn = [_drawn_around(mesh, "by_HU", low, high) for mesh in answers.by_hu.meshes]
+    drawn += [_drawn_around(mesh, "by_map", low, high) for mesh in answers.by_map.meshes]
     if answers.ablation is not None:
         drawn.append(zone_mesh(answers.ablation.zone))
     if answers.question.resection_plane is not None:
@@ -40,11 +41,11 @@ def drawn_meshes(answers: Answers, meshes: Sequence[Mesh]) -> tuple[Mesh, ...]:
     return tuple(drawn)
 
 
-def _drawn_by_hu(mesh: Mesh, low: NDArray[np.floating], high: NDArray[np.floating]) -> Mesh:
+def _drawn_around(mesh: Mesh, how: str, low: NDArray[np.floating], high: NDArray[np.floating]) -> Mesh:
     """The part of a surface between two corners, called by how it was found."""
     inside = np.all((mesh.vertices_mm >= low) & (mesh.vertices_mm <= high), axis=1)
     kept = mesh.triangles[np.all(inside[mesh.triangles], axis=1)]
-    structure = replace(mesh.structure, name=f"{mesh.structure.name}_by_HU", opacity=BY_HU_OPACITY)
+    structure = replace(mesh.structure, name=f"{mesh.structure.name}_{how}", opacity=BY_HU_OPACITY)
     used, renumbered = np.unique(kept, return_inverse=True)
     triangles = renumbered.reshape(-1, 3).astype(np.int32)
     return Mesh(structure, mesh.vertices_mm[used], triangles, mesh.normals[used])

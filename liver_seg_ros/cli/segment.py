@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
 DICOM_SEG = "labels.dcm"
+#: Only where it is asked for.
+SURROUNDINGS = "surroundings.seg.nrrd"
 
 EXAMPLES = (
     "liver-seg segment ct.nii.gz -o found",
@@ -86,6 +88,12 @@ def command(
             "--dicom-seg", help="Also write labels.dcm: a DICOM Segmentation of the CT's study.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    surroundings: Annotated[
+        bool,
+        typer.Option(
+            "--surroundings", help="Also a coarse map of the organs around the liver.", rich_help_panel=NETWORKS
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -95,7 +103,8 @@ def command(
     """Label liver, tumors and vessels in a CT.
 
     Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
-    written (no labels.dcm), report.json has "liver_found": false, a line says so, and the exit code is 1.
+    written (no labels.dcm), report.json has "liver_found": false, a line says so, and the exit code is 1. With
+    --surroundings also surroundings.seg.nrrd, on a grid of its own, for plan --surroundings.
 
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
@@ -106,6 +115,7 @@ def command(
     from liver_seg_ros.files.volumes import read_volume, write_labels
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.inference.surroundings import load_surroundings_mapper
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plausibility.judgment import plausibility_warnings
     from liver_seg_ros.progress import Stages
@@ -119,7 +129,7 @@ def command(
         need("dicom", "segment --dicom-seg")
     if whose is not None and truth is None:
         raise InputError("--labels says whose labels those of --truth are. Give --truth too, or leave it out.")
-    names = [LABELS, SLICER, REPORT, *([DICOM_SEG] if dicom_seg else [])]
+    names = [LABELS, SLICER, REPORT, *([DICOM_SEG] if dicom_seg else []), *([SURROUNDINGS] if surroundings else [])]
     place = ResultFolder(output, "segment", names, (ct, truth, models), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
@@ -132,8 +142,12 @@ def command(
             read_reference(volume)  # whether there will be something to refer to is told before the work
         with stages.stage("load"):
             segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
+            mapper = load_surroundings_mapper(models, runtime, precision) if surroundings else None
         segmentation = segmenter.segment(volume, progress)
         stages.seconds.update(segmentation.seconds)
+        around = mapper.find(volume, progress) if mapper else None
+        if around:
+            stages.seconds["surround"] = around.seconds
         with stages.stage("measure"):
             sure = segmentation.tumor_probability
             measurements = measure(segmentation.labels, sure.at if sure else None)
@@ -143,6 +157,8 @@ def command(
             with stages.stage("write"):
                 write_labels(folder / LABELS, segmentation.labels)
                 write_labels(folder / SLICER, segmentation.labels)
+                if around:
+                    write_labels(folder / SURROUNDINGS, around.labels)
                 if dicom_seg and segmentation.liver_found:
                     _write_dicom_seg(folder, volume, segmentation.labels, segmenter.bundles)
             report = build_report(
@@ -157,7 +173,8 @@ def command(
                 dice=dice,
                 runtime=segmenter.runtime_name,
                 models=[
-                    ModelReport(bundle.spec.name, bundle.spec.version, bundle.sha256) for bundle in segmenter.bundles
+                    ModelReport(bundle.spec.name, bundle.spec.version, bundle.sha256)
+                    for bundle in (*segmenter.bundles, *([mapper.bundle] if mapper else []))
                 ],
             )
             write_report(folder / REPORT, report)

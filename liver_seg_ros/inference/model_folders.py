@@ -11,6 +11,8 @@ from liver_seg_ros.errors import InputError
 
 LOCALIZER = "localizer"
 SEGMENTER = "segmenter"
+#: Not needed to segment.
+SURROUNDINGS = "surroundings"
 
 #: Environment variable that names the folder of models.
 VARIABLE = "LIVER_SEG_MODELS"

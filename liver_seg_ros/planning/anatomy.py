@@ -11,6 +11,7 @@ from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.body import Body, find_body
 from liver_seg_ros.planning.clearance import DistanceField, distance_fields
 from liver_seg_ros.planning.obstacles_by_hu import ByHu, find_by_hu
+from liver_seg_ros.planning.obstacles_by_map import NO_MAP, ByMap, find_by_map
 from liver_seg_ros.planning.skin import Skin, find_skin
 from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions, reconstruct
 from liver_seg_ros.vessel_tree import VesselTree
@@ -27,10 +28,11 @@ class Anatomy:
         labels: the segmentation.
         meshes: the (visual) surfaces, one per structure that is there.
         tree: the vessels of the liver; empty where none are labelled.
-        fields: distances to each of the meshes, in their order, then to what was found by HU. A structure that is
-            neither labelled nor found has none.
+        fields: distances to each of the meshes, in their order, then to what was found by HU and by the map. A
+            structure that is neither labelled nor found has none.
         skin: the body's surface; None where no CT was given or it was not asked for.
         by_hu: what is not labelled and was found in the CT.
+        by_map: what is neither and was found in a map of the surroundings.
     """
 
     labels: LabelVolume
@@ -39,10 +41,12 @@ class Anatomy:
     fields: dict[Structure, DistanceField]
     skin: Skin | None = None
     by_hu: ByHu = NOT_LOOKED_FOR
+    by_map: ByMap = NO_MAP
 
     def __repr__(self) -> str:
         names = ", ".join(mesh.structure.name for mesh in self.meshes)
         by_hu = "".join(f", {structure.name} by HU" for structure in self.by_hu.found)
+        by_hu += "".join(f", {structure.name} by map" for structure in self.by_map.found)
         return f"Anatomy({names or 'nothing'}{by_hu}; {self.tree}; {'skin' if self.skin else 'no skin'})"
 
 
@@ -53,6 +57,7 @@ def prepare_anatomy(
     *,
     skin: bool = True,
     by_hu: bool = True,
+    surroundings: LabelVolume | None = None,
 ) -> Anatomy:
     """What planning needs of a segmentation: half a second for each structure, and some seconds for what the CT shows.
 
@@ -62,19 +67,24 @@ def prepare_anatomy(
         ct: on the points of the labels; gives the skin, and bone, lung and gas by their HU.
         skin: whether the skin is wanted.
         by_hu: whether bone and lung are looked for in the CT where they are not labelled, and gas.
+        surroundings: a map of what surrounds the liver, on any grid: it shows organs that are neither labelled nor
+            looked for by HU, and adds to bone and lung by HU.
 
     Raises:
         InputError: the CT shows no body (`find_body`), and the skin is wanted; or the labels are on other points than
-            the CT, and something is to be found by HU.
+            the CT, and something is to be found by HU; or the map is of another place.
     """
     result = reconstruction or reconstruct(labels, ReconstructionOptions(collision_margin_mm=0))
     body, why_not = _body(ct, skin, by_hu)
     found = ByHu(why_not=why_not)
     if ct is not None and body is not None and by_hu:
-        found = find_by_hu(ct, labels, body)
-    fields = {**distance_fields(result.meshes), **distance_fields(found.meshes)}
+        found = find_by_hu(ct, labels, body, surroundings)
+    mapped = NO_MAP
+    if surroundings is not None:
+        mapped = find_by_map(surroundings, labels, {*labels.structures(), *found.searched})
+    fields = distance_fields((*result.meshes, *found.meshes, *mapped.meshes))
     surface = find_skin(ct, body=body) if ct is not None and skin else None
-    return Anatomy(labels, result.meshes, result.tree, fields, surface, found)
+    return Anatomy(labels, result.meshes, result.tree, fields, surface, found, mapped)
 
 
 def _body(ct: Volume | None, skin: bool, by_hu: bool) -> tuple[Body | None, str]:

@@ -17,6 +17,7 @@ from liver_seg_ros.planning.air_by_hu import GAS, find_air
 from liver_seg_ros.planning.body import Body
 from liver_seg_ros.planning.bone_by_hu import find_bone, find_cartilage
 from liver_seg_ros.planning.coarse_ct import coarse_ct
+from liver_seg_ros.planning.nearest_labels import labels_at
 from liver_seg_ros.reconstruction.masks import PAD, StructureMask
 from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.short_repr import short_repr
@@ -67,7 +68,7 @@ class ByHu:
         return {"searched": plain(self.searched), "found": plain(self.found), "why_not": self.why_not}
 
 
-def find_by_hu(ct: Volume, labels: LabelVolume, body: Body) -> ByHu:
+def find_by_hu(ct: Volume, labels: LabelVolume, body: Body, surroundings: LabelVolume | None = None) -> ByHu:
     """Lung, bone and gas in a CT, but for lung and bone where they are labelled: then the labels say where they are.
 
     What is found does not reach into anything labelled, but for what smoothing moves it: less than a block of
@@ -77,6 +78,7 @@ def find_by_hu(ct: Volume, labels: LabelVolume, body: Body) -> ByHu:
         ct: in any orientation.
         labels: on the points of the CT, in any order.
         body: what `find_body` found in this CT.
+        surroundings: a map in which bone and lung are too: what either of both shows counts. None without one.
 
     Raises:
         InputError: the labels are on other points.
@@ -89,6 +91,11 @@ def find_by_hu(ct: Volume, labels: LabelVolume, body: Body) -> ByHu:
     if BONE in searched:
         masks[BONE] = find_bone(coarse)
         masks[BONE] |= find_cartilage(coarse, masks[BONE])
+    if surroundings is not None:
+        value = labels_at(surroundings, coarse.geometry)
+        for structure in (BONE, LUNG):
+            if structure in searched:
+                masks[structure] = masks[structure] | ((value == structure.value) & ~coarse.labelled)
     meshes = (_mesh(structure, masks[structure], coarse.geometry) for structure in searched)
     return ByHu(tuple(mesh for mesh in meshes if mesh is not None), searched)
 

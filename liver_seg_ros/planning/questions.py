@@ -19,6 +19,7 @@ from liver_seg_ros.planning.anatomy import NOT_LOOKED_FOR, Anatomy
 from liver_seg_ros.planning.feeding import LesionFeeding, feeding_vessels
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM, Limits
 from liver_seg_ros.planning.obstacles_by_hu import ByHu
+from liver_seg_ros.planning.obstacles_by_map import NO_MAP, ByMap
 from liver_seg_ros.planning.ranking import Ranking, rank_trajectories
 from liver_seg_ros.planning.resection import Resection, resect_by_plane
 from liver_seg_ros.planning.target import lesion_target
@@ -71,6 +72,7 @@ class Answers:
         skin_cut: the part, 0 to 1, of the body's sides where the CT cuts the body, so that no trajectory begins there;
             None where the skin was not looked for.
         by_hu: what was found in the CT without a label.
+        by_map: what was found in a map of the surroundings without one.
         at_lesion: whether the target is the lesion's center, and none that the question gave.
     """
 
@@ -83,6 +85,7 @@ class Answers:
     skin_cut: float | None = None
     at_lesion: bool = False
     by_hu: ByHu = NOT_LOOKED_FOR
+    by_map: ByMap = NO_MAP
 
     def __repr__(self) -> str:
         asked = [name for name in ("feeding", "ablation", "resection") if getattr(self, name) is not None]
@@ -113,8 +116,9 @@ class Answers:
     @property
     def notes(self) -> tuple[str, ...]:
         """Lines that someone who trusts the answers has to know."""
-        by_hu = self.by_hu.in_words if self.trajectories or self.ranking is not None else ""
-        return tuple(line for line in (self.cut, by_hu, self.unlabelled) if line)
+        asked = bool(self.trajectories) or self.ranking is not None
+        found = (self.by_hu.in_words, self.by_map.in_words) if asked else ()
+        return tuple(line for line in (self.cut, *found, self.unlabelled) if line)
 
     @property
     def unlabelled(self) -> str:
@@ -146,6 +150,7 @@ class Answers:
             "message": self.message,
             "skin_cut": self.skin_cut,
             "by_hu": self.by_hu.to_dict(),
+            "by_map": self.by_map.to_dict(),
             "unlabelled": self.unlabelled,
             "feeding": plain(self.feeding),
             "ablation": plain(self.ablation),
@@ -207,4 +212,6 @@ def answer(anatomy: Anatomy, question: Question) -> Answers:
         resection = resect_by_plane(anatomy.labels, anatomy.tree, *question.resection_plane)
     at_lesion = question.target_mm is None and lesion is not None
     question = replace(question, target_mm=target_mm)
-    return Answers(question, ranking, found, feeding, ablation, resection, skin_cut, at_lesion, anatomy.by_hu)
+    return Answers(
+        question, ranking, found, feeding, ablation, resection, skin_cut, at_lesion, anatomy.by_hu, anatomy.by_map
+    )

@@ -78,7 +78,7 @@ class Ranking:
         candidates: how many entries were looked at; `accepted` and the numbers of `rejected` add up to it.
         accepted: how many keep to all limits.
         rejected: how many do not, by the first limit that they break: "length", "clearance to <structure>" in the order
-            of the label table and then those by HU, "entry angle", "leaves the liver" (and goes back in).
+            of the label table, then those by HU and those by map, "entry angle", "leaves the liver" (and goes back in).
         trajectories: the best of the accepted ones.
     """
 
@@ -184,7 +184,7 @@ def _keeps_to(evaluations: TrajectoryEvaluations, limits: Limits, rejected: dict
     kept = np.ones(len(evaluations), bool)
     reasons = [
         (
-            f"clearance to {structure.name}{' by HU' if structure in evaluations.anatomy.by_hu.found else ''}",
+            f"clearance to {structure.name}{_found_by(structure, evaluations.anatomy)}",
             evaluations.clearance_mm[:, column] < limits.least_clearance_mm[structure],
         )
         for column, structure in enumerate(evaluations.structures)
@@ -197,6 +197,11 @@ def _keeps_to(evaluations: TrajectoryEvaluations, limits: Limits, rejected: dict
         _count(rejected, reason, kept & breaks)
         kept &= ~breaks
     return kept
+
+
+def _found_by(structure: Structure, anatomy: Anatomy) -> str:
+    """Words for how it is known where a structure is; empty for a label."""
+    return " by HU" if structure in anatomy.by_hu.found else " by map" if structure in anatomy.by_map.found else ""
 
 
 def _count(rejected: dict[str, int], reason: str, breaks: NDArray[np.bool_]) -> None:

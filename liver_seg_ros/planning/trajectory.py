@@ -78,7 +78,13 @@ class TrajectoryEvaluations(Sequence[TrajectoryEvaluation]):
             float(self.length_mm[number]),
             float(self.length_in_liver_mm[number]),
             tuple(
-                Clearance(structure, float(clearance_mm), _vector(at_mm), structure in self.anatomy.by_hu.found)
+                Clearance(
+                    structure,
+                    float(clearance_mm),
+                    _vector(at_mm),
+                    by_hu=structure in self.anatomy.by_hu.found,
+                    by_map=structure in self.anatomy.by_map.found,
+                )
                 for structure, clearance_mm, at_mm in zip(
                     self.structures, self.clearance_mm[number], self.clearance_at_mm[number], strict=True
                 )

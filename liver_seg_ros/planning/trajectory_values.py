@@ -49,18 +49,20 @@ class Clearance:
         structure: the row of the label table.
         clearance_mm: between the surfaces of needle and structure; negative where the needle touches or enters it.
         at_mm: the place on the needle's axis where it is smallest, LPS.
-        by_hu: whether the structure was found by its HU; else it is labelled.
+        by_hu: whether the structure was found by its HU.
+        by_map: whether it was found in a map of the surroundings. What was found by neither is labelled.
     """
 
     structure: Structure
     clearance_mm: float
     at_mm: Vector
     by_hu: bool = False
+    by_map: bool = False
 
     @property
     def title(self) -> str:
         """What it is to, as people write it."""
-        return f"{self.structure.title} by HU" if self.by_hu else self.structure.title
+        return self.structure.title + (" by HU" if self.by_hu else " by map" if self.by_map else "")
 
     to_dict = plain_fields
 

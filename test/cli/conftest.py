@@ -94,6 +94,10 @@ def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     means = [BODY_HU - 20, LIVER_HU, TUMOR_HU, VESSEL_HU]
     _write_nearest_mean_bundle(folder / "localizer", "localize", names[:2], means[:2], spacing_mm=6.0)
     _write_nearest_mean_bundle(folder / "segmenter", "segment", names, means, spacing_mm=3.0)
+    around = ["background", "liver", "aorta"]  # whatever is as bright as a vessel
+    _write_nearest_mean_bundle(
+        folder / "surroundings", "surround", around, [BODY_HU - 20, LIVER_HU, VESSEL_HU], spacing_mm=3.0
+    )
     return folder
 
 

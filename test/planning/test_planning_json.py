@@ -45,7 +45,7 @@ TERRITORIES = LiverTerritories(
 WHERE = [1.0, 2.0, 3.0]
 NEEDLE_KEYS = {
     "entry_mm": [10.0, 2.0, 3.0], "target_mm": WHERE, "radius_mm": 1.0, "length_mm": 9.0, "length_in_liver_mm": 7.0,
-    "clearances": [{"structure": "bone", "clearance_mm": 4.0, "at_mm": WHERE, "by_hu": False}],
+    "clearances": [{"structure": "bone", "clearance_mm": 4.0, "at_mm": WHERE, "by_hu": False, "by_map": False}],
     "vessel_crossings": [
         {"branch": 3, "structure": "hepatic_vein", "radius_mm": 2.0, "along_mm": 5.0, "at_mm": WHERE}
     ],
@@ -90,9 +90,11 @@ RESECTION_KEYS = {
 }  # fmt: skip
 MATRIX = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 2.0], [0.0, 0.0, 1.0, 3.0], [0.0, 0.0, 0.0, 1.0]]
 #: Of answers without a CT to look for bone in.
+NO_MAP = {"found": [], "why_not": "no map was given"}
 NO_CT = {"searched": [], "found": [], "why_not": "that was not asked for"}
 ANSWERS_KEYS = {
-    **RANKING_KEYS, "message": "", "skin_cut": 0.25, "by_hu": NO_CT, "unlabelled": "", "feeding": FEEDING_KEYS,
+    **RANKING_KEYS, "message": "", "skin_cut": 0.25, "by_hu": NO_CT, "by_map": NO_MAP, "unlabelled": "",
+    "feeding": FEEDING_KEYS,
     "ablation": ABLATION_KEYS, "resection": RESECTION_KEYS,
 }  # fmt: skip
 TERRITORIES_KEYS = {
@@ -122,7 +124,8 @@ QUESTION = Question(lesion=1, limits=LIMITS, target_mm=AT)
     (Answers(QUESTION, RANKING, (EVALUATION,), FEEDING, ABLATION, RESECTION, 0.25), {"lesion": 2, **ANSWERS_KEYS}),
     (Answers(QUESTION, None, (EVALUATION,), None, None, None), {
         "lesion": 2, "target_mm": WHERE, "limits": LIMITS_KEYS, "trajectories": [NEEDLE_KEYS], "message": "",
-        "skin_cut": None, "by_hu": NO_CT, "unlabelled": "", "feeding": None, "ablation": None, "resection": None,
+        "skin_cut": None, "by_hu": NO_CT, "by_map": NO_MAP, "unlabelled": "", "feeding": None,
+        "ablation": None, "resection": None,
     }),
 ], ids=lambda value: type(value).__name__)  # fmt: skip
 def test_keys_and_their_order_stay(result: Any, keys: dict[str, Any]) -> None:
