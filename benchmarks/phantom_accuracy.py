@@ -65,7 +65,7 @@ def main() -> None:
     sys.stdout.write(f"| seed | {' | '.join(columns)} | seconds |\n| --- {'| ---: ' * (len(columns) + 1)}|\n")
     rows = []
     for seed in range(options.first_seed, options.first_seed + options.cases):
-        scores, seconds = _measure(segmenter, seed, scan, options.more)
+        scores, seconds = measured(segmenter, seed, scan, options.more)
         rows.append(scores)
         sys.stdout.write(_row(str(seed), columns, scores, f"{seconds:.1f}"))
         sys.stdout.flush()
@@ -80,7 +80,7 @@ def main() -> None:
         options.json.write_text(json.dumps({f"held_out_{kind}_dice_{options.phase}": rounded}, indent=2) + "\n")
 
 
-def _measure(segmenter: Segmenter, seed: int, scan: PhantomOptions, more: bool) -> tuple[dict[str, float], float]:
+def measured(segmenter: Segmenter, seed: int, scan: PhantomOptions, more: bool) -> tuple[dict[str, float], float]:
     """Dice per column, and the seconds that the segmentation took (loading the networks not counted)."""
     phantom = generate_phantom(seed, scan)
     found = segmenter.segment(phantom.ct)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from liver_seg_ros.volume import LabelVolume, Volume
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
-DICOM_SEG = "labels.dcm"
-#: Only where it is asked for.
+#: Only where they are asked for; the first two where a liver is found.
+DICOM_SEG, ENTROPY = "labels.dcm", "entropy.nii.gz"
 SURROUNDINGS = "surroundings.seg.nrrd"
 
 EXAMPLES = (
@@ -88,6 +88,12 @@ def command(
             "--dicom-seg", help="Also write labels.dcm: a DICOM Segmentation of the CT's study.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    entropy: Annotated[
+        bool,
+        typer.Option(
+            "--entropy", help="Also write entropy.nii.gz: where the network is in doubt.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     surroundings: Annotated[
         bool,
         typer.Option(
@@ -102,9 +108,11 @@ def command(
 ) -> None:
     """Label liver, tumors and vessels in a CT.
 
-    Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, the same files are
-    written (no labels.dcm), report.json has "liver_found": false, a line says so, and the exit code is 1. With
-    --surroundings also surroundings.seg.nrrd, on a grid of its own, for plan --surroundings.
+    Writes labels.nii.gz, labels.seg.nrrd (for 3D Slicer) and report.json. Where no liver is found, these three are
+    written, report.json has "liver_found": false, a line says so, and the exit code is 1. With --surroundings also
+    surroundings.seg.nrrd, on a grid of its own, for plan --surroundings.
+
+    Entropy: 0 where one label is certain, 100 where all are equally probable.
 
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
@@ -112,7 +120,7 @@ def command(
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.phantom_case import known_synthetic
-    from liver_seg_ros.files.volumes import read_volume, write_labels
+    from liver_seg_ros.files.volumes import read_volume, write_labels, write_volume
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.inference.surroundings import load_surroundings_mapper
@@ -129,7 +137,8 @@ def command(
         need("dicom", "segment --dicom-seg")
     if whose is not None and truth is None:
         raise InputError("--labels says whose labels those of --truth are. Give --truth too, or leave it out.")
-    names = [LABELS, SLICER, REPORT, *([DICOM_SEG] if dicom_seg else []), *([SURROUNDINGS] if surroundings else [])]
+    wanted = {DICOM_SEG: dicom_seg, ENTROPY: entropy, SURROUNDINGS: surroundings}
+    names = [LABELS, SLICER, REPORT, *(name for name, asked_for in wanted.items() if asked_for)]
     place = ResultFolder(output, "segment", names, (ct, truth, models), overwrite)
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
@@ -143,7 +152,7 @@ def command(
         with stages.stage("load"):
             segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
             mapper = load_surroundings_mapper(models, runtime, precision) if surroundings else None
-        segmentation = segmenter.segment(volume, progress)
+        segmentation = segmenter.segment(volume, progress, entropy=entropy)
         stages.seconds.update(segmentation.seconds)
         around = mapper.find(volume, progress) if mapper else None
         if around:
@@ -161,6 +170,8 @@ def command(
                     write_labels(folder / SURROUNDINGS, around.labels)
                 if dicom_seg and segmentation.liver_found:
                     _write_dicom_seg(folder, volume, segmentation.labels, segmenter.bundles)
+                if segmentation.entropy is not None:
+                    write_volume(folder / ENTROPY, segmentation.entropy)
             report = build_report(
                 source=str(ct),
                 uid=volume.uid,
@@ -182,7 +193,7 @@ def command(
         print_json(report.to_dict())
     elif not quiet:
         print_report(report)
-        print_written(output, [name for name in names if name != DICOM_SEG or segmentation.liver_found])
+        print_written(output, [name for name in names if segmentation.liver_found or name not in (DICOM_SEG, ENTROPY)])
     if not segmentation.liver_found:
         typer.echo(f"liver-seg: {ct}: {segmentation.message}", err=True)
         raise typer.Exit(1)

@@ -31,7 +31,7 @@ from liver_seg_ros.evaluation.confidence import (
     reliability,
 )
 from liver_seg_ros.inference.bundle import Calibration, ModelBundle, load_bundle
-from liver_seg_ros.inference.bundle_writing import set_calibration
+from liver_seg_ros.inference.bundle_writing import describe_anew
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.resampling import resample_labels_to
 from liver_seg_ros.inference.runtimes.choice import create_runtime
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     phantoms = [phantom for kind, some in seeds.items() for phantom in judged(bundle, some, kind)]
     calibration = calibrate(phantoms, in_words(seeds))
-    set_calibration(bundle, calibration)
+    describe_anew(bundle, calibration=calibration)
     _log.info(
         "temperature %.2f, calibration error %.4f before and %.4f after; lesions below %.2f are to be doubted",
         *(calibration.temperature, calibration.error_before, calibration.error, calibration.least_lesion),

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,7 +18,6 @@ from liver_seg_ros.inference.bundle import (
     DESCRIPTION,
     WEIGHTS,
     BundleSpec,
-    Calibration,
     ModelBundle,
     Variant,
     load_bundle,
@@ -100,16 +100,15 @@ def add_variant(
     return _write(bundle.folder, place, bundle.weights.read_bytes(), spec, {**files, weights: onnx})
 
 
-def set_calibration(bundle: ModelBundle, calibration: Calibration) -> ModelBundle:
-    """Write into `bundle` how far its probabilities can be believed; weights and variants stay.
+def describe_anew(bundle: ModelBundle, **changes: Any) -> ModelBundle:
+    """Write into `bundle` other values of fields of its `BundleSpec`, e.g. `calibration`; weights and variants stay.
 
     Raises:
         InputError: a field is invalid, or a file of `bundle` was damaged meanwhile.
     """
     files = _variant_files(bundle)
     place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files), overwrite=True)
-    spec = replace(bundle.spec, calibration=calibration)
-    return _write(bundle.folder, place, bundle.weights.read_bytes(), spec, files)
+    return _write(bundle.folder, place, bundle.weights.read_bytes(), replace(bundle.spec, **changes), files)
 
 
 def _variant_files(bundle: ModelBundle) -> dict[str, bytes]:

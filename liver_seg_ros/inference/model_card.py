@@ -16,6 +16,9 @@ _OUTPUTS = {
     "argmax": "the label of the likeliest class, uint8",
 }
 
+#: Keys of a mean with the ends of its interval (`benchmarks/held_out.py`).
+_INTERVAL = {"mean", "low", "high"}
+
 
 def model_card(description: Mapping[str, Any]) -> str:
     """Markdown text of the card for a bundle whose `model.yaml` holds `description`."""
@@ -90,7 +93,9 @@ def _listed(values: Mapping[str, Any], indent: str = "") -> list[str]:
     """A nested list of names and values."""
     lines = []
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value.keys() == _INTERVAL:
+            lines.append(f"{indent}- {name}: {value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})")
+        elif isinstance(value, Mapping):
             lines += [f"{indent}- {name}:", *_listed(value, indent + "  ")]
         else:
             lines.append(f"{indent}- {name}: {value}")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, mm3_to_ml
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
+from liver_seg_ros.inference.doubt import Doubt
 from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
 from liver_seg_ros.inference.liver_place import LiverPlace
 from liver_seg_ros.inference.localization import Finding, find_liver
@@ -55,6 +56,8 @@ class Segmentation:
             at the edge of where was looked, and what they learned from.
         further_mm: how much further than near the localizer's liver was looked, because the liver reached there.
         tumor_probability: how sure the network is of tumors; None where it does not say, or no liver was found.
+        entropy: on the CT's grid, where the network is in doubt, 0 to `entropy_map.FULL`; None where nobody asked, or
+            no liver was found.
     """
 
     labels: LabelVolume
@@ -65,6 +68,7 @@ class Segmentation:
     run: Run = field(default_factory=Run)
     further_mm: float = 0.0
     tumor_probability: TumorProbability | None = None
+    entropy: Volume | None = None
 
     def __repr__(self) -> str:
         return f"Segmentation({self.message}; {self.labels.geometry.in_words}; {sum(self.seconds.values()):.1f} s)"
@@ -134,7 +138,11 @@ class Segmenter:
         return ", ".join(dict.fromkeys(f"{r.name} {r.precision} ({r.device})" for r in runtimes))
 
     def segment(
-        self, volume: Volume, progress: Progress = no_progress, cancelled: Cancelled = never_cancelled
+        self,
+        volume: Volume,
+        progress: Progress = no_progress,
+        cancelled: Cancelled = never_cancelled,
+        entropy: bool = False,
     ) -> Segmentation:
         """Liver, tumors and vessels of a CT of any orientation, spacing and extent.
 
@@ -142,9 +150,11 @@ class Segmenter:
             volume: the CT.
             progress: called with the stages "localize", "search", "segment", "postprocess" and "further".
             cancelled: asked before each stage and each run of a network.
+            entropy: whether the entropy of the first fine network is wanted too.
 
         Raises:
             CancelledError: `cancelled()` was true.
+            InputError: that network gives labels alone, and its entropy is wanted.
         """
         stages = Stages(progress, cancelled)
         stages.seconds.update(self._load_seconds)
@@ -157,8 +167,8 @@ class Segmenter:
         if searched := finding.unsure:
             finding = self._find_liver(self._segmenters[0], hu, geometry, stages, "search")
         synthetic = tuple(b.spec.name for b in self.bundles if b.spec.training_data == "synthetic")
-        sure = self._tumor_probability()
-        looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages, sure)
+        doubt = self._doubt(geometry, entropy)
+        looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages, doubt)
         if looked is None or not looked.labels.any():
             reason = (
                 "the fine network does not confirm what the localizer found" if finding.place else _too_small(finding)
@@ -181,9 +191,10 @@ class Segmenter:
                 else ""
             )
             + (", and still ends only where that ended" if looked.cut_off else ""),
-            run=Run(searched, looked.cut_off, synthetic, sure.least_lesion if sure else None),
+            run=Run(searched, looked.cut_off, synthetic, doubt.tumors.least_lesion if doubt.tumors else None),
             further_mm=looked.further_mm,
-            tumor_probability=sure,
+            tumor_probability=doubt.tumors,
+            entropy=doubt.entropy_volume(volume, reorientation),
         )
 
     def __repr__(self) -> str:
@@ -204,10 +215,10 @@ class Segmenter:
         network.release_memory()
         return finding
 
-    def _tumor_probability(self) -> TumorProbability | None:
-        """For one CT; None where the network that tumors come from does not say how sure it is."""
-        spec = None if self._of_tumors is None else self._segmenters[self._of_tumors].spec
-        return TumorProbability(spec) if spec is not None and TumorProbability.tells(spec) else None
+    def _doubt(self, geometry: Geometry, entropy: bool) -> Doubt:
+        """What is kept of a CT on `geometry`, canonical, of how sure the networks are."""
+        of_tumors = None if self._of_tumors is None else self._segmenters[self._of_tumors].spec
+        return Doubt.of(of_tumors, self._of_tumors, self._segmenters[0].spec if entropy else None, geometry)
 
     def _look(
         self,
@@ -215,13 +226,13 @@ class Segmenter:
         geometry: Geometry,
         place: LiverPlace,
         stages: Stages,
-        sure: TumorProbability | None,
+        doubt: Doubt,
     ) -> Looked:
         """Segment at `place` of the whole CT `hu` `(K, J, I)` on `geometry`, canonical, and further where needed."""
 
         def label(box: Box, further: bool) -> NDArray[np.uint8]:
             stage = "further" if further else "segment"
-            return self._label(hu[box.slices], geometry.crop(box), stages, stage, sure)
+            return self._label(hu[box.slices], geometry.crop(box), stages, stage, doubt)
 
         def clean(labels: NDArray[np.uint8], place: LiverPlace) -> NDArray[np.uint8]:
             with stages.stage("postprocess"):
@@ -230,7 +241,7 @@ class Segmenter:
         return look(place, label, clean)
 
     def _label(
-        self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str, sure: TumorProbability | None
+        self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str, doubt: Doubt
     ) -> NDArray[np.uint8]:
         """The networks' labels `(K, J, I)` of the voxels `hu` `(K, J, I)` on `geometry`, canonical."""
         labels = np.zeros(geometry.shape, np.uint8)
@@ -241,8 +252,7 @@ class Segmenter:
             for number, (network, table) in enumerate(zip(self._segmenters, self._tables, strict=True)):
                 shares = (number / count, (number + 1) / count)
                 grid, scores = network.scores(hu, geometry, stages, stage, "resample", shares)
-                if sure is not None and number == self._of_tumors:
-                    scores = sure.watch(grid, scores)
+                scores = doubt.watch(number, grid, geometry, scores)
                 # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels
                 # lost 0.05 of Dice that way.
                 for k, winners in enumerate(largest_share(scores, grid, geometry)):

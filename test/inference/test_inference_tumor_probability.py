@@ -13,7 +13,7 @@ from scipy.special import softmax
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import Calibration, ModelBundle, load_bundle
-from liver_seg_ros.inference.bundle_writing import add_variant, set_calibration
+from liver_seg_ros.inference.bundle_writing import add_variant, describe_anew
 from liver_seg_ros.inference.segmenter import Segmenter
 from liver_seg_ros.inference.tumor_probability import TumorProbability
 from liver_seg_ros.labels import TUMOR
@@ -110,7 +110,7 @@ def test_a_calibration_is_kept_in_the_bundle_and_leaves_variants_alone(make_cali
     bundle = make_calibrated(None)
     bundle = add_variant(bundle, "fp16", bundle.weights.read_bytes(), "fp16", ("onnxruntime",))
     said = Calibration(1.25, 0.55, 0.03, 0.01, "eighteen phantoms")
-    set_calibration(bundle, said)
+    describe_anew(bundle, calibration=said)
     read = load_bundle(bundle.folder)
     assert read.spec.calibration == said and read.spec.variants == bundle.spec.variants
     assert read.weights_of("fp16").is_file()
