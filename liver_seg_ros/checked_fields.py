@@ -23,6 +23,7 @@ Checked = TypeVar("Checked")
 #: `true` is no number, and "3" neither; a whole one stays whole. Of text, at least one character has to be seen.
 Whole = Annotated[int, Constraint(strict=True)]
 Number = Whole | Annotated[float, Constraint(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Constraint(strict=True)]
 Text = Annotated[str, Constraint(strict=True, pattern=r"\S")]
 
 

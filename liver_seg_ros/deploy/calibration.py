@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
+from liver_seg_ros.inference.canny import canny_map
+from liver_seg_ros.inference.input_spec import CT_VIEW, EDGES, IMAGE
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.resampling import resample_to_spacing
 from liver_seg_ros.inference.segmenter import Segmenter
@@ -26,10 +29,15 @@ PHANTOM_SEEDS = range(8)
 #: Edge of a window in voxels: calibration keeps all maps of one in memory.
 _EDGE = 64
 _WINDOWS_PER_CT = 4
+#: A slice has fewer voxels than a window, so more of them are taken.
+_SLICES_PER_CT = 16
+
+#: `(N, channels, K, J, I)` of each input by name; of slices `(N, channels, J, I)`.
+Windows = dict[str, NDArray[np.float32]]
 
 
-def phantom_windows(spec: BundleSpec) -> NDArray[np.float32]:
-    """`(N, 1, K, J, I)`: windows of phantoms of every contrast phase, as the network of `spec` takes them."""
+def phantom_windows(spec: BundleSpec) -> Windows:
+    """Windows of phantoms of every contrast phase, as the network of `spec` takes them."""
     windows = []
     for seed in PHANTOM_SEEDS:
         if spec.stage == "segment":  # around the liver, as training has it
@@ -37,12 +45,12 @@ def phantom_windows(spec: BundleSpec) -> NDArray[np.float32]:
         else:
             options = PhantomOptions((170, 170, 85), (2.4, 2.4, 4.0))
         ct = generate_phantom(seed, options).ct
-        windows += _windows(ct, Box((0, 0, 0), ct.geometry.size), spec, seed)
-    return np.stack(windows)
+        windows.append(_windows(ct, Box((0, 0, 0), ct.geometry.size), spec, seed))
+    return _joined(windows)
 
 
-def ct_windows(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None) -> NDArray[np.float32]:
-    """`(N, 1, K, J, I)`: windows of the CTs in `folder`, each a file or a folder of DICOM.
+def ct_windows(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None) -> Windows:
+    """Windows of the CTs in `folder`, each a file or a folder of DICOM.
 
     Args:
         folder: of the CTs.
@@ -56,10 +64,10 @@ def ct_windows(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None)
         raise InputError(f"{folder} is no folder; give one that holds CTs, each a file or a folder of DICOM")
     windows = []
     for number, (volume, box) in enumerate(_boxes(folder, bundle, localizer)):
-        windows += _windows(volume, box, bundle.spec, number)
+        windows.append(_windows(volume, box, bundle.spec, number))
     if not windows:
         raise InputError(f"{folder} holds no CT with a liver to calibrate on")
-    return np.stack(windows)
+    return _joined(windows)
 
 
 def _boxes(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None) -> Iterator[tuple[Volume, Box]]:
@@ -75,17 +83,47 @@ def _boxes(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None) -> 
         segmenter.close()
 
 
-def _windows(volume: Volume, box: Box, spec: BundleSpec, seed: int) -> list[NDArray[np.float32]]:
-    """`(1, K, J, I)` windows anywhere in `box`, its outer voxels repeated where it is smaller."""
-    part = volume.crop(box)
+def _windows(volume: Volume, box: Box, spec: BundleSpec, seed: int) -> Windows:
+    """Windows anywhere in `box`, or in the whole CT where that is what the network is shown; see `_padded`."""
+    part = volume if spec.input.view == CT_VIEW else volume.crop(box)
     reorientation = to_canonical(part.geometry)
     geometry = reorientation.apply_to_geometry(part.geometry)
-    values, _ = resample_to_spacing(reorientation.apply(part.array), geometry, spec.input.spacing_mm)
+    values, _ = resample_to_spacing(reorientation.apply(part.array), geometry, spec.input.spacing_for(geometry))
     if spec.values == "normalized":
         values = normalize(values, spec.input.hu_window)
-    divisor = spec.input.divisor
-    edge = max(divisor, _EDGE // divisor * divisor)
-    values = np.pad(values, [(0, max(0, edge - n)) for n in values.shape], mode="edge")
     rng = np.random.default_rng(seed)
-    corners = rng.integers(0, np.array(values.shape) - edge + 1, (_WINDOWS_PER_CT, 3))
-    return [values[k : k + edge, j : j + edge, i : i + edge][None] for k, j, i in corners]
+    if spec.input.slices:
+        return _slices(values, spec, rng)
+    edges = spec.input.least_window
+    if not spec.input.fixed_window:
+        divisor = spec.input.divisor
+        edges = (max(divisor, _EDGE // divisor * divisor),) * 3
+    values = _padded(values, edges)
+    corners = rng.integers(0, np.array(values.shape) - np.array(edges) + 1, (_WINDOWS_PER_CT, 3))
+    depth, height, width = edges
+    return {IMAGE: np.stack([values[k : k + depth, j : j + height, i : i + width][None] for k, j, i in corners])}
+
+
+def _slices(values: NDArray[np.float32], spec: BundleSpec, rng: Generator) -> Windows:
+    """Slices of `values` `(K, J, I)`, and what else the network takes of them, in plane as large as the patch."""
+    i, j, _ = spec.input.patch
+    values = _padded(values, (1, j, i))
+    chosen = rng.integers(0, len(values), _SLICES_PER_CT)
+    offsets = np.arange(-spec.input.neighbors, spec.input.neighbors + 1)
+    stacks = values[np.clip(chosen[:, None] + offsets, 0, len(values) - 1)]  # (N, 2 n + 1, J, I)
+    top, left = (rng.integers(0, n - edge + 1) for n, edge in zip(values.shape[1:], (j, i), strict=True))
+    windows = {IMAGE: np.ascontiguousarray(stacks[..., top : top + j, left : left + i])}
+    if EDGES in spec.input.inputs:
+        middle = windows[IMAGE][:, spec.input.neighbors]
+        shown = normalize(middle, spec.input.hu_window) if spec.values == "hu" else middle
+        windows[EDGES] = canny_map(shown)[:, None]
+    return windows
+
+
+def _padded(values: NDArray[np.float32], edges: tuple[int, int, int]) -> NDArray[np.float32]:
+    """`values` `(K, J, I)`, their outer voxels repeated where they are smaller than `edges`."""
+    return np.pad(values, [(0, max(0, edge - n)) for edge, n in zip(edges, values.shape, strict=True)], mode="edge")
+
+
+def _joined(windows: list[Windows]) -> Windows:
+    return {name: np.concatenate([part[name] for part in windows]) for name in windows[0]}

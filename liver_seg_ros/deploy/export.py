@@ -15,10 +15,11 @@ from typing import Any
 import torch
 import yaml
 
+from liver_seg_ros.deploy.bundle_input import bundle_input, traced_sizes
 from liver_seg_ros.deploy.graph import DeployedNetwork
 from liver_seg_ros.deploy.onnx_export import export_onnx
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, InputSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, ModelBundle, Postprocessing
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
@@ -43,8 +44,8 @@ def export_bundle(
         checkpoint: what was trained.
         folder: where, e.g. `models/segmenter`.
         settings: `name`, `version`, `patch`, `overlap`, `min_volume_mm3`, `margin_mm` (see `BundleSpec`) and, where the
-            defaults are not wanted, `values` ("hu"), `output` ("logits"), `input` ("float32") and `license` (of the
-            weights; see `provenance.license_of_weights`).
+            defaults are not wanted, `values` ("hu"), `output` ("logits"), `input` ("float32"), `license` (of the
+            weights; see `provenance.license_of_weights`), `gaussian_mm`, and `fixed_window` and `view` of the input.
         scores: measured on held-out cases; the checkpoint's validation scores are added.
         overwrite: see `write_bundle`.
 
@@ -53,24 +54,17 @@ def export_bundle(
         ExportError: the ONNX model does not compute what the network computes.
     """
     recipe = checkpoint.recipe
-    if is_of_slices(recipe):
-        raise InputError(f"a bundle holds a network of volumes, and '{recipe.network['name']}' takes slices")
     network = checkpoint.network()
-    divisor = int(network.size_multiple)  # type: ignore[arg-type]
     try:
         spec = BundleSpec(
             name=settings["name"],
             version=settings["version"],
             stage=recipe.stage,
-            input=InputSpec(
-                spacing_mm=recipe.data.spacing_mm,
-                hu_window=recipe.data.hu_window,
-                patch=settings["patch"],
-                overlap=settings["overlap"],
-                divisor=divisor,
-            ),
+            input=bundle_input(recipe, network, settings),
             labels=recipe.labels,
-            postprocessing=Postprocessing(settings["min_volume_mm3"], settings["margin_mm"]),
+            postprocessing=Postprocessing(
+                settings["min_volume_mm3"], settings["margin_mm"], gaussian_mm=settings.get("gaussian_mm", {})
+            ),
             trained_on=trained_on(
                 checkpoint.images,
                 checkpoint.source,
@@ -91,10 +85,10 @@ def export_bundle(
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
-    size = (2 * divisor, 3 * divisor, 4 * divisor)
+    size, multiple = traced_sizes(spec.input)
     graph = DeployedNetwork(network, recipe.data.hu_window if spec.values == "hu" else None, spec.output)
     dtype = _INPUTS[_choice(settings, "input", tuple(_INPUTS))]
-    return write_bundle(folder, export_onnx(graph, size, divisor, dtype=dtype), spec, overwrite)
+    return write_bundle(folder, export_onnx(graph, size, multiple, spec.input.channels, dtype=dtype), spec, overwrite)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -103,16 +97,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="a training's checkpoint.pt")
     parser.add_argument("--bundle", type=Path, required=True, help="folder to write, e.g. models/segmenter")
     parser.add_argument(
-        "--settings", type=Path, default=DEFAULT_SETTINGS, help="bundle settings per stage (%(default)s)"
+        "--settings",
+        type=Path,
+        default=DEFAULT_SETTINGS,
+        help="bundle settings per stage, <stage>_slices for a network of slices (%(default)s)",
     )
     parser.add_argument("--scores", type=Path, default=None, help="JSON with scores measured on held-out cases")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that this command did not write")
     options = parser.parse_args(arguments)
     bundle_place(options.bundle, (options.checkpoint, options.settings, options.scores), options.overwrite)
     checkpoint = load_checkpoint(options.checkpoint)
-    settings = _read(options.settings).get(checkpoint.recipe.stage)
+    section = checkpoint.recipe.stage + ("_slices" if is_of_slices(checkpoint.recipe) else "")
+    settings = _read(options.settings).get(section)
     if not isinstance(settings, dict):
-        raise InputError(f"{options.settings} has no settings for stage '{checkpoint.recipe.stage}'")
+        raise InputError(f"{options.settings} has no settings for stage '{section}'")
     scores = _read(options.scores) if options.scores else None
     bundle = export_bundle(checkpoint, options.bundle, settings, scores, options.overwrite)
     sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")

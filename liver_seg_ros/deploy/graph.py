@@ -20,7 +20,7 @@ TOLERANCES = {"logits": 1e-4, "softmax": 1e-3, "argmax": 1e-4}
 
 
 class DeployedNetwork(nn.Module):
-    """`(B, 1, K, J, I)` float32 or float16 to `output`, computing in float32.
+    """`(B, 1, K, J, I)` float32 or float16 to `output`, computing in float32; of slices the same without K.
 
     Args:
         network: from normalized images to logits.
@@ -40,32 +40,33 @@ class DeployedNetwork(nn.Module):
         self.hu_window = hu_window
         self.output = output
 
-    def forward(self, image: Tensor) -> Tensor:
-        logits = self.logits(image)
+    def forward(self, image: Tensor, edges: Tensor | None = None) -> Tensor:
+        """`edges` only for a network that takes them: 0 and 1, whatever the image holds."""
+        logits = self.logits(image) if edges is None else self.logits(image, edges)
         if self.output == "softmax":
             return logits.softmax(dim=1).half()
         if self.output == "argmax":
             return logits.argmax(dim=1).to(torch.uint8)
         return logits
 
-    def logits(self, image: Tensor) -> Tensor:
+    def logits(self, image: Tensor, *edges: Tensor) -> Tensor:
         """What `output` is made from, `(B, C, K, J, I)` float32."""
         values = image.float()
         if self.hu_window is not None:
             low, high = self.hu_window
             values = (values.clamp(low, high) - (low + high) / 2) * (2 / (high - low))
-        logits: Tensor = self.network(values)
+        logits: Tensor = self.network(values, *(given.float() for given in edges))
         return logits
 
-    def error(self, found: NDArray[np.generic], image: Tensor) -> float:
-        """How wrong another runtime's answer `found` is, to be held against `TOLERANCES`.
+    def error(self, found: NDArray[np.generic], *images: Tensor) -> float:
+        """How wrong another runtime's answer `found` to `images` is, to be held against `TOLERANCES`.
 
         Logits: the largest difference, over the largest logit. Probabilities: the largest difference. Labels: how far
         the logit of a label that was found lies below the largest of its voxel, over the largest logit of all; so
         another label is no error where two logits are as good as equal.
         """
         with torch.no_grad():
-            logits = self.logits(image)
+            logits = self.logits(*images)
         largest = float(logits.abs().max())
         if self.output == "softmax":
             return float(np.abs(found - logits.softmax(dim=1).numpy()).max())

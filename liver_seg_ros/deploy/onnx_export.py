@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from liver_seg_ros.deploy.graph import TOLERANCES, DeployedNetwork
+from liver_seg_ros.inference.input_spec import EDGES
 
 OPSET = 18
 
@@ -123,16 +124,22 @@ def parity_error(
 def _images(
     network: nn.Module, inputs: Mapping[str, int], batch: int, size: Sequence[int], dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    """Random images, name to `(batch, channels, *size)`: -1 ... 1 as networks get them, or HU beyond the window."""
+    """Random images, name to `(batch, channels, *size)`: -1 ... 1 as networks get them, or HU beyond the window.
+
+    Edges are 0 or 1.
+    """
     low, high = -1.0, 1.0
     if isinstance(network, DeployedNetwork) and network.hu_window is not None:
         margin = (network.hu_window[1] - network.hu_window[0]) / 4
         low, high = network.hu_window[0] - margin, network.hu_window[1] + margin
     rng = np.random.default_rng(0)
-    return {
-        name: torch.from_numpy(rng.uniform(low, high, (batch, channels, *size)).astype(np.float32)).to(dtype)
-        for name, channels in inputs.items()
-    }
+    images = {}
+    for name, channels in inputs.items():
+        values = rng.uniform(low, high, (batch, channels, *size)).astype(np.float32)
+        if name == EDGES:
+            values = (values > (low + high) / 2).astype(np.float32)
+        images[name] = torch.from_numpy(values).to(dtype)
+    return images
 
 
 def _strip_metadata(proto: onnx.ModelProto) -> None:

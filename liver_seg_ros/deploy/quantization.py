@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +52,16 @@ FORMATS = {
 }
 
 
-def quantize(name: str, weights: Path, windows: NDArray[np.float32] | None, keep: Sequence[str] = ()) -> bytes:
+def quantize(
+    name: str, weights: Path, windows: Mapping[str, NDArray[np.float32]] | None, keep: Sequence[str] = ()
+) -> bytes:
     """The network in `weights` in the format called `name`, with inputs and outputs named as they were.
 
     Args:
         name: a key of `FORMATS`.
-        weights: an ONNX model of one input, in fp32.
-        windows: `(N, channels, K, J, I)`, what the network meets; only int8 needs them.
+        weights: an ONNX model in fp32.
+        windows: `(N, channels, K, J, I)` of each input by name, what the network meets; a model's only input may have
+            another name. Only int8 needs them.
         keep: patterns of names of further nodes that are not to be int8.
 
     Raises:
@@ -70,7 +73,10 @@ def quantize(name: str, weights: Path, windows: NDArray[np.float32] | None, keep
         arguments = [str(weights), str(result)]
         if FORMATS[name].precision == "int8":
             assert windows is not None
-            np.savez(calibration, **{model.graph.input[0].name: windows})  # type: ignore[arg-type]  # no array is bool
+            given = (
+                dict(zip([model.graph.input[0].name], windows.values(), strict=True)) if len(windows) == 1 else windows
+            )
+            np.savez(calibration, **given)
             arguments += [str(calibration), *sensitive_nodes(model, keep)]
         if name == "int8_openvino":
             run_tool(NNCF, _SCRIPTS / "nncf_job.py", arguments)

@@ -7,12 +7,15 @@
     models/<name>/MODEL_CARD.md         the same for people, made from the same fields
 
 The network's contract. Input `(B, 1, K, J, I)`: CT in HU with `values: hu`, or what `preprocessing.normalize` makes of
-it with `values: normalized`. K, J and I may be any multiple of `InputSpec.divisor`. Output, the classes being those of
-`BundleSpec.labels`:
+it with `values: normalized`. K, J and I may be any multiple of `InputSpec.divisor`; with `fixed_window` they are the
+patch's. Output, the classes being those of `BundleSpec.labels`:
 
     output: logits    (B, C, K, J, I) floating point
     output: softmax   (B, C, K, J, I) float16, 0 to 1
     output: argmax    (B, K, J, I) uint8
+
+With `slices` the same without K, B being slices: `(B, 2 n + 1, J, I)`, each between its `neighbors` n on either side.
+With `inputs: [image, edges]` the graph has these two by name, `edges` `(B, 1, J, I)` being the slice's Canny map.
 
 The graph takes float32 or float16; a `Runtime` takes either and converts. Logits are float32, or float16 from a
 variant. Axes are in the canonical order of `orientation`: i grows to the patient's left, j to the posterior, k to the
@@ -29,9 +32,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from liver_seg_ros.checked_fields import REQUIRED, FieldError, Number, Text, Valid, Whole, from_mapping, read_mapping
+from liver_seg_ros.checked_fields import REQUIRED, Number, Text, Valid, Whole, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import BACKGROUND, STRUCTURES
+from liver_seg_ros.inference.input_spec import SPACING as SPACING
+from liver_seg_ros.inference.input_spec import WINDOW as WINDOW
+from liver_seg_ros.inference.input_spec import InputSpec as InputSpec
+from liver_seg_ros.labels import BACKGROUND, SEGMENTED, STRUCTURES
 
 WEIGHTS = "model.onnx"
 DESCRIPTION = "model.yaml"
@@ -46,19 +52,15 @@ VALUES = ("hu", "normalized")
 OUTPUTS = ("logits", "softmax", "argmax")
 #: Whose images a network was trained on; "unsaid" in bundles from before this field.
 TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
-MAX_OVERLAP = 0.9
 
 #: What `postprocessing.clean_labels` does, in this order; a bundle or a caller may leave some out.
 POSTPROCESSING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
 
+#: A wider Gaussian than this leaves no tumor.
+MAX_GAUSSIAN_MM = 10.0
 
 #: {name: value} of all that a class may be called.
 LABEL_VALUES = {"background": BACKGROUND, **{structure.name: structure.value for structure in STRUCTURES}}
-
-
-#: What is valid of a grid's spacing and of a window of HU, in bundles and in recipes.
-SPACING = Valid("three positive lengths in mm, [i, j, k]", lambda lengths: min(lengths) > 0)
-WINDOW = Valid("[low, high] in HU with low < high", lambda window: window[0] < window[1])
 
 
 def _are_labels(names: Mapping[int, str]) -> bool:
@@ -72,13 +74,19 @@ _STRUCTURES = tuple(structure.name for structure in STRUCTURES)
 _TEXT = Valid("text that is not empty (quote a number, as in '1.0')")
 _FILE = Valid("text, a file name without folders", lambda name: Path(name).name == name)
 _NAMES = Valid("a list of names, at least one", bool)
-_PATCH = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
 _LABELS = Valid(
     f"{{0: background, 1: liver, ...}} without a gap, each of {', '.join(LABEL_VALUES)} at most once", _are_labels
 )
 _VOLUMES = Valid(
     f"numbers from 0 upward per structure ({', '.join(_STRUCTURES)})",
     lambda volumes: set(volumes) <= set(_STRUCTURES) and min(volumes.values(), default=0) >= 0,
+)
+_GAUSSIAN = Valid(
+    f"lengths from 0 to {MAX_GAUSSIAN_MM:g} mm per structure ({', '.join(s.name for s in SEGMENTED)})",
+    lambda lengths: (
+        set(lengths) <= {s.name for s in SEGMENTED}
+        and all(0 <= length <= MAX_GAUSSIAN_MM for length in lengths.values())
+    ),
 )
 _STEPS = Valid(
     f"a list of {', '.join(POSTPROCESSING_STEPS)}, of those that are wanted",
@@ -87,34 +95,6 @@ _STEPS = Valid(
 _TEMPERATURE = Valid("a number above 0, or null", lambda temperature: temperature is None or temperature > 0)
 _DICE = Valid("numbers from 0 to 1 per structure", lambda dice: all(0 <= value <= 1 for value in dice.values()))
 _DICE_LOSS = Valid("numbers from -1 to 1 per structure", lambda dice: all(-1 <= value <= 1 for value in dice.values()))
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """How a CT becomes the network's input. Triples are in file order `(i, j, k)`.
-
-    Attributes:
-        spacing_mm: voxel spacing the network was trained at.
-        hu_window: (low, high) in HU, see `preprocessing.normalize`.
-        patch: window in voxels, each side a multiple of `divisor`. Its number of voxels, which sets the peak memory, is
-            the most that is run at once; the sides may differ (see `windows`).
-        overlap: what neighboring windows share, as a fraction of the patch, 0 to 0.9.
-        divisor: every side of the input must be a multiple of it.
-
-    Raises:
-        InputError: a side of the patch is no multiple of the divisor.
-    """
-
-    spacing_mm: Annotated[tuple[Number, Number, Number], SPACING]
-    hu_window: Annotated[tuple[Number, Number], WINDOW]
-    patch: Annotated[tuple[Whole, Whole, Whole], _PATCH]
-    overlap: Annotated[Number, Valid.between(0, MAX_OVERLAP)]
-    divisor: Annotated[Whole, Valid.between(1, 128, "a whole number")]
-
-    def __post_init__(self) -> None:
-        if any(edge % self.divisor for edge in self.patch):
-            words = f"three positive sizes in voxels, [i, j, k], each a multiple of input.divisor = {self.divisor}"
-            raise FieldError("patch", list(self.patch), words)
 
 
 @dataclass(frozen=True)
@@ -127,11 +107,14 @@ class Postprocessing:
         margin_mm: in stage "localize", how far the box reaches beyond the liver found; in stage "segment", how far
             outside the liver a tumor or vessel may still reach.
         steps: in stage "segment", which of `POSTPROCESSING_STEPS` are taken.
+        gaussian_mm: in stage "segment", per structure the standard deviation of the Gaussian that smooths its labels
+            (`smoothing.smooth_labels`); those that are not named stay as they are.
     """
 
     min_volume_mm3: Annotated[Mapping[str, Number], _VOLUMES, REQUIRED] = field(default_factory=dict)
     margin_mm: Annotated[Number, Valid.between(0, 500), REQUIRED] = 0.0
     steps: Annotated[tuple[str, ...], _STEPS] = POSTPROCESSING_STEPS
+    gaussian_mm: Annotated[Mapping[str, Number], _GAUSSIAN] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

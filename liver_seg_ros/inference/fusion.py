@@ -2,7 +2,8 @@
 """Several fine networks on one CT, such as one for tumors and one for vessels.
 
 The rule: a structure comes from the first bundle that has it; where two bundles claim a voxel, a tumor lies over a
-vessel, a vessel over the liver, and anything over the background.
+vessel, a vessel over the liver, and anything over the background. Where no bundle gives the liver, it is the
+localizer's (`liver_scores`), as in Kuang et al. (UCA-Net), whose second stage has tumors and vessels alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def label_tables(bundles: Sequence[ModelBundle]) -> list[NDArray[np.uint8]]:
     """Per bundle, the label value of each of its classes; background for a structure that an earlier bundle gives.
 
     Raises:
-        InputError: no bundle gives the liver, or one gives nothing that those before it do not.
+        InputError: a bundle gives nothing that those before it do not.
     """
     tables = []
     given: set[int] = set()
@@ -37,10 +38,12 @@ def label_tables(bundles: Sequence[ModelBundle]) -> list[NDArray[np.uint8]]:
             raise InputError(f"the model in {bundle.folder} gives {names}, which the models before it give already")
         tables.append(np.array([BACKGROUND if value in given else value for value in values], np.uint8))
         given.update(values[1:])
-    if LIVER.value not in given:
-        folders = ", ".join(str(bundle.folder) for bundle in bundles)
-        raise InputError(f"no model of stage 'segment' gives the liver: {folders}")
     return tables
+
+
+def gives_liver(bundle: ModelBundle) -> bool:
+    """Whether the liver is among what a bundle finds."""
+    return LIVER.value in bundle.spec.label_values
 
 
 def lay_over(labels: NDArray[np.uint8], found: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -49,9 +52,13 @@ def lay_over(labels: NDArray[np.uint8], found: NDArray[np.uint8]) -> NDArray[np.
 
 
 def joint_postprocessing(bundles: Sequence[ModelBundle]) -> Postprocessing:
-    """That of the first bundle, with the least volume of each structure from the bundle that gives it."""
+    """That of the first bundle, with what is said of each structure from the bundle that gives it."""
     least: dict[str, float] = {}
+    gaussian: dict[str, float] = {}
+    given: set[str] = set()
     for bundle in bundles:
-        own = bundle.spec.postprocessing.min_volume_mm3
-        least |= {name: own[name] for name in bundle.spec.labels.values() if name in own and name not in least}
-    return replace(bundles[0].spec.postprocessing, min_volume_mm3=least)
+        own, names = bundle.spec.postprocessing, bundle.spec.labels.values()
+        least |= {name: own.min_volume_mm3[name] for name in names if name in own.min_volume_mm3 and name not in least}
+        gaussian |= {name: own.gaussian_mm[name] for name in names if name in own.gaussian_mm and name not in given}
+        given.update(names)
+    return replace(bundles[0].spec.postprocessing, min_volume_mm3=least, gaussian_mm=gaussian)

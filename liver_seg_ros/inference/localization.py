@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.geometry import Geometry, Vector
 from liver_seg_ros.inference.liver_place import LiverPlace, place_of
+from liver_seg_ros.inference.liver_scores import LiverScores, lead_of
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.postprocessing import largest_liver
 from liver_seg_ros.progress import Stages
@@ -31,12 +32,14 @@ class Finding:
         liver_mm3: volume of the largest liver-like body.
         probability: mean over that body, 0 where there is none.
         least_mm3: what would have been large enough.
+        scores: the body as the network has it; only where it was asked for.
     """
 
     place: LiverPlace | None
     liver_mm3: float
     probability: float
     least_mm3: float
+    scores: LiverScores | None = None
 
     @property
     def unsure(self) -> bool:
@@ -54,6 +57,8 @@ def find_liver(
     stage: str,
     margin_mm: float,
     least_mm3: float,
+    spacing_mm: Vector | None = None,
+    keep_scores: bool = False,
 ) -> Finding:
     """Where in a CT the largest liver-like body is.
 
@@ -64,15 +69,20 @@ def find_liver(
         stages, stage: the clock, and what this work is called.
         margin_mm: of the box, see `LiverPlace`.
         least_mm3: of the liver.
+        spacing_mm: that the network sees; the bundle's own if not given.
+        keep_scores: whether `Finding.scores` is wanted.
     """
     with stages.stage(stage):
-        grid, slices = network.scores(hu, geometry, stages, stage)
+        grid, slices = network.scores(hu, geometry, stages, stage, spacing_mm=spacing_mm)
         values = np.array(network.spec.label_values, np.uint8)
         labels = np.empty(grid.shape, np.uint8)
         percent = np.empty(
             grid.shape, np.uint8
         )  # whole percents are exact enough for a mean, in a quarter of the memory
+        lead = np.empty(grid.shape if keep_scores else 0, np.float16)
         for k, scores in enumerate(slices):
+            if keep_scores:
+                lead[k] = lead_of(scores)
             labels[k] = values[scores.argmax(axis=0)]
             percent[k] = np.rint(100 * network.probability(scores))
         liver = largest_liver(labels)
@@ -81,4 +91,5 @@ def find_liver(
         liver_mm3 = float(voxels / liver.size * np.prod(geometry.extent_mm))
         probability = float(percent[liver].mean() / 100) if voxels else 0.0
         place = place_of(liver, grid, geometry, margin_mm) if voxels and liver_mm3 >= least_mm3 else None
-        return Finding(place, liver_mm3, probability, least_mm3)
+        found = LiverScores(lead, grid).only(liver) if keep_scores else None
+        return Finding(place, liver_mm3, probability, least_mm3, found)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from liver_seg_ros.inference.input_spec import CT_VIEW, EDGES
+
 _INPUTS = {
     "hu": "HU; the graph itself clips it to {window} and scales it to -1 ... 1",
     "normalized": "HU {window} scaled to -1 ... 1",
@@ -41,10 +43,9 @@ def model_card(description: Mapping[str, Any]) -> str:
         *_variant_lines(description.get("variants", {})),
         "## Use",
         f"- Stage: {description['stage']}; labels: {labels}",
-        f"- Input: {_INPUTS[description['values']].format(window=window)}, "
-        f"spacing {network_input['spacing_mm']} mm (i, j, k)",
+        f"- Input: {_INPUTS[description['values']].format(window=window)}, " + _grid(network_input),
         f"- Output: {_OUTPUTS[description['output']]}",
-        f"- Windows: at most as many voxels as {network_input['patch']}, overlap {network_input['overlap']:g} of that",
+        f"- Windows: {_windows(network_input)}",
         f"- Weights: {description['weights']} ({description['precision']}), sha256 {description['sha256']}",
         f"- License: {description['license']}",
     ]
@@ -64,6 +65,30 @@ def _calibration_lines(calibration: Mapping[str, Any]) -> list[str]:
         f"- Found on {calibration['found_on']}",
         "",
     ]
+
+
+def _grid(network_input: Mapping[str, Any]) -> str:
+    """At what spacing the network sees what."""
+    spacing, size = network_input["spacing_mm"], network_input["size"]
+    grid = f"spacing {spacing} mm (i, j, k)"
+    if size is not None:
+        sides = ", ".join("as it comes" if n is None else str(n) for n in size)
+        grid += f", resampled to {sides} voxels"
+    return grid + ("; whole slices of the CT" if network_input["view"] == CT_VIEW else "")
+
+
+def _windows(network_input: Mapping[str, Any]) -> str:
+    """What is run at once."""
+    patch, overlap = network_input["patch"], f"overlap {network_input['overlap']:g} of that"
+    if not network_input["slices"]:
+        words = "of these sizes and no others," if network_input["fixed_window"] else "at most as many voxels as"
+        return f"{words} {list(patch)}, {overlap}"
+    i, j, count = patch
+    at_most = "" if network_input["fixed_window"] else "at most "
+    words = f"{at_most}{count} slices of {i} x {j} pixels at once, {overlap} in plane"
+    if network_input["neighbors"]:
+        words += f"; each with {network_input['neighbors']} on either side as channels"
+    return words + ("; and their Canny maps" if EDGES in network_input["inputs"] else "")
 
 
 def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:

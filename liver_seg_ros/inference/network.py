@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.geometry import Geometry, Vector
 from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.resampling import resampled_slices
 from liver_seg_ros.inference.runtimes.base import Runtime
 from liver_seg_ros.inference.sliding import ToScores, as_float, score_slices
+from liver_seg_ros.inference.stacks import score_stacks
 from liver_seg_ros.progress import Stages, raise_if_cancelled
 
 #: The smallest number above zero that float16 has: what a probability of zero may have been.
@@ -42,6 +43,7 @@ class Network:
         stage: str,
         resampling: str | None = None,
         shares: tuple[float, float] = (0.0, 1.0),
+        spacing_mm: Vector | None = None,
     ) -> tuple[Geometry, Iterator[NDArray[np.float32]]]:
         """The network's scores per class, of which the largest wins.
 
@@ -52,12 +54,13 @@ class Network:
             stage: what the work is called.
             resampling: what the resampling of the CT is called, where it is a stage of its own.
             shares: of `stage`, as progress tells it: where this work begins and where it ends.
+            spacing_mm: that the network sees, where the bundle's `input.size` is one of more than `hu`.
 
         Returns:
             The grid at the network's spacing, and its slices `(C, J, I)` float32, computed as they are taken.
         """
         spec = self.spec
-        grid = geometry.resampled(spec.input.spacing_mm)
+        grid = geometry.resampled(spacing_mm or spec.input.spacing_for(geometry))
         slices: Iterator[NDArray[np.float32]] = resampled_slices(lambda k: hu[k], geometry, grid)
         if spec.values == "normalized":
             slices = (normalize(plane, spec.input.hu_window) for plane in slices)
@@ -66,14 +69,11 @@ class Network:
             raise_if_cancelled(stages.cancelled, stage)
             stages.progress(stage, shares[0] + done * (shares[1] - shares[0]))
 
-        scores = score_slices(
-            self.runtime,
-            stages.timed_each(resampling or stage, slices),
-            grid.shape,
-            spec.input,
-            to_scores(spec),
-            before_batch,
-        )
+        taken = stages.timed_each(resampling or stage, slices)
+        if spec.input.slices:
+            scores = score_stacks(self.runtime, taken, grid.shape, spec, to_scores(spec), before_batch)
+        else:
+            scores = score_slices(self.runtime, taken, grid.shape, spec.input, to_scores(spec), before_batch)
         return grid, self._in_turn(stages.timed_each(stage, scores))
 
     def release_memory(self) -> None:
@@ -105,7 +105,8 @@ def to_scores(spec: BundleSpec) -> ToScores:
     if spec.output == "softmax":
         return _logarithms
     if spec.output == "argmax":
-        classes = np.arange(len(spec.labels), dtype=np.uint8)[:, None, None, None]
+        axes = 2 if spec.input.slices else 3
+        classes = np.arange(len(spec.labels), dtype=np.uint8).reshape(-1, *(1,) * axes)
         return lambda labels: (labels[:, None] == classes).astype(np.float32)
     return as_float
 

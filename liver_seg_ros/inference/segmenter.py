@@ -11,7 +11,7 @@ exist as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,16 +22,18 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, mm3_to_ml
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.doubt import Doubt
-from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
+from liver_seg_ros.inference.fusion import gives_liver, joint_postprocessing, label_tables
+from liver_seg_ros.inference.input_spec import LIVER_VIEW
+from liver_seg_ros.inference.labeling import Labeling
 from liver_seg_ros.inference.liver_place import LiverPlace
 from liver_seg_ros.inference.localization import Finding, find_liver
 from liver_seg_ros.inference.looking import Looked, look
 from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.postprocessing import clean_labels, without
-from liver_seg_ros.inference.resampling import largest_share
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
+from liver_seg_ros.inference.smoothing import check_smoothing, smooth_labels
 from liver_seg_ros.inference.tumor_probability import TumorProbability
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.orientation import to_canonical
@@ -99,21 +101,23 @@ class Segmenter:
         precision: str = AUTO,
         options: LoadOptions = DEFAULTS,
         skip: Collection[str] = (),
+        gaussian_mm: Mapping[str, float] | None = None,
     ) -> None:
         """Load all networks.
 
         Args:
             localizer: a bundle of stage "localize".
             segmenters: one bundle of stage "segment", or several that give different structures; `fusion` says how
-                their answers are put together.
+                their answers are put together. Where none gives the liver, it is the localizer's.
             runtime: a name of `RUNTIMES`, or "auto" for the first available.
             precision: number format of the weights, see `bundle.PRECISIONS`; "auto" for what is best on that runtime.
             options: where engines are kept, progress and cancellation of building them.
             skip: steps of postprocessing to leave out, of those in `bundle.POSTPROCESSING_STEPS`.
+            gaussian_mm: {structure: standard deviation} of what is smoothed, see `smoothing`; over the bundles' own.
 
         Raises:
-            InputError: a bundle of the wrong stage, or none that gives the liver, no such runtime or weights, or
-                weights that it refuses, or no such step.
+            InputError: a bundle of the wrong stage, no such runtime or weights, or weights that it refuses, no such
+                step, or no such smoothing.
             CancelledError: `options.cancelled()` was true while an engine was built.
         """
         fine = [segmenters] if isinstance(segmenters, ModelBundle) else list(segmenters)
@@ -123,6 +127,7 @@ class Segmenter:
         self._tables = label_tables(fine)
         self._of_tumors = next((n for n, table in enumerate(self._tables) if TUMOR.value in table), None)
         self._postprocessing = without(joint_postprocessing(fine), skip)
+        self._gaussian_mm = {**self._postprocessing.gaussian_mm, **check_smoothing(gaussian_mm or {})}
         self.bundles = (localizer, *fine)
         stages = Stages(no_progress, never_cancelled)
         with stages.timed("load"):
@@ -164,11 +169,13 @@ class Segmenter:
         labels = np.zeros(volume.array.shape, np.uint8)
 
         finding = self._find_liver(self._localizer, hu, geometry, stages, "localize")
-        if searched := finding.unsure:
-            finding = self._find_liver(self._segmenters[0], hu, geometry, stages, "search")
+        fine = next((network for network in self._segmenters if gives_liver(network.bundle)), None)
+        searched = finding.unsure and fine is not None
+        if searched and fine is not None:
+            finding = self._find_liver(fine, hu, geometry, stages, "search")
         synthetic = tuple(b.spec.name for b in self.bundles if b.spec.training_data == "synthetic")
         doubt = self._doubt(geometry, entropy)
-        looked = None if finding.place is None else self._look(hu, geometry, finding.place, stages, doubt)
+        looked = None if finding.place is None else self._look(hu, geometry, finding, finding.place, stages, doubt)
         if looked is None or not looked.labels.any():
             reason = (
                 "the fine network does not confirm what the localizer found" if finding.place else _too_small(finding)
@@ -177,13 +184,16 @@ class Segmenter:
             message = f"no liver found: {reason}"
             return Segmentation(empty, False, None, stages.seconds, message, Run(searched, synthetic_models=synthetic))
 
-        reorientation.apply(labels)[looked.place.box.slices] = looked.labels
+        found = smooth_labels(looked.labels, geometry.crop(looked.place.box), self._gaussian_mm)
+        reorientation.apply(labels)[looked.place.box.slices] = found
         return Segmentation(
             labels=LabelVolume(labels, volume.geometry, volume.uid),
             liver_found=True,
             liver_box=reorientation.inverse().apply_to_box(looked.place.box, geometry.size),
             seconds=stages.seconds,
             message="liver found"
+            + ("" if fine is not None else ", as the localizer has it")
+            + ("; the localizer was unsure" if finding.unsure and fine is None else "")
             + ("; the localizer was unsure, so the whole CT was searched" if searched else "")
             + (
                 f"; it reached further than the localizer saw, so {looked.further_mm:.0f} mm further was looked"
@@ -211,7 +221,11 @@ class Segmenter:
     ) -> Finding:
         wanted = self._localizer.spec.postprocessing
         least_mm3 = wanted.min_volume_mm3.get(LIVER.name, 0.0)
-        finding = find_liver(network, hu, geometry, stages, stage, wanted.margin_mm, least_mm3)
+        shown = network.spec.input
+        # A network that is shown the liver's box at one size has no size for all of the CT.
+        spacing_mm = shown.spacing_mm if stage == "search" and shown.view == LIVER_VIEW else None
+        keep = not any(gives_liver(segmenter.bundle) for segmenter in self._segmenters)
+        finding = find_liver(network, hu, geometry, stages, stage, wanted.margin_mm, least_mm3, spacing_mm, keep)
         network.release_memory()
         return finding
 
@@ -224,43 +238,22 @@ class Segmenter:
         self,
         hu: NDArray[np.int16],
         geometry: Geometry,
+        finding: Finding,
         place: LiverPlace,
         stages: Stages,
         doubt: Doubt,
     ) -> Looked:
         """Segment at `place` of the whole CT `hu` `(K, J, I)` on `geometry`, canonical, and further where needed."""
+        labeling = Labeling(self._segmenters, self._tables, hu, geometry, stages, doubt, finding.scores)
 
         def label(box: Box, further: bool) -> NDArray[np.uint8]:
-            stage = "further" if further else "segment"
-            return self._label(hu[box.slices], geometry.crop(box), stages, stage, doubt)
+            return labeling.label(box, "further" if further else "segment")
 
         def clean(labels: NDArray[np.uint8], place: LiverPlace) -> NDArray[np.uint8]:
             with stages.stage("postprocess"):
                 return clean_labels(labels, geometry.crop(place.box), self._postprocessing)
 
         return look(place, label, clean)
-
-    def _label(
-        self, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str, doubt: Doubt
-    ) -> NDArray[np.uint8]:
-        """The networks' labels `(K, J, I)` of the voxels `hu` `(K, J, I)` on `geometry`, canonical."""
-        labels = np.zeros(geometry.shape, np.uint8)
-        for name in ("resample", stage, "upsample"):  # in the order of a reader, not of generators
-            stages.seconds.setdefault(name, 0.0)
-        with stages.stage(stage), stages.timed("upsample"):
-            count = len(self._segmenters)
-            for number, (network, table) in enumerate(zip(self._segmenters, self._tables, strict=True)):
-                shares = (number / count, (number + 1) / count)
-                grid, scores = network.scores(hu, geometry, stages, stage, "resample", shares)
-                scores = doubt.watch(number, grid, geometry, scores)
-                # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels
-                # lost 0.05 of Dice that way.
-                for k, winners in enumerate(largest_share(scores, grid, geometry)):
-                    found = table[winners]
-                    labels[k] = found if number == 0 else lay_over(labels[k], found)
-                # Its activations must not stand beside the next network's, nor beside what postprocessing needs.
-                network.release_memory()
-        return labels
 
 
 def load_default_segmenter(
@@ -269,6 +262,7 @@ def load_default_segmenter(
     precision: str = AUTO,
     options: LoadOptions = DEFAULTS,
     skip: Collection[str] = (),
+    gaussian_mm: Mapping[str, float] | None = None,
 ) -> Segmenter:
     """The `Segmenter` of the shipped models, or of those in `models_dir` (see `model_folders.find_models_dir`).
 
@@ -276,7 +270,7 @@ def load_default_segmenter(
         InputError: no models are found, a bundle is invalid, or the runtime cannot run it.
     """
     localizer, *segmenters = (load_bundle(folder) for folder in model_folders(find_models_dir(models_dir)))
-    return Segmenter(localizer, segmenters, runtime, precision, options, skip)
+    return Segmenter(localizer, segmenters, runtime, precision, options, skip, gaussian_mm)
 
 
 def _too_small(finding: Finding) -> str:

@@ -51,7 +51,7 @@ def score_slices(
         `(C, J, I)` float32, K times.
     """
     windows = choose_windows(shape, spec, runtime.largest_window)
-    (k_before, _), *in_plane = (_padding(n, axis) for n, axis in zip(shape, windows.axes, strict=True))
+    (k_before, _), *in_plane = (padding(n, axis) for n, axis in zip(shape, windows.axes, strict=True))
     planes = _padded(slices, shape[0], windows.k.length, k_before, in_plane)
     (j_before, _), (i_before, _) = in_plane
     inner = (slice(None), slice(j_before, j_before + shape[1]), slice(i_before, i_before + shape[2]))
@@ -109,7 +109,7 @@ def _padded(
             yield padded
 
 
-def _padding(count: int, axis: AxisWindows) -> tuple[int, int]:
+def padding(count: int, axis: AxisWindows) -> tuple[int, int]:
     """Voxels added before and after an axis of `count` voxels."""
     missing = axis.length - count
     return missing // 2, missing - missing // 2

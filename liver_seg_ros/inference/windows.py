@@ -112,15 +112,17 @@ def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, 
     Args:
         shape: of the volume at the network's spacing.
         spec: the bundle's patch, overlap and divisor. A window has at most as many voxels as the patch, and so needs no
-            more memory, but may have other sides.
+            more memory, but may have other sides, unless its windows are fixed. Of slices K is 1, and a window is one
+            slice thick.
         largest: `(K, J, I)` that the runtime can take, each at least the patch's; None where it is not bound.
     """
-    patch = spec.patch[::-1]  # (k, j, i)
+    i, j, k = spec.patch
+    patch = (1 if spec.slices else k, j, i)
+    shared = [int(spec.overlap * side) for side in patch]
+    if spec.fixed_window:
+        return Windows(*(axis_windows(*axis) for axis in zip(shape, patch, shared, strict=True)))
     limits = largest or tuple(_LONGEST * side for side in patch)
-    options = [
-        _axis_options(length, int(spec.overlap * side), limit, spec.divisor)
-        for length, side, limit in zip(shape, patch, limits, strict=True)
-    ]
+    options = [_axis_options(*axis) for axis in zip(shape, shared, limits, spec.least_window, strict=True)]
     budget = prod(patch)
     fitting = ((k, j, i) for k, j, i in product(*options) if k.size * j.size * i.size <= budget)
     return Windows(*min(fitting, key=lambda axes: (_voxels(axes), prod(len(axis.starts) for axis in axes))))

@@ -101,6 +101,8 @@ class MPUNet(nn.Module):
         _check_choice("attention", attention, get_args(Attention))
         _check_choice("upsampling", upsampling, get_args(Upsampling))
         self.channels_in = channels_in
+        #: Every voxel attends to all of the window: another one than was trained with is another network.
+        self.spans_window = True
         top = widths[-1]
         levels = list(pairwise(widths))  # (channels of the skip, channels of the decoder's level)
         self.shortcut = nn.Identity() if channels_in == 1 else nn.Conv3d(channels_in, widths[0], kernel_size=1)

@@ -143,6 +143,8 @@ class UCANet(nn.Module):
         )
         self.decoder = nn.ModuleList(_level(2 * c if plain else c, c) for c in widths[:-1])
         self.head = nn.Conv3d(widths[0], classes, kernel_size=1)
+        #: What attention weighs depends on all of the window, so another one than was trained with is another network.
+        self.spans_window = not plain
 
     @property
     def size_multiple(self) -> int:

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, Vector
+from liver_seg_ros.inference.input_spec import spacing_of
 from liver_seg_ros.inference.resampling import resample_labels_to, resample_to_spacing
 from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.short_repr import short_repr
-from liver_seg_ros.training.data_recipe import DataRecipe
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -93,7 +93,9 @@ def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
     ct, labels = ct.crop(box), labels.crop(box)
     axes = to_canonical(ct.geometry)
     grid = axes.apply_to_geometry(ct.geometry)
-    image, coarse = resample_to_spacing(axes.apply(ct.array), grid, _spacing(grid, recipe.data))
+    image, coarse = resample_to_spacing(
+        axes.apply(ct.array), grid, spacing_of(recipe.data.size, recipe.data.spacing_mm, grid)
+    )
     truth = _kept_values(recipe)[axes.apply(labels.array)]
     return Case(np.rint(image).astype(np.int16), resample_labels_to(truth, grid, coarse))
 
@@ -113,14 +115,6 @@ def _kept_values(recipe: Recipe) -> NDArray[np.uint8]:
     for structure in recipe.structures:
         table[structure.value] = structure.value
     return table
-
-
-def _spacing(grid: Geometry, data: DataRecipe) -> Vector:
-    """The spacing `(i, j, k)` that the recipe wants of a case on `grid`: what gives it its sizes, where it has any."""
-    sizes = data.size or (None, None, None)
-    wanted = zip(sizes, grid.extent_mm, data.spacing_mm, strict=True)
-    i, j, k = (float(spacing) if size is None else extent / size for size, extent, spacing in wanted)
-    return i, j, k
 
 
 def write_case(path: Path, case: Case) -> None:

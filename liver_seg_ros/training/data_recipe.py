@@ -9,7 +9,7 @@ from typing import Annotated
 
 from liver_seg_ros.checked_fields import FieldError, Number, Text, Valid, Whole, check_fields
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import SPACING, WINDOW
+from liver_seg_ros.inference.input_spec import SIZE, SPACING, WINDOW
 from liver_seg_ros.labels import SEGMENTED
 from liver_seg_ros.phantom.variation import VARIATIONS
 from liver_seg_ros.training.sources.about import ABOUT, KVASIR_SEG, PHANTOMS
@@ -46,10 +46,6 @@ _COARSE = Valid("a share, 0 to 1, or null", lambda share: share is None or 0 <= 
 _STRUCTURES = Valid(
     f"a list of some of {', '.join(STRUCTURES)}, each once",
     lambda names: names is None or (0 < len(names) == len({*names}) and {*names} <= {*STRUCTURES}),
-)
-_SIZE = Valid(
-    "three sizes in voxels, [i, j, k], null where the spacing decides",
-    lambda size: size is None or (any(size) and all(n is None or n > 0 for n in size)),
 )
 _SPLIT = Valid(
     f"the name of a paper's split ({', '.join(sorted({split for row in ABOUT.values() for split in row.splits}))}), "
@@ -109,7 +105,7 @@ class DataRecipe:
     split: Annotated[str | None, _SPLIT] = None
     split_seed: Annotated[Whole, UPWARD] = 0
     structures: Annotated[tuple[str, ...] | None, _STRUCTURES] = None
-    size: Annotated[tuple[Whole | None, Whole | None, Whole | None] | None, _SIZE] = None
+    size: Annotated[tuple[Whole | None, Whole | None, Whole | None] | None, SIZE] = None
     without: Annotated[tuple[Text, ...], Valid("a list of names of scans")] = ()
     fewest_slices: Annotated[Whole, UPWARD] = 0
     neighbors: Annotated[Whole, UPWARD] = 0

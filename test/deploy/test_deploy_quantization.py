@@ -135,7 +135,7 @@ def test_a_variant_that_loses_too_much_is_refused_unless_forced(tmp_path: Path) 
 
 def test_calibration_sees_what_the_network_sees(ct_folder: Path) -> None:
     bundle = load_bundle(MODELS / "localizer")
-    windows = ct_windows(ct_folder, bundle, None)
+    windows = ct_windows(ct_folder, bundle, None)["image"]
     assert windows.shape == (4, 1, 64, 64, 64) and windows.dtype == np.float32
     assert windows.min() < -900 and windows.max() > 200  # HU, air and bone
     with pytest.raises(InputError, match=r"nowhere is no folder; give one that holds CTs"):
@@ -245,6 +245,6 @@ def test_tensorrt_builds_the_student_in_int8(tools: None, tmp_path: Path) -> Non
     weights = tmp_path / "student.onnx"
     weights.write_bytes(export_onnx(DeployedNetwork(create_network("student"), (-100.0, 250.0)), (16, 24, 32), 8))
     hu = np.random.default_rng(0).uniform(-200, 350, (1, 1, 32, 32, 32)).astype(np.float32)
-    model = quantize("int8_qdq", weights, hu)
+    model = quantize("int8_qdq", weights, {"image": hu})
     assert len(model) < 0.3 * weights.stat().st_size
     build_engine(model, ShapeRange((1, 1, 32, 32, 32), (1, 1, 64, 64, 64), (1, 1, 64, 64, 64)))

@@ -69,7 +69,16 @@ def test_buffers_hold_the_largest_batch_of_what_the_engine_takes_and_gives(
 ) -> None:
     free = (None, None, None)
     taken, given = Port("image", dtypes[0], (None, 1, *free)), Port("logits", dtypes[1], (None, *classes, *free))
-    assert plan_buffers(taken, given, (2, 1, 1, 2, 3), mapped) == BufferPlan(*expected, sets=2, mapped=mapped)
+    taken_bytes, given_bytes = expected
+    plan = plan_buffers([taken], given, [(2, 1, 1, 2, 3)], mapped)
+    assert plan == BufferPlan((taken_bytes,), given_bytes, sets=2, mapped=mapped)
+
+
+def test_buffers_of_slices_hold_each_input() -> None:
+    taken = [Port("image", "float32", (None, 3, None, None)), Port("edges", "float16", (None, 1, None, None))]
+    given = Port("logits", "float32", (None, 4, None, None))
+    plan = plan_buffers(taken, given, [(2, 3, 5, 7), (2, 1, 5, 7)], mapped=False)
+    assert plan == BufferPlan((2 * 3 * 35 * 4, 2 * 35 * 2), 2 * 4 * 35 * 4, sets=2, mapped=False)
 
 
 def windows(bundle: ModelBundle, *sizes: int) -> NDArray[np.float32]:

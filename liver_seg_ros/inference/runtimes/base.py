@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.progress import Cancelled, Progress, never_cancelled, no_progress
 
+#: What a network takes at once: of one input its array `(B, ...)`, of several one each, in the order of `input.inputs`.
+Batch = NDArray[np.floating] | tuple[NDArray[np.floating], ...]
+
+
+def arrays_of(batch: Batch) -> tuple[NDArray[np.floating], ...]:
+    """The array of each input."""
+    return batch if isinstance(batch, tuple) else (batch,)
+
 
 @dataclass(frozen=True)
 class LoadOptions:
@@ -48,8 +56,10 @@ class Runtime(Protocol):
         name: the runtime's name in `RUNTIMES`.
         device: what it runs on, for people, e.g. "CPU, 8 threads".
         precision: the number format that most of the network computes in: "fp32", "fp16" or "int8".
-        largest_window: `(K, J, I)` that a window may have at most; None where only memory bounds it.
-        largest_batch: windows that are best run at once. 1 where more gain nothing, as on a CPU.
+        largest_window: `(K, J, I)` that a window may have at most, K being 1 for slices; None where only memory bounds
+            it.
+        largest_batch: windows that are best run at once. 1 where more gain nothing, as on a CPU. Slices are run as
+            many at once as the bundle says.
     """
 
     name: str
@@ -58,8 +68,10 @@ class Runtime(Protocol):
     largest_window: tuple[int, int, int] | None
     largest_batch: int
 
-    def run(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
+    def run(self, batch: Batch) -> NDArray[np.generic]:
         """The network's answer to `batch` `(B, 1, K, J, I)`, float32 or float16 as the caller has it.
+
+        Of a network of slices `(B, 2 n + 1, J, I)`, and with edges these and their Canny maps `(B, 1, J, I)`.
 
         The batch holds what the bundle's `values` say, HU or normalized, and the answer is what its `output` says:
         see `bundle`. Always with the batch axis.
@@ -69,7 +81,7 @@ class Runtime(Protocol):
         """
         ...
 
-    def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
+    def run_sequence(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.generic]]:
         """The answers to `batches`, in order; a batch is taken while the one before it is still computed.
 
         An answer is valid only until the next one is asked for. It may be written to.

@@ -39,30 +39,57 @@ def check_contract(weights: Path, spec: BundleSpec, inputs: Sequence[Port], outp
     """Refuse a graph with other inputs, outputs or fixed sizes than the module `bundle` describes.
 
     Raises:
-        InputError: what the graph must have, and what it has.
+        InputError: what the graph must have, and what it has; of fixed sizes, what to write into the description.
     """
+    wanted, axes = spec.input.channels, 2 if spec.input.slices else 3
     is_labels = spec.output == "argmax"
     classes = None if is_labels else len(spec.labels)
     output_types = _OUTPUT_TYPES[spec.output]
-    if (
-        len(inputs) != 1
-        or len(outputs) != 1
-        or inputs[0].dtype not in FLOATS
-        or outputs[0].dtype not in output_types
-        or not _matches(inputs[0].shape, 1)
-        or not _matches(outputs[0].shape, classes)
-    ):
-        output = "uint8 (B, K, J, I)" if is_labels else f"{output_types[0]} (B, {classes}, K, J, I)"
-        described = "; ".join(str(port) for port in [*inputs, *outputs]) or "none of both"
-        raise InputError(
-            f"{weights} must take one float (B, 1, K, J, I) and give one {output} with K, J, I of any size; "
-            f"it has {described}"
-        )
+    fits = (
+        len(inputs) == len(wanted)
+        and len(outputs) == 1
+        and (len(wanted) == 1 or {port.name for port in inputs} == set(wanted))
+        and all(port.dtype in FLOATS for port in inputs)
+        and outputs[0].dtype in output_types
+        and all(_matches(port.shape, n, axes) for port, n in zip(in_order(inputs, spec), wanted.values(), strict=True))
+        and _matches(outputs[0].shape, classes, axes)
+    )
+    fixed = [size for port in (*inputs, *outputs) for size in port.shape[-axes:] if size is not None]
+    patch = spec.input.patch[::-1][-axes:]
+    takes_windows = all(
+        size is None or (spec.input.fixed_window and size == side)
+        for port in (*inputs, *outputs)
+        for size, side in zip(port.shape[-axes:], patch, strict=False)
+    )
+    if fits and takes_windows:
+        return
+    letters = "J, I" if spec.input.slices else "K, J, I"
+    takes = " and ".join(
+        f"one float{f' {name}' if len(wanted) > 1 else ''} (B, {channels}, {letters})"
+        for name, channels in wanted.items()
+    )
+    gives = f"uint8 (B, {letters})" if is_labels else f"{output_types[0]} (B, {classes}, {letters})"
+    sizes = f"of {', '.join(map(str, patch))} or any size" if spec.input.fixed_window else "of any size"
+    described = "; ".join(str(port) for port in [*inputs, *outputs]) or "none of both"
+    hint = ""
+    if fits and fixed:
+        own = [side if size is None else size for size, side in zip(inputs[0].shape[-axes:], patch, strict=True)][::-1]
+        own += [spec.input.patch[2]] if spec.input.slices else []
+        hint = f"; for windows of that size alone give input.patch: {own} and input.fixed_window: true"
+    raise InputError(
+        f"{weights} must take {takes} and give one {gives} with {letters} {sizes}; it has {described}{hint}"
+    )
 
 
-def _matches(shape: Sequence[int | None], channels: int | None) -> bool:
-    """Whether `shape` is (B, channels, K, J, I) with free K, J, I, or (B, K, J, I) for no channels."""
+def in_order(inputs: Sequence[Port], spec: BundleSpec) -> list[Port]:
+    """The inputs of a graph in the order of the bundle's `input.inputs`; one alone may have any name."""
+    names = list(spec.input.inputs)
+    return list(inputs) if len(inputs) == 1 else sorted(inputs, key=lambda port: names.index(port.name))
+
+
+def _matches(shape: Sequence[int | None], channels: int | None, axes: int) -> bool:
+    """Whether `shape` is (B, channels, K, J, I), without K for 2 `axes`, and without channels where these are None."""
     leading = 1 if channels is None else 2
-    if len(shape) != leading + 3 or any(size is not None for size in shape[leading:]):
+    if len(shape) != leading + axes:
         return False
     return channels is None or shape[1] is None or shape[1] == channels

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
-from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
-from liver_seg_ros.inference.runtimes.contract import Port, check_contract
+from liver_seg_ros.inference.runtimes.base import DEFAULTS, Batch, LoadOptions, arrays_of
+from liver_seg_ros.inference.runtimes.contract import Port, check_contract, in_order
 from liver_seg_ros.inference.runtimes.cpu import cpu_device, int8_instructions, usable_cores
 from liver_seg_ros.inference.runtimes.out_of_memory import says_out_of_memory, too_little_memory
 
@@ -60,7 +60,7 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
         raise InputError(f"{weights} is not a model that ONNX Runtime can run: {reason}") from error
     inputs, outputs = ([_port(node) for node in nodes] for nodes in (session.get_inputs(), session.get_outputs()))
     check_contract(weights, bundle.spec, inputs, outputs)
-    return OnnxRuntime(session, inputs[0], threads, precision)
+    return OnnxRuntime(session, in_order(inputs, bundle.spec), threads, precision)
 
 
 class OnnxRuntime:
@@ -71,26 +71,28 @@ class OnnxRuntime:
     largest_batch = 1
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, network_input: Port, threads: int, precision: str
+        self, session: onnxruntime.InferenceSession, inputs: Sequence[Port], threads: int, precision: str
     ) -> None:
         self.device = cpu_device(threads)
         self.precision = precision
         self._session: onnxruntime.InferenceSession | None = session
-        self._input = network_input
+        self._inputs = inputs
 
-    def run(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
+    def run(self, batch: Batch) -> NDArray[np.generic]:
         if self._session is None:
             raise RuntimeError("this runtime was closed")
-        values = batch.astype(self._input.dtype, copy=False)
+        arrays = arrays_of(batch)
+        taken = zip(self._inputs, arrays, strict=True)
+        values = {port.name: array.astype(port.dtype, copy=False) for port, array in taken}
         try:
-            answer: NDArray[np.generic] = self._session.run(None, {self._input.name: values})[0]
+            answer: NDArray[np.generic] = self._session.run(None, values)[0]
         except Exception as error:
             if says_out_of_memory(str(error)):
-                raise too_little_memory(batch.shape) from error
+                raise too_little_memory(arrays[0].shape) from error
             raise
         return answer
 
-    def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
+    def run_sequence(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.generic]]:
         return (self.run(batch) for batch in batches)
 
     def release_memory(self) -> None:

@@ -9,7 +9,7 @@ as if it were whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
-from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
-from liver_seg_ros.inference.runtimes.contract import Port, check_contract
+from liver_seg_ros.inference.runtimes.base import DEFAULTS, Batch, LoadOptions, arrays_of
+from liver_seg_ros.inference.runtimes.contract import Port, check_contract, in_order
 from liver_seg_ros.inference.runtimes.cpu import cpu_device, usable_cores
 from liver_seg_ros.inference.runtimes.out_of_memory import says_out_of_memory, too_little_memory
 
@@ -65,7 +65,7 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
         raise InputError(f"{weights} is not a model that OpenVINO can run: {_reason(error)}") from error
     inputs, outputs = ([_port(node) for node in nodes] for nodes in (model.inputs, model.outputs))
     check_contract(weights, bundle.spec, inputs, outputs)
-    return OpenVino(request, compile_model, inputs[0], threads, bundle.precision_of(variant))
+    return OpenVino(request, compile_model, in_order(inputs, bundle.spec), threads, bundle.precision_of(variant))
 
 
 @cache
@@ -91,7 +91,7 @@ class OpenVino:
         self,
         request: openvino.InferRequest,
         compile_model: Callable[[], openvino.CompiledModel],
-        network_input: Port,
+        inputs: Sequence[Port],
         threads: int,
         precision: str,
     ) -> None:
@@ -99,12 +99,12 @@ class OpenVino:
         self.precision = precision
         self._request: openvino.InferRequest | None = request
         self._compile_model: Callable[[], openvino.CompiledModel] | None = compile_model
-        self._input = network_input
+        self._inputs = inputs
 
-    def run(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
+    def run(self, batch: Batch) -> NDArray[np.generic]:
         return self._infer(batch).copy()
 
-    def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
+    def run_sequence(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.generic]]:
         return (self._infer(batch) for batch in batches)
 
     def release_memory(self) -> None:
@@ -114,20 +114,22 @@ class OpenVino:
     def close(self) -> None:
         self._request = self._compile_model = None
 
-    def _infer(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
+    def _infer(self, batch: Batch) -> NDArray[np.generic]:
         """The answer in OpenVINO's own memory, which the next inference writes to again."""
         if self._compile_model is None:
             raise RuntimeError("this runtime was closed")
         if self._request is None:
             self._request = self._compile_model().create_infer_request()
-        values = np.ascontiguousarray(batch, dtype=self._input.dtype)
+        arrays = arrays_of(batch)
+        taken = zip(self._inputs, arrays, strict=True)
+        values = {port.name: np.ascontiguousarray(array, dtype=port.dtype) for port, array in taken}
         try:
-            self._request.infer({self._input.name: values}, share_inputs=True, share_outputs=True)
+            self._request.infer(values, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             if says_out_of_memory(str(error)):
                 # The compiled model would go on asking for that memory, for smaller windows too.
                 self._request = None
-                raise too_little_memory(batch.shape) from error
+                raise too_little_memory(arrays[0].shape) from error
             raise
         answer: NDArray[np.generic] = self._request.get_output_tensor().data
         return answer

@@ -15,11 +15,12 @@ def says_out_of_memory(reason: str) -> bool:
 
 
 def too_little_memory(shape: Sequence[int]) -> MemoryError:
-    """For a batch of `shape` `(B, 1, K, J, I)` that could not be run."""
-    batch, _, k, j, i = shape
-    windows = "a window" if batch == 1 else f"{batch} windows"
+    """For a batch of `shape` `(B, 1, K, J, I)`, or of slices `(B, C, J, I)`, that could not be run."""
+    batch, _, *sides = shape
+    part = "window" if len(sides) == 3 else "slice"
+    parts = f"a {part}" if batch == 1 else f"{batch} {part}s"
     return MemoryError(
-        f"too little memory to run {windows} of {i} x {j} x {k} voxels; "
+        f"too little memory to run {parts} of {' x '.join(str(n) for n in reversed(sides))} voxels; "
         "end other programs, or set a smaller patch in the model's description"
     )
 

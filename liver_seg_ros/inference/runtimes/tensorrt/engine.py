@@ -19,6 +19,7 @@ from typing import Any
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
+from liver_seg_ros.inference.input_spec import IMAGE
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.runtimes.cache_folder import cache_folder
 from liver_seg_ros.inference.runtimes.tensorrt.build import ShapeRange, build_engine
@@ -44,7 +45,7 @@ class EngineKey:
         gpu: its name.
         compute_capability: of that GPU.
         precision: number format of the weights.
-        profile: smallest, usual and largest shape, e.g. "1x1x8x8x8 1x1x64x64x64 2x1x64x64x64".
+        profile: smallest, usual and largest shape of each input, e.g. "1x1x8x8x8 1x1x64x64x64 2x1x64x64x64".
     """
 
     weights: str
@@ -74,11 +75,25 @@ class Engine:
     __repr__ = short_repr
 
 
-def profile_of(spec: BundleSpec, largest_batch: int) -> ShapeRange:
-    """From one divisor to the patch along every axis, tuned for one window of the patch's size."""
-    divisor = spec.input.divisor
+def profile_of(spec: BundleSpec, largest_batch: int, name: str = IMAGE) -> ShapeRange:
+    """Of an input: from the smallest window to the patch along every axis, tuned for one window of the patch's size.
+
+    Of slices, which are run as many at once as the patch says, from one to that many.
+    """
+    channels = spec.input.channels[name]
     i, j, k = spec.input.patch
-    return ShapeRange((1, 1, divisor, divisor, divisor), (1, 1, k, j, i), (largest_batch, 1, k, j, i))
+    least_k, least_j, least_i = spec.input.least_window
+    if spec.input.slices:
+        return ShapeRange((1, channels, least_j, least_i), (k, channels, j, i), (k, channels, j, i))
+    return ShapeRange(
+        (1, channels, least_k, least_j, least_i), (1, channels, k, j, i), (largest_batch, channels, k, j, i)
+    )
+
+
+def profiles_of(spec: BundleSpec, largest_batch: int) -> ShapeRange | dict[str, ShapeRange]:
+    """`profile_of` each input by name; of the only one, whatever the graph calls it, that alone."""
+    profiles = {name: profile_of(spec, largest_batch, name) for name in spec.input.inputs}
+    return profiles if len(profiles) > 1 else profiles[IMAGE]
 
 
 def engine_key(trt: Any, bundle: ModelBundle, variant: str | None, gpu: Gpu, largest_batch: int) -> EngineKey:
@@ -96,7 +111,11 @@ def engine_key(trt: Any, bundle: ModelBundle, variant: str | None, gpu: Gpu, lar
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
         precision=bundle.precision_of(variant),
-        profile=" ".join("x".join(map(str, shape)) for shape in profile_of(bundle.spec, largest_batch)),
+        profile=" ".join(
+            "x".join(map(str, shape))
+            for name in bundle.spec.input.inputs
+            for shape in profile_of(bundle.spec, largest_batch, name)
+        ),
     )
 
 
@@ -133,7 +152,7 @@ def prepare_engine(
     try:
         data = build_engine(
             weights.read_bytes(),
-            profile_of(bundle.spec, options.largest_batch),
+            profiles_of(bundle.spec, options.largest_batch),
             workspace_mb=options.workspace_mb,
             timing_cache=path.with_name(re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.gpu} {key.tensorrt}") + ".timing"),
             stage=f"build the engine of {bundle.spec.name}",

@@ -10,7 +10,7 @@ robot must know to be the right one (docs/decisions.md).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.runtimes.base import Batch, arrays_of
 from liver_seg_ros.inference.runtimes.contract import Port
 from liver_seg_ros.inference.runtimes.out_of_memory import says_out_of_memory, too_little_gpu_memory
 from liver_seg_ros.inference.runtimes.tensorrt import cuda
@@ -32,28 +33,30 @@ _DTYPES = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8"}
 
 @dataclass(frozen=True)
 class BufferPlan:
-    """The memory that an engine's input and output take.
+    """The memory that an engine's inputs and output take.
 
     Attributes:
-        input_bytes: of one set, for the largest batch.
-        output_bytes: likewise.
+        input_bytes: of each input in one set, for the largest batch.
+        output_bytes: likewise, of the output.
         sets: how many there are.
         mapped: whether CPU and GPU share them; otherwise each has its own.
     """
 
-    input_bytes: int
+    input_bytes: tuple[int, ...]
     output_bytes: int
     sets: int
     mapped: bool
 
 
-def plan_buffers(network_input: Port, output: Port, largest: tuple[int, ...], mapped: bool) -> BufferPlan:
-    """For batches of up to `largest` `(B, 1, K, J, I)`; the output has as many voxels, for each class it has."""
-    classes = [size or 1 for size in output.shape[1:-3]]
-    voxels = largest[0] * int(np.prod(largest[-3:]))
+def plan_buffers(inputs: Sequence[Port], output: Port, largest: Sequence[tuple[int, ...]], mapped: bool) -> BufferPlan:
+    """For batches of up to `largest`, a shape per input; the output has the first one's voxels, for each class."""
+    batch, _, *sides = largest[0]
+    classes = [size or 1 for size in output.shape[1 : -len(sides)]]
     return BufferPlan(
-        input_bytes=voxels * np.dtype(network_input.dtype).itemsize,
-        output_bytes=voxels * int(np.prod(classes)) * np.dtype(output.dtype).itemsize,
+        input_bytes=tuple(
+            int(np.prod(shape)) * np.dtype(port.dtype).itemsize for port, shape in zip(inputs, largest, strict=True)
+        ),
+        output_bytes=batch * int(np.prod(sides)) * int(np.prod(classes)) * np.dtype(output.dtype).itemsize,
         sets=_SETS,
         mapped=mapped,
     )
@@ -98,14 +101,21 @@ class TensorRt:
     name = "tensorrt"
 
     def __init__(
-        self, device: cuda.Device, loaded: LoadedEngine, largest: tuple[int, ...], precision: str, path: Path
+        self,
+        device: cuda.Device,
+        loaded: LoadedEngine,
+        inputs: Sequence[Port],
+        largest: Sequence[tuple[int, ...]],
+        precision: str,
+        path: Path,
     ) -> None:
         """Make ready to run.
 
         Args:
             device: closed together with this.
-            loaded: with one input and one output, checked against the bundle.
-            largest: `(B, 1, K, J, I)`; larger batches or windows are refused.
+            loaded: with one output, checked against the bundle.
+            inputs: those of `loaded`, in the order in which a batch has them.
+            largest: of each input, `(B, 1, K, J, I)` or `(B, C, J, I)`; larger batches or windows are refused.
             precision: of the weights.
             path: where the engine is kept; what TensorRT-RTX compiles is kept beside it.
 
@@ -117,10 +127,11 @@ class TensorRt:
         self.precision = precision
         self._cuda_device = device
         self._loaded = loaded
-        self._largest = largest
-        self.largest_batch = largest[0]
-        self.largest_window = (largest[2], largest[3], largest[4])
-        (self._input,), (self._output,) = loaded.inputs, loaded.outputs
+        self._inputs, self._largest = list(inputs), list(largest)
+        self.largest_batch = largest[0][0]
+        *depth, j, i = largest[0][2:]
+        self.largest_window = (depth[0] if depth else 1, j, i)
+        (self._output,) = loaded.outputs
         self._kernels = _KernelCache(loaded, path.with_suffix(".kernels")) if is_rtx(loaded.trt) else None
         self._context = (
             loaded.engine.create_execution_context(self._kernels.config)
@@ -130,17 +141,17 @@ class TensorRt:
         if self._context is None:
             raise loaded.error("TensorRT cannot make an execution context")
         self._copy_in, self._compute, self._copy_out = (cuda.new_stream() for _ in range(3))
-        plan = plan_buffers(self._input, self._output, largest, device.gpu.shares_memory)
-        self._sets = [_BufferSet(self._input, self._output, plan) for _ in range(plan.sets)]
-        self._shape: tuple[int, ...] = ()
+        plan = plan_buffers(self._inputs, self._output, self._largest, device.gpu.shares_memory)
+        self._sets = [_BufferSet(self._inputs, self._output, plan) for _ in range(plan.sets)]
+        self._shapes: list[tuple[int, ...]] = []
         self._answer_shape: tuple[int, ...] = ()
         self._closed = False
 
-    def run(self, batch: NDArray[np.floating]) -> NDArray[np.generic]:
+    def run(self, batch: Batch) -> NDArray[np.generic]:
         (answer,) = (found.copy() for found in self.run_sequence([batch]))
         return answer
 
-    def run_sequence(self, batches: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.generic]]:
+    def run_sequence(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.generic]]:
         if self._closed:
             raise RuntimeError("this runtime was closed")
         self._cuda_device.bind()
@@ -176,13 +187,16 @@ class TensorRt:
         del self._loaded
         self._cuda_device.close()
 
-    def _begin(self, buffers: _BufferSet, batch: NDArray[np.floating]) -> None:
+    def _begin(self, buffers: _BufferSet, batch: Batch) -> None:
         """Queue everything from the batch to its answer."""
-        if batch.shape != self._shape:
-            self._take_shape(batch.shape)
+        arrays = arrays_of(batch)
+        shapes = [array.shape for array in arrays]
+        if shapes != self._shapes:
+            self._take_shapes(shapes)
         buffers.answer_shape = self._answer_shape
-        np.copyto(buffers.input.array(batch.shape), batch, casting="same_kind")
-        buffers.input.upload(batch.shape, self._copy_in)
+        for buffer, array in zip(buffers.inputs, arrays, strict=True):
+            np.copyto(buffer.array(array.shape), array, casting="same_kind")
+            buffer.upload(array.shape, self._copy_in)
         cuda.mark(buffers.copied_in, self._copy_in)
         cuda.wait_in(self._compute, buffers.copied_in)
         self._enqueue(buffers)
@@ -191,18 +205,21 @@ class TensorRt:
         buffers.output.download(self._answer_shape, self._copy_out)
         cuda.mark(buffers.copied_out, self._copy_out)
 
-    def _take_shape(self, shape: tuple[int, ...]) -> None:
-        if len(shape) != len(self._largest) or any(n > most for n, most in zip(shape, self._largest, strict=True)):
-            raise InputError(f"the engine takes batches of up to {self._largest}, not {shape}")
+    def _take_shapes(self, shapes: list[tuple[int, ...]]) -> None:
+        for shape, largest in zip(shapes, self._largest, strict=True):
+            if len(shape) != len(largest) or any(n > most for n, most in zip(shape, largest, strict=True)):
+                raise InputError(f"the engine takes batches of up to {largest}, not {shape}")
         cuda.finish(self._compute)  # the context belongs to the windows on their way until they are computed
-        self._shape = ()
-        if not self._context.set_input_shape(self._input.name, shape):
-            raise self._loaded.error(f"TensorRT does not take a batch of {shape}")
+        self._shapes = []
+        for port, shape in zip(self._inputs, shapes, strict=True):
+            if not self._context.set_input_shape(port.name, shape):
+                raise self._loaded.error(f"TensorRT does not take a batch of {shape}")
         self._answer_shape = tuple(self._context.get_tensor_shape(self._output.name))
-        self._shape = shape
+        self._shapes = shapes
 
     def _enqueue(self, buffers: _BufferSet) -> None:
-        self._context.set_tensor_address(self._input.name, buffers.input.address)
+        for port, buffer in zip(self._inputs, buffers.inputs, strict=True):
+            self._context.set_tensor_address(port.name, buffer.address)
         self._context.set_tensor_address(self._output.name, buffers.output.address)
         if not self._context.execute_async_v3(int(self._compute)):
             raise self._loaded.error("TensorRT cannot run the engine")
@@ -213,14 +230,15 @@ class TensorRt:
 
 
 class _BufferSet:
-    """Input, output and marks of one window on its way.
+    """Inputs, output and marks of one window on its way.
 
     Attributes:
         answer_shape: of the window that it holds.
     """
 
-    def __init__(self, network_input: Port, output: Port, plan: BufferPlan) -> None:
-        self.input = cuda.Buffer(plan.input_bytes, network_input.dtype, plan.mapped)
+    def __init__(self, inputs: Sequence[Port], output: Port, plan: BufferPlan) -> None:
+        sizes = zip(inputs, plan.input_bytes, strict=True)
+        self.inputs = [cuda.Buffer(size, port.dtype, plan.mapped) for port, size in sizes]
         self.output = cuda.Buffer(plan.output_bytes, output.dtype, plan.mapped)
         self.copied_in, self.computed, self.copied_out = (cuda.new_event() for _ in range(3))
         self.answer_shape: tuple[int, ...] = ()
@@ -233,7 +251,8 @@ class _BufferSet:
     def close(self) -> None:
         for event in (self.copied_in, self.computed, self.copied_out):
             cuda.drop_event(event)
-        self.input.close()
+        for buffer in self.inputs:
+            buffer.close()
         self.output.close()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
-from liver_seg_ros.inference.runtimes.contract import check_contract
+from liver_seg_ros.inference.runtimes.contract import check_contract, in_order
 from liver_seg_ros.inference.runtimes.tensorrt.engine import ANY_RTX, Engine, prepare_engine, profile_of
 from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu
 from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, is_rtx, load_tensorrt
@@ -81,8 +81,9 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
             engine = prepare_engine(trt, bundle, variant, device.gpu, options, anew=f"cannot be loaded ({error})")
             loaded = LoadedEngine(trt, engine.data)
         check_contract(weights, bundle.spec, loaded.inputs, loaded.outputs)
-        largest = profile_of(bundle.spec, options.largest_batch).largest
-        return TensorRt(device, loaded, largest, engine.key.precision, engine.path)
+        ports = in_order(loaded.inputs, bundle.spec)
+        largest = [profile_of(bundle.spec, options.largest_batch, name).largest for name in bundle.spec.input.inputs]
+        return TensorRt(device, loaded, ports, largest, engine.key.precision, engine.path)
     except BaseException as error:
         if device is not None:
             device.close()
