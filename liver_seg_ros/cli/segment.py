@@ -82,6 +82,14 @@ def command(
             rich_help_panel=NETWORKS,
         ),
     ] = None,
+    smooth: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STRUCTURE=MM",
+            help="Smooth a structure's labels by a Gaussian of so many mm, e.g. tumor=1; repeatable.",
+            rich_help_panel=NETWORKS,
+        ),
+    ] = None,
     dicom_seg: Annotated[
         bool,
         typer.Option(
@@ -123,6 +131,7 @@ def command(
     from liver_seg_ros.files.volumes import read_volume, write_labels, write_volume
     from liver_seg_ros.inference.runtimes.base import LoadOptions
     from liver_seg_ros.inference.segmenter import load_default_segmenter
+    from liver_seg_ros.inference.smoothing import parse_smoothing
     from liver_seg_ros.inference.surroundings import load_surroundings_mapper
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plausibility.judgment import plausibility_warnings
@@ -137,6 +146,7 @@ def command(
         need("dicom", "segment --dicom-seg")
     if whose is not None and truth is None:
         raise InputError("--labels says whose labels those of --truth are. Give --truth too, or leave it out.")
+    gaussian_mm = parse_smoothing(smooth or ())
     wanted = {DICOM_SEG: dicom_seg, ENTROPY: entropy, SURROUNDINGS: surroundings}
     names = [LABELS, SLICER, REPORT, *(name for name, asked_for in wanted.items() if asked_for)]
     place = ResultFolder(output, "segment", names, (ct, truth, models), overwrite)
@@ -150,7 +160,9 @@ def command(
 
             read_reference(volume)  # whether there will be something to refer to is told before the work
         with stages.stage("load"):
-            segmenter = load_default_segmenter(models, runtime, precision, LoadOptions(progress=progress), skip or ())
+            segmenter = load_default_segmenter(
+                models, runtime, precision, LoadOptions(progress=progress), skip or (), gaussian_mm
+            )
             mapper = load_surroundings_mapper(models, runtime, precision) if surroundings else None
         segmentation = segmenter.segment(volume, progress, entropy=entropy)
         stages.seconds.update(segmentation.seconds)

@@ -38,7 +38,10 @@ class Looked:
 
 
 def look(
-    place: LiverPlace, label: Callable[[Box, bool], Labels], clean: Callable[[Labels, LiverPlace], Labels]
+    place: LiverPlace,
+    label: Callable[[Box, bool], Labels],
+    clean: Callable[[Labels, LiverPlace], Labels],
+    further: bool = True,
 ) -> Looked:
     """Find the liver at `place`, and further while it reaches the edge of that, for `MOST_ROUNDS` at most.
 
@@ -49,9 +52,12 @@ def look(
         place: where to look first.
         label: of a box of the CT, and whether that is further than at first: its labels, `(K, J, I)`.
         clean: of labels of a place's box that count there: those that are anatomy.
+        further: False where the liver is the one that the place was made around, and so reaches no further.
     """
     seen = label(place.box, False)
     labels = clean(_counting(seen, place), place)
+    if not further:
+        return Looked(labels, place, 0.0, False)
     touched = place.touched_by(_organ(labels))
     if not touched.any() or place.margin_mm <= 0:
         return Looked(labels, place, 0.0, bool(touched.any()))

@@ -253,7 +253,7 @@ class Segmenter:
             with stages.stage("postprocess"):
                 return clean_labels(labels, geometry.crop(place.box), self._postprocessing)
 
-        return look(place, label, clean)
+        return look(place, label, clean, further=finding.scores is None)
 
 
 def load_default_segmenter(

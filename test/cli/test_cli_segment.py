@@ -142,6 +142,8 @@ def test_an_unknown_runtime_and_missing_models_are_usage_errors(
     assert "abacus" in capsys.readouterr().err
     assert main.run(["segment", ct, "-o", out, "--models", str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+    assert main.run(["segment", ct, "-o", out, "--smooth", "spleen=1"]) == 2
+    assert "'spleen=1' is no smoothing; give one of liver, tumor, vessel" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
