@@ -36,16 +36,25 @@ OVERLAP_METRICS = (
 )
 
 
+_IN_THE_LIVER = tuple(structure.name for structure in SEGMENTED)
+
+
 class DiceCounter:
     """Dice coefficients over the voxels of all cases together.
 
     Args:
         labels: class index -> name, background included.
+        counts: voxels per (answer, truth) to begin with, as `counts` gives them; None begins with none.
     """
 
-    def __init__(self, labels: Mapping[int, str]) -> None:
+    def __init__(self, labels: Mapping[int, str], counts: NDArray[np.int64] | None = None) -> None:
         self._labels = labels
-        self._joint = np.zeros((len(labels), len(labels)), np.int64)  # voxels per (answer, truth)
+        self._joint = np.zeros((len(labels), len(labels)), np.int64) if counts is None else counts
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(C, C) voxels per class (answered, true): those of several counters may be added."""
+        return self._joint
 
     def add(self, answer: NDArray[np.integer], truth: NDArray[np.integer]) -> None:
         """Count one case; two arrays of the same shape. Raises `InputError` for a value that is not in `labels`."""
@@ -61,10 +70,11 @@ class DiceCounter:
         for value, name in self._labels.items():
             if value == BACKGROUND:
                 continue
-            own = slice(BACKGROUND + 1, None) if value == LIVER.value else slice(value, value + 1)
+            # By names: of a network without the liver, or with other organs, the values are others.
+            own = [v for v, n in self._labels.items() if n == name or (name == LIVER.name and n in _IN_THE_LIVER)]
             sizes = self._joint[own].sum() + self._joint[:, own].sum()
             if sizes > 0:
-                scores[name] = float(2 * self._joint[own, own].sum() / sizes)
+                scores[name] = float(2 * self._joint[np.ix_(own, own)].sum() / sizes)
         return scores
 
 

@@ -14,11 +14,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.canny import canny_map
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.labels import structure_by_name
 from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.cases import Case, class_of_values, read_case
-from liver_seg_ros.training.patch_source import Batch
+from liver_seg_ros.training.network_inputs import EDGES, inputs_of
+from liver_seg_ros.training.patch_source import EVERY, Batch
 from liver_seg_ros.training.provenance import Provenance
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.slices import ONE_SLICE, is_of_slices
@@ -53,6 +55,7 @@ class CaseDataset:
     ) -> None:
         self._paths, self._recipe, self._provenance, self._missing = paths, recipe, provenance, missing
         self._class_of_values, self._is_of_slices = class_of_values(recipe), is_of_slices(recipe)
+        self._inputs = inputs_of(recipe)
         self._cases: dict[int, Case] = {}
         self._centers: dict[int, dict[str, NDArray[np.int64]]] = {}
         self.refresh()
@@ -80,18 +83,20 @@ class CaseDataset:
         if not self._cases:
             raise InputError(self._missing)
 
-    def batch(self, rng: Generator) -> Batch:
-        """Random patches of random cases; the same state of `rng` and the same cases give the same batch."""
+    def batch(self, rng: Generator, share: slice = EVERY) -> Batch:
+        """Random patches of random cases; see `patch_source.PatchSource`."""
         recipe, numbers = self._recipe, list(self._cases)
         k, j, i = random_size(recipe.optimization.patch, recipe.augmentation.field_of_view, rng)[::-1]
         size = (ONE_SLICE, j, i) if self._is_of_slices else (k, j, i)
-        drawn = (numbers[rng.integers(len(numbers))] for _ in range(recipe.optimization.batch))
-        patches = [self._patch(number, size, rng) for number in drawn]
+        each = rng.spawn(recipe.optimization.batch)[share]  # a patch's own, so that processes may share a batch
+        patches = [self._patch(numbers[own.integers(len(numbers))], size, own) for own in each]
         images = np.stack([normalize(image, recipe.data.hu_window) for image, _ in patches])
         labels = self._class_of_values[np.stack([labels for _, labels in patches])].astype(np.int64)
+        middle = recipe.data.neighbors
+        edges = canny_map(images[:, middle])[:, None] if EDGES in self._inputs else None
         if self._is_of_slices:
-            return Batch(images, labels[:, recipe.data.neighbors])
-        return Batch(images[:, None], labels)
+            return Batch(images, labels[:, middle], edges)
+        return Batch(images[:, None], labels, edges)
 
     def _patch(self, number: int, size: tuple[int, int, int], rng: Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         """Image in HU and labels of one case, `(K, J, I)` = `size` and the recipe's neighbors, augmented."""

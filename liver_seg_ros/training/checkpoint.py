@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import asdict, dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from torch import nn
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.networks import create_network
+from liver_seg_ros.networks import NETWORKS, create_network
 from liver_seg_ros.training.provenance import UNSAID
 from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
-from liver_seg_ros.training.slices import channels
+from liver_seg_ros.training.slices import channels, is_of_slices
+
+#: Files of a training's folder: its last state, and that of the highest Dice.
+CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
 
 @dataclass
@@ -35,6 +39,8 @@ class Checkpoint:
         images: whose images it has learned from, one of `TRAINING_DATA`, those of the bundle it began with included.
         source: which images, in words; empty where nobody wrote it down.
         data: what else is known of them, see `provenance.Provenance`; of a bundle it began with, `began_with` tells.
+        training_weights: what the training goes on with, where `weights` are their average; else empty.
+        best: the highest Dice so far, as the recipe's `best_by` takes it; None where none was measured.
     """
 
     recipe: Recipe
@@ -48,6 +54,8 @@ class Checkpoint:
     images: str = UNSAID
     source: str = ""
     data: dict[str, Any] = field(default_factory=dict)
+    training_weights: dict[str, Any] = field(default_factory=dict)
+    best: float | None = None
 
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""
@@ -65,6 +73,8 @@ def build_network(recipe: Recipe) -> nn.Module:
     options = {name: value for name, value in recipe.network.items() if name != "name"}
     if recipe.data.neighbors:
         options.setdefault("channels_in", channels(recipe))
+    if is_of_slices(recipe) and _has_one_size(recipe.network["name"]):
+        options.setdefault("image_size", recipe.optimization.patch[1::-1])
     if options.setdefault("classes", classes) != classes:
         raise InputError(
             f"network.classes {options['classes']!r} does not fit: what this recipe learns are {classes} classes, "
@@ -73,10 +83,16 @@ def build_network(recipe: Recipe) -> nn.Module:
     return create_network(recipe.network["name"], **options)
 
 
+def _has_one_size(name: str) -> bool:
+    """Whether the network is made for images of one size."""
+    spec = NETWORKS.get(name)
+    return spec is not None and "image_size" in signature(spec.load()).parameters
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint`; a kill while writing leaves the one before."""
-    with written_beside(path) as beside:
-        torch.save({**vars(checkpoint), "recipe": asdict(checkpoint.recipe)}, beside)
+    with written_beside(path) as beside, beside.open("wb") as file:  # by Python's file: PyTorch's own hides a full disk
+        torch.save({**vars(checkpoint), "recipe": asdict(checkpoint.recipe)}, file)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

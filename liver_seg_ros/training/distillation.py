@@ -114,6 +114,10 @@ class Distillation:
             total = total + weights[2] * attention_term(attending, attention, (height, width), depth)
         return total
 
+    def to(self, device: torch.device) -> None:
+        """Move the teacher to where the student is trained."""
+        self._teacher.to(device)
+
     @torch.no_grad()
     def _teach(self, images: Tensor) -> Tensor:
         """The teacher's logits; slice by slice where it takes slices."""

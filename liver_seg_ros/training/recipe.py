@@ -12,25 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from liver_seg_ros.checked_fields import Number, Valid, Whole, check_fields, from_mapping, read_mapping
+from liver_seg_ros.checked_fields import Number, Valid, check_fields, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import STAGES
 from liver_seg_ros.labels import LIVER, SEGMENTED, SURROUNDINGS, Structure
-from liver_seg_ros.training.data_recipe import STRUCTURES, UPWARD, DataRecipe, shares_of
+from liver_seg_ros.training.data_recipe import UPWARD, DataRecipe
+from liver_seg_ros.training.optimization_recipe import OptimizationRecipe as OptimizationRecipe
 from liver_seg_ros.training.sources.about import ABOUT, PHANTOMS
 
-#: What a training may compute in, by PyTorch's names; what comes of it is always stored in float32.
-DTYPES = ("float32", "bfloat16")
-_ONE_OR_MORE = Valid("a whole number from 1 upward", lambda value: value >= 1)
+#: What the name of a checkpoint ends with.
+CHECKPOINT_SUFFIX = ".pt"
+
 _FRACTION = Valid.between(0, 1, "a fraction")
 _PART = Valid("a fraction above 0, at most 1", lambda value: 0 < value <= 1)
 _TURN = Valid.between(0, 180, "an angle in degrees")
 _BELOW_ONE = Valid("a fraction from 0 to below 1", lambda value: 0 <= value < 1)
-_SIZES = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
-_FOCUS = Valid(
-    f"shares, together at most 1, of some of {', '.join(STRUCTURES)}",
-    lambda focus: not focus or (shares_of(STRUCTURES).check(focus) and sum(focus.values()) <= 1),
-)
 _TAUGHT = Valid("a mapping with a 'teacher', or null", lambda options: options is None or "teacher" in options)
 _NAMED = Valid("a mapping with a 'name'", lambda options: "name" in options)
 
@@ -73,45 +69,6 @@ class AugmentationRecipe:
 
 
 @dataclass(frozen=True)
-class OptimizationRecipe:
-    """How the weights are found.
-
-    Attributes:
-        patch: size in voxels of what the network sees at once; [i, j, 1] for a network of slices.
-        batch: patches per step.
-        steps: length of the training; `--max-minutes` ends it earlier, with the schedule shortened to fit.
-        learning_rate: at the peak; it rises for the first 5 % and falls as a cosine to zero.
-        weight_decay: of AdamW.
-        precision: one of `DTYPES`: "bfloat16" halves the time where the CPU has it (avx512_bf16, amx) and multiplies
-            it elsewhere.
-        fixed_norm_from: share of the training after which batch norms keep their statistics. Few patches per batch
-            let a network lean on the statistics of the batch it is in, which inference does not have; the rest of the
-            training teaches it to do without.
-        focus: share of the patches that are centered on a voxel of a structure; the rest lie anywhere.
-        validate_every: steps between two measurements of Dice, each followed by a checkpoint.
-        seed: of the weights and of the order of patches.
-        deep_centers: share of those centers that are drawn in proportion to the square of their depth under the
-            structure's surface. Thick vessels are few among the many thin ones, and their inside looks like what is
-            outside the liver: a network that hardly sees it calls it background.
-    """
-
-    patch: Annotated[tuple[Whole, Whole, Whole], _SIZES]
-    batch: Annotated[Whole, _ONE_OR_MORE]
-    steps: Annotated[Whole, _ONE_OR_MORE]
-    learning_rate: Annotated[Number, UPWARD]
-    weight_decay: Annotated[Number, UPWARD] = 1e-4
-    precision: Annotated[str, Valid.one_of(DTYPES)] = "float32"
-    fixed_norm_from: Annotated[Number, _FRACTION] = 0.5
-    focus: Annotated[dict[str, Number], _FOCUS] = field(default_factory=dict)
-    validate_every: Annotated[Whole, _ONE_OR_MORE] = 250
-    seed: Annotated[Whole, UPWARD] = 0
-    deep_centers: Annotated[Number, _FRACTION] = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True)
 class Recipe:
     """One network's training.
 
@@ -120,8 +77,9 @@ class Recipe:
             `labels.SURROUNDINGS`, of phantoms).
         network: `name`, a row of the networks' registry, and its options.
         loss: `name`, a row of `losses.LOSSES`, and its options.
-        initial: folder of a model bundle whose weights the training begins with, relative to where it is started; null
-            begins from random ones.
+        initial: whose weights the training begins with, relative to where it is started: the folder of a model bundle,
+            whose network must be the same, or a checkpoint (`.pt`), of which what fits is taken; null begins from
+            random ones.
         distillation: `teacher`, the folder of a training whose network teaches this one, relative to where it is
             started, and options of `distillation.Distillation`; null learns from the labels alone.
     """
@@ -132,7 +90,7 @@ class Recipe:
     optimization: OptimizationRecipe
     augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
     loss: Annotated[dict[str, Any], _NAMED] = field(default_factory=lambda: {"name": "dice_ce"})
-    initial: Annotated[str | None, Valid("a bundle's folder or null")] = None
+    initial: Annotated[str | None, Valid("a bundle's folder, a checkpoint or null")] = None
     distillation: Annotated[dict[str, Any] | None, _TAUGHT] = None
 
     def __post_init__(self) -> None:
@@ -140,9 +98,9 @@ class Recipe:
         self._check_structures()
         if self.data.neighbors and self.optimization.patch[2] != 1:
             raise InputError("data.neighbors belongs to a network of slices, whose optimization.patch is [i, j, 1]")
-        if self.initial is not None and self.optimization.fixed_norm_from != 0:
+        if self.begins_with_bundle and self.optimization.fixed_norm_from != 0:
             raise InputError(
-                "with initial weights, whose norms are folded, optimization.fixed_norm_from must be 0, "
+                "with the weights of a bundle, whose norms are folded, optimization.fixed_norm_from must be 0, "
                 f"not {self.optimization.fixed_norm_from}"
             )
 
@@ -155,6 +113,11 @@ class Recipe:
             return SURROUNDINGS
         chosen = self.data.structures
         return tuple(structure for structure in SEGMENTED if chosen is None or structure.name in chosen)
+
+    @property
+    def begins_with_bundle(self) -> bool:
+        """Whether `initial` is a bundle and no checkpoint."""
+        return self.initial is not None and not self.initial.endswith(CHECKPOINT_SUFFIX)
 
     @property
     def labels(self) -> dict[int, str]:

@@ -1,43 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop."""
+"""A training from begin to end: what is built, what Lightning is told, and what comes of it."""
 
 from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Callable, Mapping
+import signal
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from lightning import pytorch as lightning
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.evaluation.metrics import DiceCounter
-from liver_seg_ros.inference.bundle import load_bundle
-from liver_seg_ros.inference.preprocessing import normalize
-from liver_seg_ros.networks import NETWORKS
-from liver_seg_ros.training.case_dataset import cut
-from liver_seg_ros.training.cases import Case, class_of_values
-from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint, save_checkpoint
+from liver_seg_ros.training.beginning import Beginning, began_with
+from liver_seg_ros.training.callbacks.averaging import Averaging
+from liver_seg_ros.training.callbacks.checkpoints import Checkpoints
+from liver_seg_ros.training.callbacks.clock import Clock
+from liver_seg_ros.training.callbacks.log_lines import LogLines
+from liver_seg_ros.training.callbacks.refreshing import Refreshing
+from liver_seg_ros.training.callbacks.validation import Validation
+from liver_seg_ros.training.cases import Case
+from liver_seg_ros.training.checkpoint import CHECKPOINT, Checkpoint, build_network, load_checkpoint
+from liver_seg_ros.training.data_module import Batches
 from liver_seg_ros.training.distillation import Distillation, distillation_of
-from liver_seg_ros.training.initial_weights import load_initial_weights
+from liver_seg_ros.training.hardware import Hardware
 from liver_seg_ros.training.losses import create_loss
-from liver_seg_ros.training.patch_source import Batch, PatchSource
+from liver_seg_ros.training.network_inputs import check_fits
+from liver_seg_ros.training.network_module import NetworkModule, lay_out
+from liver_seg_ros.training.patch_source import PatchSource
 from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import Recipe
-from liver_seg_ros.training.slices import ONE_SLICE, is_of_slices, with_neighbors
 
-CHECKPOINT = "checkpoint.pt"
-
-_LOG_EVERY = 20
-_REFRESH_EVERY = 100
-_SLICES_AT_ONCE = 8
-_WARM_UP = 0.05  # share of the training in which the learning rate rises
+#: Folder of the curves for TensorBoard, in that of the training.
+CURVES = "curves"
 
 _log = logging.getLogger(__name__)
 
@@ -47,14 +47,15 @@ class Trainer:
 
     Args:
         recipe: what to train.
-        output: the folder of `checkpoint.pt`.
+        output: the folder of `checkpoint.pt`, the last, and `best.pt`.
         training: where the patches come from.
         validation: cases whose Dice is logged; may be empty.
         max_minutes: the training ends after this time, earlier runs included, even where the recipe has more steps.
+        hardware: what it runs on.
 
     Raises:
-        InputError: the network or loss of the recipe cannot be built, its initial weights are none of it, or `output`
-            holds a training by another recipe.
+        InputError: the network or loss of the recipe cannot be built, its initial weights are none of it, `output`
+            holds a training by another recipe, or the hardware cannot do what is asked for.
     """
 
     def __init__(
@@ -64,178 +65,124 @@ class Trainer:
         training: PatchSource,
         validation: Mapping[int, Case],
         max_minutes: float = math.inf,
+        hardware: Hardware | None = None,
     ) -> None:
-        self._recipe, self._plan = recipe, recipe.optimization
-        _check_fits(recipe)
-        self._path = output / CHECKPOINT
-        self._training, self._validation = training, validation
-        self._max_seconds = max_minutes * 60
-        torch.manual_seed(self._plan.seed)
-        self._layout = torch.channels_last if is_of_slices(recipe) else torch.channels_last_3d
-        self._network = build_network(recipe).to(memory_format=self._layout)  # type: ignore[call-overload]
-        self._loss = create_loss(**recipe.loss)
-        self._optimizer = torch.optim.AdamW(self._network.parameters(), weight_decay=self._plan.weight_decay)
-        self._step, self._seconds = 0, 0.0
-        self._scores: dict[str, float] = {}
-        self._began_with, self._images = "", training.provenance.images
-        if self._path.exists():
-            self._resume(load_checkpoint(self._path))
-        elif recipe.initial is not None:
-            initial = load_bundle(Path(recipe.initial))
-            load_initial_weights(self._network, initial)
-            self._images = together(self._images, initial.spec.training_data)
-            self._began_with = f"{initial.spec.name} {initial.spec.version} ({initial.spec.trained_on.rstrip('.')})"
-        self._distillation: Distillation | None = None
+        self._recipe, self._output, self._training = recipe, output, training
+        self._hardware = hardware or Hardware()
+        plan = recipe.optimization
+        check_fits(recipe)
+        torch.manual_seed(plan.seed)
+        network = build_network(recipe)
+        lay_out(network)
+        loss = create_loss(**recipe.loss)
+        self._resumed = _earlier(output / CHECKPOINT, recipe)
+        images = training.provenance.images
+        if self._resumed is None:
+            self._beginning = began_with(network, recipe.initial, images)
+        else:
+            network.load_state_dict(self._resumed.training_weights or self._resumed.weights)
+            self._beginning = Beginning.of(self._resumed, images)
         self._taught_by = ""
-        if recipe.distillation is not None:
-            teacher = load_checkpoint(Path(recipe.distillation["teacher"]) / CHECKPOINT)
-            self._distillation = distillation_of(recipe.distillation, teacher.network(), self._network)
-            self._images = together(self._images, teacher.images)
-            images = teacher.source or "images that nobody wrote down"
-            self._taught_by = f"; taught by '{teacher.recipe.network['name']}', which was trained on {images}"
+        distillation = None if recipe.distillation is None else self._teaching(network, recipe.distillation)
+        self.module = NetworkModule(recipe, network, loss, lambda: len(training), distillation, max_minutes * 60)
+        averaged = self._resumed.weights if self._resumed and self._resumed.training_weights else None
+        self._averaging = None if plan.ema is None else Averaging(network, plan.ema, averaged)
+        self._judged = network if self._averaging is None else self._averaging.network
+        scores, best = (self._resumed.scores, self._resumed.best) if self._resumed else ({}, None)
+        self._validation = Validation(self._judged, validation, scores)
+        self._checkpoints = Checkpoints(output, self._state, best)
+        if self._resumed is not None:
+            self.module.first_step, self.module.seconds = self._resumed.step, self._resumed.seconds
+            self.module.optimizer_state = self._resumed.optimizer
+            _log.info("resumed at step %d", self._resumed.step)
+        self._max_seconds = max_minutes * 60
 
     def run(self) -> Checkpoint:
         """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""
-        before, started = self._seconds, time.monotonic()
-        losses: list[float] = []
-        while self._done() < 1:
-            losses.append(self._train_step())
-            self._step += 1
-            self._seconds = before + time.monotonic() - started
-            if self._step % _LOG_EVERY == 0:
-                self._report(float(np.mean(losses)))
-                losses.clear()
-            if self._step % _REFRESH_EVERY == 0:
-                self._training.refresh()
-            if self._step % self._plan.validate_every == 0 and self._done() < 1:
-                self._validate_and_save()
-        return self._validate_and_save()
+        earlier, plan = self._resumed, self._recipe.optimization
+        if earlier is not None and (earlier.step >= plan.steps or earlier.seconds >= self._max_seconds):
+            return earlier
+        averaging = [] if self._averaging is None else [self._averaging]
+        logger = TensorBoardLogger(self._output, name=CURVES, version="") if self._hardware.tensorboard else False
+        with _quiet(), _interrupts_as_ever():
+            trainer = lightning.Trainer(
+                **self._hardware.options(plan.precision),
+                max_epochs=1,
+                accumulate_grad_batches=plan.accumulate,
+                gradient_clip_val=plan.clip_norm,
+                callbacks=[
+                    Clock(),
+                    *averaging,
+                    LogLines(),
+                    Refreshing(self._training),
+                    self._validation,
+                    self._checkpoints,
+                ],
+                logger=logger,
+                default_root_dir=self._output,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+            )
+            batches = Batches(self._recipe, self._training, self.module.first_step, self._hardware.workers)
+            trainer.fit(self.module, datamodule=batches)
+        last = self._checkpoints.last
+        if last is None:
+            raise RuntimeError("the training ended before its first checkpoint")
+        return last
 
-    def _train_step(self) -> float:
-        # The step's own random state: a resumed training draws what an uninterrupted one would have drawn.
-        batch = self._training.batch(np.random.default_rng((self._plan.seed, self._step)))
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._plan.learning_rate * learning_rate_factor(self._done())
-        set_training_mode(self._network, fixed_norm=self._done() >= self._plan.fixed_norm_from)
-        loss = self._loss_of(batch)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._network.parameters(), max_norm=5.0)
-        self._optimizer.step()
-        return float(loss.item())
+    def _teaching(self, network: torch.nn.Module, options: Mapping[str, object]) -> Distillation:
+        teacher = load_checkpoint(Path(str(options["teacher"])) / CHECKPOINT)
+        self._beginning = Beginning(self._beginning.with_weights_of, together(self._beginning.images, teacher.images))
+        images = teacher.source or "images that nobody wrote down"
+        self._taught_by = f"; taught by '{teacher.recipe.network['name']}', which was trained on {images}"
+        return distillation_of(options, teacher.network(), network)
 
-    def _loss_of(self, batch: Batch) -> Tensor:
-        # A loss that reads more than logits (scales, edges) gets all that the network gives.
-        needs_more = self._loss.outputs != ("logits",) and hasattr(self._network, "outputs")
-        network = self._network.outputs if needs_more else self._network
-        prediction = self._run(network, torch.from_numpy(batch.images))
-        epoch = self._step * self._plan.batch // len(self._training)  # a patch per case is an epoch
-        loss = self._loss(prediction, torch.from_numpy(batch.labels), epoch)
-        if self._distillation is None:
-            return loss
-        logits = prediction if isinstance(prediction, Tensor) else prediction.logits
-        return loss + self._distillation(torch.from_numpy(batch.images), logits)
-
-    def _run(self, network: Callable[[Tensor], Any], images: Tensor) -> Any:
-        """`(B, 1, K, J, I)` float32 to logits `(B, C, K, J, I)`, or to the network's outputs; of slices without K."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._plan.precision == "bfloat16"):
-            return network(images.contiguous(memory_format=self._layout))
-
-    def _validate_and_save(self) -> Checkpoint:
-        if self._validation:
-            self._scores = self._validate()
-            _log.info("step %d: Dice %s", self._step, ", ".join(f"{n} {s:.3f}" for n, s in self._scores.items()))
+    def _state(self, module: NetworkModule) -> Checkpoint:
         provenance = self._training.provenance
-        checkpoint = Checkpoint(
+        return Checkpoint(
             self._recipe,
-            self._network.state_dict(),
-            self._optimizer.state_dict(),
-            self._step,
-            self._seconds,
+            self._judged.state_dict(),
+            module.trainer.optimizers[0].state_dict(),
+            module.step,
+            module.seconds,
             len(self._training),
-            self._scores,
-            self._began_with,
-            self._images,
+            self._validation.scores,
+            self._beginning.with_weights_of,
+            self._beginning.images,
             f"{provenance.source}{self._taught_by}",
             dict(provenance.data),
-        )
-        save_checkpoint(self._path, checkpoint)
-        return checkpoint
-
-    @torch.no_grad()
-    def _validate(self) -> dict[str, float]:
-        """Dice per structure over whole cases, each run in one window or slice by slice."""
-        self._network.eval()
-        counter, class_of = DiceCounter(self._recipe.labels), class_of_values(self._recipe)
-        for case in self._validation.values():
-            k, j, i = case.labels.shape
-            counter.add(self._classes(case)[:k, :j, :i], class_of[case.labels])
-        return counter.scores()
-
-    def _classes(self, case: Case) -> NDArray[np.int64]:
-        """`(K, J, I)` the likeliest class of a case's voxels, and of those that fill it up to the network's sizes."""
-        multiple = int(getattr(self._network, "size_multiple", 1))
-        size = [-(-n // multiple) * multiple for n in case.image.shape]
-        if not is_of_slices(self._recipe):
-            image = normalize(cut(case.image, (0, 0, 0), size), self._recipe.data.hu_window)
-            return self._run(self._network, torch.from_numpy(image)[None, None]).argmax(dim=1)[0].numpy()
-        image = normalize(cut(case.image, (0, 0, 0), (len(case.image), *size[1:])), self._recipe.data.hu_window)
-        stacks = np.ascontiguousarray(with_neighbors(image, self._recipe.data.neighbors))
-        parts = torch.from_numpy(stacks).split(_SLICES_AT_ONCE)
-        return np.concatenate([self._run(self._network, part).argmax(dim=1).numpy() for part in parts])
-
-    def _done(self) -> float:
-        """How much of the training is done, 0.0 to 1.0, by steps or by time, whichever is further."""
-        return max(self._step / self._plan.steps, self._seconds / self._max_seconds)
-
-    def _report(self, loss: float) -> None:
-        per_step, done = self._seconds / self._step, 100 * min(1.0, self._done())
-        _log.info(
-            "step %d: loss %.4f, %.0f %% done, %.0f s, %.2f s per step, %d cases",
-            *(self._step, loss, done, self._seconds, per_step, len(self._training)),
+            {} if self._averaging is None else module.network.state_dict(),
         )
 
-    def _resume(self, checkpoint: Checkpoint) -> None:
-        if asdict(checkpoint.recipe) != asdict(self._recipe):
-            raise InputError(f"{self._path} was trained by another recipe; choose another --output or remove it")
-        self._network.load_state_dict(checkpoint.weights)
-        self._optimizer.load_state_dict(checkpoint.optimizer)
-        self._step, self._seconds, self._scores = checkpoint.step, checkpoint.seconds, checkpoint.scores
-        self._began_with = checkpoint.began_with
-        if checkpoint.source or checkpoint.began_with:  # else from before it was written down: of the same recipe
-            self._images = checkpoint.images
-        _log.info("resumed at step %d", self._step)
+
+def _earlier(path: Path, recipe: Recipe) -> Checkpoint | None:
+    if not path.exists():
+        return None
+    checkpoint = load_checkpoint(path)
+    if asdict(checkpoint.recipe) != asdict(recipe):
+        raise InputError(f"{path} was trained by another recipe; choose another --output or remove it")
+    return checkpoint
 
 
-def _check_fits(recipe: Recipe) -> None:
-    """Raise `InputError` where the network takes other inputs than this training feeds it."""
-    name = recipe.network["name"]
-    spec = NETWORKS.get(name)
-    if spec is None:
-        return  # said where it is built
-    if spec.inputs != ("image",):
-        raise InputError(f"network '{name}' takes {' and '.join(spec.inputs)}, and this training feeds images alone")
-    if len(spec.size) == 2 and not is_of_slices(recipe):
-        volumetric = ", ".join(sorted(other for other, row in NETWORKS.items() if len(row.size) == 3))
-        raise InputError(
-            f"network '{name}' takes slices, and this training feeds volumes; there are {volumetric}; for slices give "
-            f"optimization.patch: [i, j, {ONE_SLICE}]"
-        )
-    if len(spec.size) == 3 and is_of_slices(recipe):
-        raise InputError(f"network '{name}' takes volumes; give an optimization.patch of more than {ONE_SLICE} slice")
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's own lines on devices and workers are left out: they are no warnings of this training."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
 
 
-def set_training_mode(network: nn.Module, fixed_norm: bool) -> None:
-    """Put `network` into training mode; with `fixed_norm` its batch norms go on using the statistics they have."""
-    network.train()
-    if fixed_norm:
-        for module in network.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-def learning_rate_factor(done: float) -> float:
-    """Share of the peak learning rate when `done` (0 to 1) of the training is: a linear rise, then half a cosine."""
-    if done < _WARM_UP:
-        return (done + 0.001) / (_WARM_UP + 0.001)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - _WARM_UP) / (1 - _WARM_UP))))
+@contextmanager
+def _interrupts_as_ever() -> Iterator[None]:
+    """Lightning makes a `KeyboardInterrupt` an exit and ignores further ones: undone, for whoever calls this."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise end.__context__ from None

@@ -331,3 +331,18 @@ def test_labels_outside_the_table_are_named() -> None:
             with pytest.raises(ValueError, match=f"label {wrong} is not in the table, whose labels are 0 to 3"):
                 use(answer, truth)
     assert counter.scores() == {}
+
+
+def test_a_counter_takes_for_the_organ_what_lies_in_it_whatever_the_other_classes_are() -> None:
+    truth, answer = (np.random.default_rng(seed).integers(0, 3, 500) for seed in (1, 2))
+    for labels, organ in (
+        ({0: "background", 1: "tumor", 2: "vessel"}, None),
+        ({0: "background", 1: "liver", 2: "stomach"}, (1,)),
+        ({0: "background", 1: "liver", 2: "tumor"}, (1, 2)),
+    ):
+        counter = DiceCounter(labels)
+        counter.add(answer, truth)
+        masks = {name: ((value,) if name != "liver" else organ) for value, name in labels.items() if value}
+        for name, values in masks.items():
+            a, t = np.isin(answer, values), np.isin(truth, values)
+            assert counter.scores()[name] == pytest.approx(2 * np.sum(a & t) / (a.sum() + t.sum())), (labels, name)

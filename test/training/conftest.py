@@ -3,18 +3,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed (extra [train])")
+torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
 
-from liver_seg_ros.training.cases import Case, case_path, write_case
-from liver_seg_ros.training.recipe import Recipe, recipe_from_dict
+from liver_seg_ros.training.cases import Case, case_path, write_case  # noqa: E402  after the skip
+from liver_seg_ros.training.recipe import Recipe, recipe_from_dict  # noqa: E402
 
 SEEDS = range(3)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums over several threads come in any order: with one, equal trainings are equal to the bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.networks.unet3d import UNet3D
 from liver_seg_ros.training.checkpoint import load_checkpoint
 from liver_seg_ros.training.initial_weights import load_initial_weights
+from liver_seg_ros.training.network_module import set_training_mode
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import Recipe, read_recipe
-from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, set_training_mode
+from liver_seg_ros.training.trainer import CHECKPOINT, Trainer
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = {"segmenter": (4, (16, 32, 64, 128), 2), "localizer": (2, (16, 32, 64, 96), 1)}
@@ -81,7 +82,7 @@ def test_a_training_begins_with_them_and_resumes_without(
     for name, weights in load_checkpoint(tmp_path / CHECKPOINT).weights.items():
         if "num_batches" not in name:
             torch.testing.assert_close(weights, expected.state_dict()[name], msg=name)
-    monkeypatch.setattr("liver_seg_ros.training.trainer.load_initial_weights", None)  # to call it would fail
+    monkeypatch.setattr("liver_seg_ros.training.initial_weights.load_initial_weights", None)  # to call it would fail
     resumed = Trainer(recipe, tmp_path, dataset, {}).run()
     assert resumed.step == 1 and resumed.began_with == began_with
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +15,13 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.training import trainer
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network, load_checkpoint
 from liver_seg_ros.training.distillation import Distillation
+from liver_seg_ros.training.network_inputs import tensors_of
+from liver_seg_ros.training.network_module import set_training_mode
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.provenance import protocol
 from liver_seg_ros.training.recipe import Recipe
-from liver_seg_ros.training.trainer import CHECKPOINT, Trainer, learning_rate_factor, set_training_mode
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums over several threads come in any order: with one, equal trainings are equal to the bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+from liver_seg_ros.training.schedules import learning_rate_factor
+from liver_seg_ros.training.trainer import CHECKPOINT, Trainer
 
 
 def train(recipe: Recipe, folder: Path, output: Path, max_minutes: float = float("inf")) -> Checkpoint:
@@ -54,11 +47,11 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     whole = train(recipe, folder, tmp_path / "whole")
     batch, drawn = PhantomDataset.batch, []
 
-    def killed_at_the_fifth_step(self: PhantomDataset, rng: object) -> object:
+    def killed_at_the_fifth_step(self: PhantomDataset, rng: object, share: slice) -> object:
         drawn.append(rng)
         if len(drawn) == 5:
             raise KeyboardInterrupt
-        return batch(self, rng)  # type: ignore[arg-type]
+        return batch(self, rng, share)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(PhantomDataset, "batch", killed_at_the_fifth_step)
@@ -125,7 +118,7 @@ def test_a_teacher_adds_what_it_knows_to_the_loss(recipe: Recipe, folder: Path, 
     losses = []
     for name, each in (("plain", plain), ("taught", taught)):
         (tmp_path / name).mkdir()
-        losses.append(Trainer(each, tmp_path / name, dataset, {})._loss_of(batch).item())
+        losses.append(Trainer(each, tmp_path / name, dataset, {}).module.loss_of(tensors_of(batch)).item())
     torch.manual_seed(plain.optimization.seed)
     student = build_network(taught).train()
     images = torch.from_numpy(batch.images)
@@ -175,8 +168,8 @@ def test_fixed_norms_compute_what_inference_computes_and_the_rest_still_learns(r
     assert all(weights.grad is not None for weights in network.parameters())
 
 
-def test_the_learning_rate_rises_and_falls() -> None:
-    factors = [learning_rate_factor(done / 100) for done in range(101)]
+def test_the_learning_rate_rises_and_falls(recipe: Recipe) -> None:
+    factors = [learning_rate_factor(done / 100, recipe.optimization) for done in range(101)]
     assert factors[0] > 0
     assert max(factors) == pytest.approx(factors[5]) == pytest.approx(1)
     assert factors[:6] == sorted(factors[:6])

@@ -80,7 +80,6 @@ def test_a_network_of_slices_is_trained_and_validated_on_whole_cases_but_makes_n
     [
         ("unet2d", (16, 16, 16), r"'unet2d' takes slices.*for slices give optimization.patch: \[i, j, 1\]"),
         ("unet3d", (16, 16, 1), r"'unet3d' takes volumes; give an optimization.patch of more than 1 slice"),
-        ("transfusionnet_edge", (16, 16, 1), r"takes image and edges, and this training feeds images alone"),
     ],
 )
 def test_a_network_that_takes_something_else_is_refused(

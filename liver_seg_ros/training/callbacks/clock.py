@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a training has run, and its end where all is done."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from liver_seg_ros.training.network_module import NetworkModule
+
+
+class Clock(Callback):
+    """Keeps `NetworkModule.seconds`, the first process's for all of them, and ends the training where it is done."""
+
+    def __init__(self) -> None:
+        self._started = self._earlier = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: NetworkModule) -> None:  # type: ignore[override]
+        self._started, self._earlier = time.monotonic(), pl_module.seconds
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: NetworkModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        pl_module.seconds = trainer.strategy.broadcast(self._earlier + time.monotonic() - self._started)
+        if pl_module.done >= 1:
+            trainer.should_stop = True

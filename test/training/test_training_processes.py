@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes that share each batch train as one does: batch norms and Dice are those of the whole batch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.plain import plain
+from liver_seg_ros.training.cases import case_folder
+from liver_seg_ros.training.checkpoint import CHECKPOINT, load_checkpoint
+from liver_seg_ros.training.hardware import Hardware
+from liver_seg_ros.training.phantom_dataset import PhantomDataset
+from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.trainer import Trainer
+
+
+def test_two_processes_give_what_one_gives(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    data = replace(recipe.data, training_seeds=(0, 2), validation_seeds=(2, 3))
+    # Of SGD: where a gradient is nearly 0, Adam's step is as long as any, and rounding decides where it goes.
+    plan = replace(recipe.optimization, steps=3, validate_every=3, optimizer="sgd", learning_rate=0.05, batch=4)
+    recipe = replace(recipe, data=data, optimization=plan)
+    cache = tmp_path / "cache"
+    case_folder(cache, recipe).parent.mkdir()
+    case_folder(cache, recipe).symlink_to(folder)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(plain(asdict(recipe))), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "liver_seg_ros.training.train", "--recipe", tmp_path / "recipe.yaml"]
+    command += ["--cache", cache, "--output", tmp_path / "two", "--threads", "1", "--accelerator", "cpu"]
+    running = []
+    for rank in ("0", "1"):  # what torchrun sets, without its own process
+        told = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+        environment = {**os.environ, **told, **place}
+        with (tmp_path / f"{rank}.log").open("w") as log:
+            running.append(subprocess.Popen([*map(str, command)], env=environment, stderr=log))
+    seeds, others = recipe.data.seeds_of_phantoms
+    (tmp_path / "one").mkdir()
+    validation = PhantomDataset(folder, others, recipe).cases
+    one = Trainer(recipe, tmp_path / "one", PhantomDataset(folder, seeds, recipe), validation).run()
+    for rank, process in enumerate(running):
+        assert process.wait(timeout=250) == 0, (tmp_path / f"{rank}.log").read_text()
+    two = load_checkpoint(tmp_path / "two" / CHECKPOINT)
+    for name, weights in one.weights.items():
+        torch.testing.assert_close(two.weights[name], weights, rtol=1e-4, atol=1e-5, msg=name)
+    assert two.scores == pytest.approx(one.scores, abs=2e-3)
+
+
+def test_what_cannot_be_had_is_told() -> None:
+    with pytest.raises(InputError, match="float16 needs a GPU"):
+        Hardware("cpu").options("float16")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no GPU"):
+            Hardware("gpu").options("float32")
