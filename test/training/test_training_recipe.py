@@ -73,7 +73,7 @@ def test_the_papers_recipes_divide_and_learn_as_they_did(
         ("optimization", "precision", "int4", "must be one of float32, bfloat16"),
         ("optimization", "fixed_norm_from", 1.5, "must be a fraction from 0 to 1"),
         ("optimization", "deep_centers", 2, "must be a fraction from 0 to 1"),
-        (None, "initial", 3, "must be a bundle's folder or null"),
+        (None, "initial", 3, "must be a bundle's folder, a checkpoint or null"),
         (None, "initial", "models/segmenter", "initial weights, whose norms are folded, .*fixed_norm_from must be 0"),
         ("optimization", "focus", {"tumor": 0.8, "vessel": 0.8}, "must be shares, together at most 1"),
         ("augmentation", "flip", 2, "must be a fraction from 0 to 1"),
