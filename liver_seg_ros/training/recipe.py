@@ -100,7 +100,7 @@ class Recipe:
             raise InputError("data.neighbors belongs to a network of slices, whose optimization.patch is [i, j, 1]")
         if self.begins_with_bundle and self.optimization.fixed_norm_from != 0:
             raise InputError(
-                "with the weights of a bundle, whose norms are folded, optimization.fixed_norm_from must be 0, "
+                "with a bundle's initial weights, whose norms are folded, optimization.fixed_norm_from must be 0, "
                 f"not {self.optimization.fixed_norm_from}"
             )
 
