@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.layer_sync import LayerSync
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, distributed, nn
 from torch.distributed.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,10 +22,16 @@ def is_shared() -> bool:
 
 
 def gathered(values: Any) -> Any:
-    """Each tensor in `values` with what the other processes have of its batch; the same where there are none."""
-    if not is_shared():
+    """A tensor with what the other processes have of its batch, or a (named) tuple or list of such, in the same form.
+
+    Where there are no other processes, `values` themselves.
+    """
+    if not is_shared() or values is None:
         return values
-    return apply_to_collection(values, Tensor, lambda tensor: torch.cat(functional.all_gather(tensor.contiguous())))
+    if isinstance(values, Tensor):
+        return torch.cat(functional.all_gather(values.contiguous()))
+    parts = [gathered(value) for value in values]
+    return type(values)(*parts) if hasattr(values, "_fields") else type(values)(parts)
 
 
 class SharedNorms(LayerSync):

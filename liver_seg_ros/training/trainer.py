@@ -172,6 +172,8 @@ def _quiet() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
+        # What the newest PyTorch has in place of its differentiable collectives, the oldest that is asked for has not.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="liver_seg_ros.training.gathering")
         yield
 
 
