@@ -54,7 +54,7 @@ $(STAMPS)/runtime: $(PACKAGING) tools/setup/python_packages.sh tools/setup/reloc
 
 $(STAMPS)/dev: $(STAMPS)/runtime
 	@tools/setup/system_packages.sh dev
-	@tools/setup/python_packages.sh dicom train deploy bench dev
+	@tools/setup/python_packages.sh cohort dicom train deploy bench dev
 	@touch $@
 
 install/.built: $(STAMPS)/runtime $(INTERFACES) $(INSTALLED) tools/setup/colcon_build.sh

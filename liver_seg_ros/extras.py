@@ -21,6 +21,8 @@ EXTRAS = {
     "plotly": "pages",
     "pyvista": "pages",
     "openvino": "openvino",
+    "distributed": "cohort",
+    "pyarrow": "cohort",
     "pyigtl": "igtl",
     "rosbags": "bags",
     "highdicom": "dicom",

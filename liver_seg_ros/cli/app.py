@@ -17,6 +17,7 @@ import typer
 from liver_seg_ros import __version__
 from liver_seg_ros.cli import (
     build,
+    cohort,
     data,
     doctor,
     evaluate,
@@ -66,6 +67,7 @@ for _module in (
     info,
     doctor,
     build,
+    cohort,
     phantom,
     data,
     record,

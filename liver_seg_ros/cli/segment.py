@@ -86,7 +86,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="STRUCTURE=MM",
-            help="Smooth a structure's labels by a Gaussian of so many mm, e.g. tumor=1; repeatable.",
+            help="Smooth labels, Gaussian in mm; repeatable.",
             rich_help_panel=NETWORKS,
         ),
     ] = None,

@@ -64,7 +64,7 @@ def test_each_option_has_one_sentence_in_one_line_with_its_unit_or_kind_and_its_
         if option.is_flag:
             assert takes == "", f"{shown_name}: a flag takes nothing"
         else:
-            assert re.fullmatch(r"[A-Z][A-Z_,]*", takes), f"{shown_name}: of what kind is it?"
+            assert re.fullmatch(r"[A-Z][A-Z_,=]*", takes), f"{shown_name}: of what kind is it?"
         assert "\n" not in words or " or " in words, f"{shown_name}: a line is enough where nothing is listed"
         words = words.replace("\n", " ")
         if long_name.endswith("-mm") or "MM" in takes:

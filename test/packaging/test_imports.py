@@ -24,6 +24,7 @@ MANIFEST = ElementTree.parse(REPOSITORY / "package.xml")
 
 #: Which extras a room may import besides what every installation has, the longest path first.
 ROOMS = {
+    "cohort": ("cohort", "pages"),
     "deploy/quantizers": ("deploy", "tools"),
     "deploy": ("deploy",),
     "dicom_network": ("dicom",),

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`liver-seg cohort`: many CTs, on all cores or on a cluster."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from liver_seg_ros.cli.help import OUTPUT
+from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, OutputFolder, Precision, Quiet, Runtime, Verbose, Whose
+
+if TYPE_CHECKING:
+    from liver_seg_ros.cohort.rows import Row
+
+STEM = "cohort"
+
+EXAMPLES = (
+    "liver-seg cohort cts/ -o study",
+    "liver-seg cohort cases.csv -o study --workers 8 --memory-gb 4",
+    "liver-seg cohort cases.csv -o /shared/study --scheduler tcp://10.0.0.5:8786",
+)
+
+WORKERS = "Workers"
+
+
+def command(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Folder of CTs, or CSV with a column ct (and case, truth).")
+    ],
+    output: OutputFolder,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, metavar="N", help="Processes, a core each.", show_default="one per core",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--memory-gb", min=0.1, metavar="GB", help="Of a worker, at most.",
+            show_default="its share", rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead: tcp://HOST:PORT.",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    models: ModelsFolder = None,
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
+    whose: Whose = None,
+    no_page: Annotated[
+        bool, typer.Option("--no-page", help="Leave out index.html and worst.png.", rich_help_panel=OUTPUT)
+    ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    debug: Debug = False,
+) -> None:  # fmt: skip
+    """Segment, measure and, where the truth is known, score many CTs; one row for each.
+
+    In a folder each volume file is a case, and each folder that holds ct.* (with labels.* as its truth) or DICOM.
+    Writes cohort.csv, cohort.parquet and a page, and for each case cases/NAME/labels.nii.gz and report.json. A CT that
+    fails is a row that says why. Run again with the same -o, it goes on where it ended: what is done is not done again,
+    what failed is. Exit code 1 where a case failed.
+    """
+    from liver_seg_ros.cohort.listing import list_cases
+    from liver_seg_ros.errors import InputError
+    from liver_seg_ros.extras import need
+    from liver_seg_ros.outputs.folder import check_folder
+
+    need("cohort", "cohort")
+    if not no_page:
+        need("pages", "the page of a cohort")
+    if scheduler is not None and (workers is not None or memory_gb is not None):
+        raise InputError("--scheduler has workers of its own: leave out --workers and --memory-gb")
+    cases = list_cases(source)
+    check_folder(output, "-o")
+
+    from liver_seg_ros.cli.console import print_json, print_written
+    from liver_seg_ros.cohort.cluster import local_client, remote_client
+    from liver_seg_ros.cohort.rows import FAILED, write_tables
+    from liver_seg_ros.cohort.run import run_cohort
+    from liver_seg_ros.cohort.work import Options
+    from liver_seg_ros.inference.segmenter import load_default_segmenter
+
+    options = Options(None if models is None else str(models.absolute()), runtime, precision, whose)
+    load_default_segmenter(models, runtime, precision)  # what is wrong with the networks is no case's fault
+    lines = _Lines(quiet or as_json)
+    with local_client(workers, memory_gb) if scheduler is None else remote_client(scheduler) as client:
+        rows = run_cohort(cases, output, options, client, lines.told)
+    output.mkdir(parents=True, exist_ok=True)
+    write_tables(output, STEM, rows)
+    names = [f"{STEM}.csv", f"{STEM}.parquet"]
+    if not no_page:
+        from liver_seg_ros.cohort.summary import write_summary
+
+        names += write_summary(output, source, rows)
+    failed = [row for row in rows if row["status"] == FAILED]
+    if as_json:
+        print_json({"input": str(source), "cases": rows})
+    elif not quiet:
+        typer.echo(f"{len(rows)} cases, {len(failed)} of them failed")
+        print_written(output, names)
+    if failed:
+        raise typer.Exit(1)
+
+
+class _Lines:
+    """A line for each case as it ends, with the time that is left."""
+
+    def __init__(self, silent: bool) -> None:
+        self._silent, self._began = silent, perf_counter()
+
+    def told(self, row: Row, done: int, total: int) -> None:
+        from liver_seg_ros.cohort.rows import FOUND
+
+        if self._silent:
+            return
+        left_s = (perf_counter() - self._began) / done * (total - done)
+        found = row["status"] == FOUND
+        what = f"liver {row['liver_ml']:.0f} ml, {row['lesions']} lesions" if found else row["message"]
+        left = f", {timedelta(seconds=round(left_s))} left" if done < total else ""
+        typer.echo(
+            f"{done}/{total} {row['case']}: {row['status']}, {what}, {row.get('seconds', 0):.0f} s{left}", err=True
+        )

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cohort from its cases to its rows: what was done before is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from liver_seg_ros.cohort.listing import CohortCase
+from liver_seg_ros.cohort.rows import Row, failed_row, read_row
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from liver_seg_ros.cohort.work import Options
+
+CASES = "cases"
+
+
+def run_cohort(
+    cases: Sequence[CohortCase],
+    output: Path,
+    options: Options,
+    client: Client,
+    told: Callable[[Row, int, int], None],
+) -> list[Row]:
+    """The rows of all cases, in their order.
+
+    A case whose files, options and package version are those of a row that is there already is not worked on again; one
+    that failed is.
+
+    Args:
+        cases: from `listing.list_cases`.
+        output: each case gets the folder `cases/<name>` in it.
+        options: the same for all.
+        client: of the processes that work; they must see the same paths.
+        told: called with each new row, how many are done, and how many were to be done.
+    """
+    from liver_seg_ros.cohort.cluster import WorkerDiedError, each_done
+    from liver_seg_ros.cohort.work import ROW, key_of, work_on
+
+    # Workers of another machine have another working directory.
+    cases = [CohortCase(c.name, c.ct.absolute(), c.truth and c.truth.absolute()) for c in cases]
+    folders = [output.absolute() / CASES / case.name for case in cases]
+    keys = [key_of(case, options) for case in cases]
+    rows: dict[int, Row] = {
+        place: row for place, folder in enumerate(folders) if (row := read_row(folder / ROW, keys[place])) is not None
+    }
+    left = [place for place in range(len(cases)) if place not in rows]
+    jobs = [(cases[place], folders[place], keys[place], options) for place in left]
+    for done, (job, result) in enumerate(each_done(client, work_on, jobs), 1):
+        case = cases[left[job]]
+        row = failed_row(case.name, case.ct, str(result)) if isinstance(result, WorkerDiedError) else result
+        rows[left[job]] = row
+        told(row, done, len(jobs))
+    return [rows[place] for place in range(len(cases))]

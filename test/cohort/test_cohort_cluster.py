@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work on Dask's processes: a core each, and a job that ends its process ends nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed", reason="distributed is not installed (extra [cohort])")
+
+from liver_seg_ros.cohort.cluster import WorkerDiedError, each_done, local_client, remote_client
+from liver_seg_ros.errors import InputError
+
+
+def test_a_job_that_ends_its_process_is_told_and_the_others_are_done(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    from cohort_work import cores_or_death
+
+    with local_client(1, None) as client:
+        results = dict(each_done(client, cores_or_death, [(number,) for number in range(4)]))
+    assert isinstance(results[0], WorkerDiedError)
+    assert [results[number] for number in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_a_scheduler_that_does_not_answer_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr("liver_seg_ros.cohort.cluster._CONNECT_TIMEOUT_S", 0.2)
+    with (
+        pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+        remote_client("tcp://127.0.0.1:9"),
+    ):
+        pass
