@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from liver_seg_ros.dicom_network.completeness import Patience
+from liver_seg_ros.dicom_network.limits import ReceiveLimits
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bundle import InputSpec
@@ -75,6 +77,9 @@ REFUSED: list[Callable[[], object]] = [
     lambda: Needle(axis=(0.0, 1.0)),  # type: ignore[arg-type]
     lambda: GuardLimits(warn_margin_mm=-1),
     lambda: GuardLimits(stop_deviation_mm=1, warn_deviation_mm=2),
+    lambda: Patience(quiet_s=10, deadline_s=5),
+    lambda: ReceiveLimits(associations=0),
+    lambda: ReceiveLimits(object_mb=NAN),
     lambda: Limits(needle_radius_mm=-1),
     lambda: Limits(max_length_mm=0),
     lambda: Limits(max_entry_angle_deg=NAN),

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The storage provider (C-STORE, C-ECHO): takes CT images into a spool and tells when a series is complete.
+
+An object is answered with success once it is on disk, and never before. Log lines name peers by title and address, and
+series and objects by UID; nothing else of an object is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+
+from liver_seg_ros.dicom_network.arrived import judge
+from liver_seg_ros.dicom_network.incoming import IncomingSeries
+from liver_seg_ros.dicom_network.limits import MB, ReceiveLimits
+from liver_seg_ros.dicom_network.peers import AllowedPeer, check_title
+from liver_seg_ros.dicom_network.services import VERIFICATION
+from liver_seg_ros.dicom_network.spool import Spool
+from liver_seg_ros.dicom_network.statuses import OUT_OF_RESOURCES, SUCCESS, RefusedError
+from liver_seg_ros.dicom_network.wire import MOST_PDU_BYTES, BoundedReading
+from liver_seg_ros.errors import InputError, WriteError
+from liver_seg_ros.files.dicom_codec import SYNTAXES
+from liver_seg_ros.files.dicom_file import CT_STORAGES
+
+#: How pixels may come: as whoever reads the series can decode them.
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, *SYNTAXES,
+)  # fmt: skip
+
+#: Of an association's refusal (PS3.8 9.3.4): result, source, reason.
+_UNKNOWN_CALLER = (0x01, 0x01, 0x03)
+_FULL = (0x02, 0x03, 0x02)
+#: Connections beyond those that may be associations, which are there to be refused politely.
+_WAITING_CONNECTIONS = 16
+
+_log = logging.getLogger(__name__)
+# What it says names handlers and bytes of objects; what matters is said here.
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where and for whom.
+
+    Attributes:
+        title: the AE title that is called.
+        port: 0 takes a free one.
+        address: of the interface; another than loopback opens it to the network.
+        peers: who may call; anybody on an empty one.
+        tls: where it is to be encrypted.
+    """
+
+    title: str = "LIVERSEG"
+    port: int = 11112
+    address: str = "127.0.0.1"
+    peers: Sequence[AllowedPeer] = ()
+    tls: ssl.SSLContext | None = None
+
+
+class Receiver:
+    """Listens from `start` to `stop`, in threads.
+
+    Args:
+        spool: where objects go.
+        series: is told of each object that is there.
+        listening: where and for whom.
+        limits: of what is taken.
+    """
+
+    def __init__(self, spool: Spool, series: IncomingSeries, listening: Listening, limits: ReceiveLimits) -> None:
+        check_title(listening.title)
+        self._spool, self._series, self._listening, self._limits = spool, series, listening, limits
+        self._readings: dict[object, BoundedReading] = {}
+        self._ae = AE(ae_title=listening.title)
+        self._ae.require_called_aet = True
+        self._ae.require_calling_aet = sorted({peer.title for peer in listening.peers})
+        self._ae.maximum_associations = limits.associations
+        self._ae.maximum_pdu_size = MOST_PDU_BYTES
+        self._ae.acse_timeout = self._ae.dimse_timeout = self._ae.network_timeout = limits.timeout_s
+        self._ae.add_supported_context(VERIFICATION)
+        for storage in CT_STORAGES:
+            self._ae.add_supported_context(storage, list(TRANSFER_SYNTAXES))
+
+    def start(self) -> int:
+        """Listen; the port. Raises `InputError` where that cannot be."""
+        where = (self._listening.address, self._listening.port)
+        handlers: list[Any] = [
+            (evt.EVT_CONN_OPEN, self._on_open),
+            (evt.EVT_CONN_CLOSE, self._on_close),
+            (evt.EVT_DIMSE_RECV, self._on_message),
+            (evt.EVT_REQUESTED, self._on_requested),
+            (evt.EVT_REJECTED, self._on_rejected),
+            (evt.EVT_C_STORE, self._on_store),
+        ]
+        try:
+            server: Any = self._ae.start_server(
+                where,
+                block=False,
+                evt_handlers=handlers,
+                ssl_context=self._listening.tls,
+            )
+        except (OSError, OverflowError) as error:
+            raise InputError(
+                f"cannot listen on {where[0]}:{where[1]} ({error}); choose another port or address"
+            ) from error
+        port = server.socket.getsockname()[1]
+        _log.info("%s listens on %s:%d", self._listening.title, where[0], port)
+        return int(port)
+
+    def stop(self) -> None:
+        """End all associations and listen no more."""
+        self._ae.shutdown()
+
+    def _on_open(self, event: Event) -> None:
+        socket: Any = event.assoc.dul.socket
+        if len(self._ae.active_associations) > self._limits.associations + _WAITING_CONNECTIONS:
+            socket.close()
+            return
+        self._readings[event.assoc] = BoundedReading(socket, self._limits)
+
+    def _on_close(self, event: Event) -> None:
+        self._readings.pop(event.assoc, None)
+
+    def _on_message(self, event: Event) -> None:
+        reading = self._readings.get(event.assoc)
+        if reading is not None:
+            reading.message_ended()
+
+    def _on_requested(self, event: Event) -> None:
+        requestor: Any = event.assoc.requestor
+        caller = str(requestor.primitive.calling_ae_title).strip()
+        allowed = [peer for peer in self._listening.peers if peer.title == caller]
+        if self._listening.peers and not any(peer.host in (None, requestor.address) for peer in allowed):
+            self._refuse(event, _UNKNOWN_CALLER, "is not known")
+        elif not self._spool.has_room():
+            self._refuse(event, _FULL, "finds the disk full")
+
+    def _refuse(self, event: Event, reason: tuple[int, int, int], why: str) -> None:
+        event.assoc.acse.send_reject(*reason)
+        event.assoc.kill()  # once it is sent
+        _log.warning("%s %s: refused", _caller(event), why)
+
+    def _on_rejected(self, event: Event) -> None:
+        _log.warning("%s: refused: it called another title, is not known, or there are too many", _caller(event))
+
+    def _on_store(self, event: Event) -> Dataset | int:
+        request: Any = event.request
+        data = event.encoded_dataset()
+        try:
+            arrived = judge(
+                data,
+                str(request.AffectedSOPClassUID),
+                str(request.AffectedSOPInstanceUID),
+                int(self._limits.unpacked_mb * MB),
+            )
+        except RefusedError as refused:
+            return self._not_taken(event, data, refused)
+        try:
+            if self._spool.has(arrived):
+                return SUCCESS  # it was answered for already
+            if not self._spool.has_room(len(data)):
+                raise WriteError.of(self._spool.folder)
+            self._series.take(arrived, data)
+        except (OSError, InputError):
+            _log.warning("%s: an object of series %s: no room", _caller(event), arrived.series_uid)
+            return _answer(RefusedError(OUT_OF_RESOURCES, "no room; send it again later"))
+        return SUCCESS
+
+    def _not_taken(self, event: Event, data: bytes, refused: RefusedError) -> Dataset:
+        try:
+            kept = self._spool.put_aside(data, refused.reason)
+        except (OSError, InputError):
+            kept = False
+        where = "kept aside" if kept else "not kept"
+        _log.warning("%s: an object %s: answered 0x%04X, %s", _caller(event), refused.reason, refused.status, where)
+        return _answer(refused)
+
+
+def _answer(refused: RefusedError) -> Dataset:
+    answer = Dataset()
+    answer.Status, answer.ErrorComment = refused.status, refused.comment
+    return answer
+
+
+def _caller(event: Event) -> str:
+    requestor = event.assoc.requestor
+    title = str(getattr(requestor.primitive, "calling_ae_title", None) or "").strip()
+    return f"{''.join(c for c in title[:16] if c.isprintable())}@{requestor.address}"
