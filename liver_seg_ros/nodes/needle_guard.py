@@ -28,6 +28,7 @@ from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.guard_display import GuardDisplay, Shown
+from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
 from liver_seg_ros.nodes.needle_parameters import needle_of
 from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
@@ -39,11 +40,14 @@ from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.tip_watch import TipWatch
 from liver_seg_ros.nodes.transform_buffer import TransformError
 from liver_seg_ros.nodes.transforms import Transforms, open_transforms
+from liver_seg_ros.nodes.volume_input import VolumeInput
 from liver_seg_ros.planning.clearance import DistanceField, distance_fields
 from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level, Reason
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
+from liver_seg_ros.planning.obstacles_by_map import find_by_map_around
 from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
+from liver_seg_ros.volume import LabelVolume
 
 #: A tip that TF puts further away from the CT's origin is not there.
 MOST_AWAY_MM = 100_000.0
@@ -59,8 +63,9 @@ class _Anatomy:
 class NeedleGuard(StageNode):
     """Publishes a reading on `needle_guard/reading` as soon as the tip moved, and at `rate_hz` where it did not.
 
-    Where the needle is tells TF (`tip_frame`), what it must not touch the topic `meshes`, and what it should follow
-    the topic `trajectory`. Whatever is missing, stale or wrong makes the reading a STOP.
+    Where the needle is tells TF (`tip_frame`), what it must not touch the topic `meshes`, with the parameter
+    `surroundings` also the map on the topic of this name, and what it should follow the topic `trajectory`. Whatever
+    is missing, stale or wrong makes the reading a STOP.
 
     Args:
         kwargs: those of `rclpy.node.Node`.
@@ -72,6 +77,9 @@ class NeedleGuard(StageNode):
         self._anatomy: _Anatomy | None = None
         # Held where `_anatomy` changes: surfaces of before must not come back once newer ones came.
         self._anatomy_lock = threading.Lock()
+        self._meshes: StructureMeshArray | None = None  # the last that came
+        self._map: LabelVolume | None = None
+        self._map_input = VolumeInput(self, "surroundings", np.uint8, self._on_map)
         self._plan: tuple[Trajectory, str] | None = None  # and the frame that it came in
         self._plan_refused = ""  # why the one that came last cannot be followed
         self._why = ""  # there is no anatomy
@@ -100,6 +108,8 @@ class NeedleGuard(StageNode):
             self.create_subscription(StructureMeshArray, "meshes", self._on_meshes, latched(1)),
             self.create_subscription(TrajectoryMessage, "trajectory", self._on_trajectory, latched(1)),
         ]
+        if self.get_parameter("surroundings").value:
+            self._map_input.open()
         # Of a clock that always runs: where a simulation stands still there must be a STOP too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(1 / rate_hz, self._on_tick, clock=steady)
@@ -112,11 +122,13 @@ class NeedleGuard(StageNode):
             self.destroy_timer(self._timer)
         if self._transforms is not None:
             self._transforms.close()
+        self._map_input.close()
         for subscription in self._subscriptions_:
             self.destroy_subscription(subscription)
         self._timer, self._transforms, self._subscriptions_ = None, None, []
         with self._anatomy_lock:
             self._anatomy = None
+        self._meshes, self._map = None, None
         self._plan, self._plan_refused = None, ""
         self._latest, self._needle_mm = None, None
 
@@ -133,16 +145,30 @@ class NeedleGuard(StageNode):
         return GuardLimits(stop_mm, mm["warn_margin"], mm["warn_deviation"], mm["stop_deviation"], mm["overshoot"])
 
     def _on_meshes(self, message: StructureMeshArray) -> None:
+        self._meshes = message
+        self._prepare_next(message)
+
+    def _on_map(self, assembled: Assembled) -> None:
+        self._map = LabelVolume(assembled.array, assembled.geometry, assembled.uid)
+        if self._meshes is not None and self._meshes.volume_uid == self._map.uid:
+            self._prepare_next(self._meshes)
+
+    def _prepare_next(self, message: StructureMeshArray) -> None:
+        surroundings = self._map if self._map is not None and self._map.uid == message.volume_uid else None
         # At once: the surfaces of before are not those of this patient any more.
         with self._anatomy_lock:
             self._anatomy = None
+            if surroundings is None and self.get_parameter("surroundings").value:
+                self._why = f"no map of volume {message.volume_uid} came yet on the topic surroundings"
+                return
             self._why = "new surfaces are being prepared"
-            self.worker.submit(lambda cancelled: self._prepare(message, cancelled))
+            self.worker.submit(lambda cancelled: self._prepare(message, surroundings, cancelled))
 
-    def _prepare(self, message: StructureMeshArray, cancelled: Cancelled) -> None:
+    def _prepare(self, message: StructureMeshArray, surroundings: LabelVolume | None, cancelled: Cancelled) -> None:
         try:
             meshes = [message_to_mesh(mesh) for mesh in message.meshes]
-            fields = distance_fields([mesh for mesh in meshes if mesh.structure in self._limits.stop_mm])
+            around = () if surroundings is None else find_by_map_around(surroundings, meshes).meshes
+            fields = distance_fields([mesh for mesh in (*meshes, *around) if mesh.structure in self._limits.stop_mm])
         except Exception as error:
             self._have_anatomy(None, in_one_line(error), cancelled)
             raise

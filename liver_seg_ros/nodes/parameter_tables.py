@@ -194,6 +194,11 @@ SEGMENTATION = (
         "(`refuse`), or replaces what is worked on (`replace`), as a volume on the topic `ct` always does.",
         check=one_of("queue", "refuse", "replace"),
     ),
+    _before_configure(
+        "surroundings",
+        False,
+        "Also publish a coarse map of the organs around the liver on `surroundings`, by the model `surroundings/`.",
+    ),
     *VOLUME_INPUT,
     *VOLUME_OUTPUT,
     *WORKER_PROCESS,
@@ -228,6 +233,7 @@ REGISTRATION = (
 PLANNER = (
     _at_start("use_ct", True, "Take the CT too: it has the skin, where needles may begin."),
     _at_start("by_hu", True, "Keep clear of bone, lung and gas that are not labelled, by their HU in the CT."),
+    _at_start("surroundings", False, "Keep clear of the organs on the topic `surroundings` too."),
     *VOLUME_INPUT,
 )
 
@@ -268,6 +274,8 @@ NEEDLE_GUARD = (
         span=(0, 99),
     ),
     _length("overshoot_m", 0.005, "STOP where the tip is this far beyond the target.", span=(0, 1)),
+    _at_start("surroundings", False, "Guard the organs on the topic `surroundings` too."),
+    *VOLUME_INPUT,
 )
 
 SLICE_VIEWER = (

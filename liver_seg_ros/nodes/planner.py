@@ -54,6 +54,8 @@ MOST_TRAJECTORIES = 20
 class PlannerNode(StageNode):
     """Services on the labels of the topic `labels`, and on the CT of the topic `ct` for the skin.
 
+    Where the parameter `surroundings` is true, also on the map of organs on the topic of this name: they wait for it.
+
     Args:
         kwargs: those of `rclpy.node.Node`.
     """
@@ -62,7 +64,9 @@ class PlannerNode(StageNode):
         super().__init__("planner", PLANNER, **kwargs)
         self._labels_input = VolumeInput(self, "labels", np.uint8, self._on_labels)
         self._ct_input = VolumeInput(self, "ct", np.int16, self._on_ct)
+        self._map_input = VolumeInput(self, "surroundings", np.uint8, self._on_map)
         self._labels: LabelVolume | None = None
+        self._map: LabelVolume | None = None
         self._ct: Volume | None = None
         self._anatomy: Anatomy | None = None
         # Held where `_anatomy` changes: labels of before must not come back once newer ones came.
@@ -84,14 +88,17 @@ class PlannerNode(StageNode):
         self._labels_input.open()
         if self.get_parameter("use_ct").value:
             self._ct_input.open()
+        if self.get_parameter("surroundings").value:
+            self._map_input.open()
         self.diagnostics.say("waiting for labels")
 
     def deactivate(self) -> None:
         self._labels_input.close()
         self._ct_input.close()
+        self._map_input.close()
         if self._transforms is not None:
             self._transforms.close()
-        self._labels, self._ct, self._transforms = None, None, None
+        self._labels, self._ct, self._map, self._transforms = None, None, None, None
         with self._anatomy_lock:
             self._anatomy, self._why = None, "not active"
 
@@ -104,19 +111,31 @@ class PlannerNode(StageNode):
         if self._labels is not None and self._labels.uid == self._ct.uid:
             self._prepare_next()
 
+    def _on_map(self, assembled: Assembled) -> None:
+        self._map = LabelVolume(assembled.array, assembled.geometry, assembled.uid)
+        if self._labels is not None and self._labels.uid == self._map.uid:
+            self._prepare_next()
+
     def _prepare_next(self) -> None:
         labels = self._labels
         assert labels is not None
         ct = self._ct if self._ct is not None and self._ct.uid == labels.uid else None
+        surroundings = self._map if self._map is not None and self._map.uid == labels.uid else None
         with self._anatomy_lock:
+            if surroundings is None and self.get_parameter("surroundings").value:
+                self._anatomy, self._why = None, f"no map of volume {labels.uid} came yet on the topic surroundings"
+                return
             self._anatomy, self._why = None, f"volume {labels.uid} is being prepared"
-            self.worker.submit(lambda cancelled: self._prepare(labels, ct, cancelled))
+            self.worker.submit(lambda cancelled: self._prepare(labels, ct, surroundings, cancelled))
 
-    def _prepare(self, labels: LabelVolume, ct: Volume | None, cancelled: Cancelled) -> None:
+    def _prepare(
+        self, labels: LabelVolume, ct: Volume | None, surroundings: LabelVolume | None, cancelled: Cancelled
+    ) -> None:
         self.diagnostics.begin(f"preparing volume {labels.uid}", last_volume=labels.uid)
         try:
             check_labels(labels, f"volume {labels.uid}")
-            anatomy = prepare_anatomy(labels, ct=ct, by_hu=bool(self.get_parameter("by_hu").value))
+            by_hu = bool(self.get_parameter("by_hu").value)
+            anatomy = prepare_anatomy(labels, ct=ct, by_hu=by_hu, surroundings=surroundings)
         except Exception as error:
             self._have_anatomy(None, in_one_line(error), cancelled)
             raise

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `segmentation`: takes a CT from the topic `ct` and publishes its labels on `labels`."""
+"""The node `segmentation`: takes a CT from the topic `ct` and publishes its labels on `labels`.
+
+Where its parameter `surroundings` is true, also a coarse map of the organs around the liver, on `surroundings`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import numpy as np
 
 from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.inference.segmenter import Segmentation
+from liver_seg_ros.inference.surroundings import SurroundingsMap
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
@@ -56,14 +60,18 @@ class SegmentationNode(StageNode):
         self._action = SegmentAction(self, self._reporting, self._on_request)
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
         self._output = VolumeOutput(self, "labels")
+        self._surroundings = VolumeOutput(self, "surroundings")  # open only where they are asked for
         self._loaded: tuple[Workplace, Networks] | None = None
         self._last: Volume | None = None  # that came, for goals that name it
         self._result: Segmented | None = None  # the last, for those who want it saved
         offer_saving(self, self._save)
 
     def configure(self) -> None:
-        self._loaded = self._load(self._folder("models_dir"))
+        surroundings = bool(self.get_parameter("surroundings").value)
+        self._loaded = self._load(self._folder("models_dir"), surroundings)
         self._output.open()
+        if surroundings:
+            self._surroundings.open()
         self._reporting.open()
         _, networks = self._loaded
         models = ", ".join(f"{bundle.spec.name} {bundle.spec.version} {bundle.sha256}" for bundle in networks.bundles)
@@ -98,6 +106,7 @@ class SegmentationNode(StageNode):
             self._loaded[0].close()
         self._loaded = self._result = None
         self._output.close()
+        self._surroundings.close()
         self._reporting.close()
 
     def accept(self, volume: Volume) -> None:
@@ -105,7 +114,9 @@ class SegmentationNode(StageNode):
         self._last = volume
         self._reporting.take_up(volume.uid, "segmenting", partial(self._on_volume, volume))
 
-    def _load(self, models_dir: Path | None, cancelled: Cancelled = never_cancelled) -> tuple[Workplace, Networks]:
+    def _load(
+        self, models_dir: Path | None, surroundings: bool, cancelled: Cancelled = never_cancelled
+    ) -> tuple[Workplace, Networks]:
         place = workplace(
             self,
             Segmenting,
@@ -113,6 +124,7 @@ class SegmentationNode(StageNode):
             self.get_parameter("runtime").value,
             self.get_parameter("precision").value,
             self._folder("cache_dir"),
+            surroundings,
         )
         try:
             place.wait_until_made(self._say_loading(), cancelled)
@@ -157,7 +169,7 @@ class SegmentationNode(StageNode):
         if request.models_dir is None:
             self._segment(volume, here, request.wanted, report, cancelled)
             return
-        other = self._load(request.models_dir, cancelled)
+        other = self._load(request.models_dir, False, cancelled)
         try:
             self._segment(volume, other, request.wanted, report, cancelled)
         finally:
@@ -194,6 +206,8 @@ class SegmentationNode(StageNode):
                 if self._deliver is not None:
                     self._deliver(segmentation.labels, stamp.nanoseconds)
                 self._output.publish(segmentation.labels, stamp.to_msg(), cancelled)
+            elif isinstance(part, SurroundingsMap):
+                self._surroundings.publish(part.labels, stamp.to_msg(), cancelled)
             else:
                 progress("publish", 1.0)
                 self._conclude(report, networks, segmentation, part)

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box
-from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL, Structure
+from liver_seg_ros.labels import BACKGROUND, LIVER, STRUCTURES, TUMOR, VESSEL, Structure
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plain import plain
 from liver_seg_ros.planning.air import Mask
 from liver_seg_ros.planning.nearest_labels import labels_at
 from liver_seg_ros.reconstruction.masks import StructureMask
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
@@ -77,8 +79,35 @@ def find_by_map(surroundings: LabelVolume, labels: LabelVolume, known: Collectio
     check_same_place(surroundings, labels)
     values = surroundings.array.copy()
     values[labels_at(labels, surroundings.geometry) != BACKGROUND] = BACKGROUND
-    wanted = [s for s in surroundings.structures() if s not in _NEVER and s not in known]
-    meshes = (surface_of(structure, values == structure.value, surroundings) for structure in wanted)
+    return _surfaces(values, surroundings, known)
+
+
+def find_by_map_around(surroundings: LabelVolume, meshes: Sequence[Mesh]) -> ByMap:
+    """The organs of a map, but for those that have a mesh. Nothing inside the liver's mesh is part of them.
+
+    For who has surfaces and no labels.
+    """
+    values = surroundings.array.copy()
+    for mesh in meshes:
+        if mesh.structure == LIVER:
+            values[_inside(mesh, surroundings)] = BACKGROUND
+    return _surfaces(values, surroundings, {mesh.structure for mesh in meshes})
+
+
+def _inside(mesh: Mesh, grid: LabelVolume) -> Mask:
+    """`(K, J, I)` the voxels of a grid that are labelled and have their center inside a closed surface."""
+    inside = np.zeros(grid.array.shape, bool)
+    index = np.argwhere(grid.array != BACKGROUND)
+    places = grid.geometry.index_to_lps(index[:, ::-1])
+    near = ((places >= mesh.vertices_mm.min(axis=0)) & (places <= mesh.vertices_mm.max(axis=0))).all(axis=1)
+    index = index[near]
+    inside[tuple(index[SurfaceQueries(mesh).signed_distance(places[near]) < 0].T)] = True
+    return inside
+
+
+def _surfaces(values: NDArray[np.uint8], grid: LabelVolume, known: Collection[Structure]) -> ByMap:
+    wanted = [s for s in STRUCTURES if s not in _NEVER and s not in known and (values == s.value).any()]
+    meshes = (surface_of(structure, values == structure.value, grid) for structure in wanted)
     return ByMap(tuple(mesh for mesh in meshes if mesh is not None))
 
 

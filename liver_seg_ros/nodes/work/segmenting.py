@@ -12,6 +12,7 @@ from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmentation, load_default_segmenter
+from liver_seg_ros.inference.surroundings import SurroundingsMap, load_surroundings_mapper
 from liver_seg_ros.inference.wanted import only_wanted
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.measurement import StructureMeasurement
@@ -39,7 +40,10 @@ class Judgment:
 
 
 class Segmenting:
-    """Loads the networks; see `load_default_segmenter` for what they may be and what is refused."""
+    """Loads the networks; see `load_default_segmenter` for what they may be and what is refused.
+
+    With `surroundings` also that of `load_surroundings_mapper`.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,13 @@ class Segmenting:
         runtime: str,
         precision: str,
         cache_dir: Path | None,
+        surroundings: bool,
         progress: Progress,
         cancelled: Cancelled,
     ) -> None:
         options = LoadOptions(cache_dir=cache_dir, progress=progress, cancelled=cancelled)
         self._segmenter = load_default_segmenter(models_dir, runtime, precision, options)
+        self._mapper = load_surroundings_mapper(models_dir, runtime, precision, options) if surroundings else None
 
     def networks(self, progress: Progress, cancelled: Cancelled) -> Iterator[Networks]:
         """What is loaded."""
@@ -71,8 +77,10 @@ class Segmenting:
 
     def segment(
         self, volume: Volume, wanted: Sequence[Structure], progress: Progress, cancelled: Cancelled
-    ) -> Iterator[Segmentation | Judgment]:
+    ) -> Iterator[Segmentation | SurroundingsMap | Judgment]:
         """A `Segmentation`, for which others may wait, then its `Judgment`; of `wanted` only where that is not empty.
+
+        In between the map of the surroundings, where that is asked for.
 
         Raises `InputError` for what is no CT, and whatever `Segmenter.segment` does.
         """
@@ -80,6 +88,8 @@ class Segmenting:
         segmentation = self._segmenter.segment(volume, progress, cancelled)
         sure = segmentation.tumor_probability  # stays here: nobody beyond needs it, and it has some megabytes
         yield replace(segmentation, labels=only_wanted(segmentation.labels, wanted), tumor_probability=None)
+        if self._mapper is not None:
+            yield self._mapper.find(volume, progress, cancelled)
         measurements = measure(segmentation.labels, sure.at if sure else None)
         warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
         yield Judgment([m for m in measurements if not wanted or m.structure in wanted], warnings)
