@@ -225,7 +225,7 @@ def _is_there(package: str) -> bool:
 
 def _large_shared_memory(share: Path) -> list[SetEnvironmentVariable]:
     """Use the profile in config/ where the user has none of their own and shared memory has room for it."""
-    shared_memory = Path("/dev/shm")
+    shared_memory = Path("/dev/shm")  # noqa: S108  only looked at
     if any(name in os.environ for name in PROFILE_VARIABLES) or not shared_memory.is_dir():
         return []
     if shutil.disk_usage(shared_memory).free < SHARED_MEMORY_BYTES:

@@ -30,7 +30,7 @@ def ros_environment() -> dict[str, str]:
         environment["ROS_LOCALHOST_ONLY"] = "1"
     else:
         environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    shared_memory = Path("/dev/shm")
+    shared_memory = Path("/dev/shm")  # noqa: S108  only looked at
     if shared_memory.is_dir() and shutil.disk_usage(shared_memory).free > _SHARED_MEMORY_BYTES:
         for name in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
             environment.setdefault(name, str(ROOT / "config" / "fastdds_shm.xml"))

@@ -32,4 +32,4 @@ def become_node(
     words += [name for name, wanted in switches.items() if wanted]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", f"liver_seg_ros.nodes.{module}", *words])
+    os.execv(sys.executable, [sys.executable, "-m", f"liver_seg_ros.nodes.{module}", *words])  # noqa: S606  Python itself

@@ -24,7 +24,7 @@ ENOUGH_SHARED_GB, LEAST_SHARED_GB = 2.0, 0.2
 ENOUGH_RECEIVE_BYTES = 4_000_000
 
 
-def host_findings(proc: Path = Path("/proc"), shared_memory: Path = Path("/dev/shm")) -> Iterator[Finding]:
+def host_findings(proc: Path = Path("/proc"), shared_memory: Path = Path("/dev/shm")) -> Iterator[Finding]:  # noqa: S108  only looked at
     """Look at the computer.
 
     Args:

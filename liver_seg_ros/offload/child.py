@@ -142,7 +142,7 @@ def _portable(error: BaseException) -> tuple[BaseException, str]:
             break
         with suppress(Exception):  # whatever a library's exception does when it is made or copied
             same = error if kind is type(error) else kind(text)
-            if str(pickle.loads(pickle.dumps(same))) == text:
+            if str(pickle.loads(pickle.dumps(same))) == text:  # noqa: S301  what was pickled here
                 return same, where
     return RuntimeError(f"{type(error).__name__}: {text}"), where
 

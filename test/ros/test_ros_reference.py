@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,12 @@ from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.volumes import write_volume
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "ros.md").read_text(encoding="utf-8")
-#: The process that holds several nodes, and which.
-COMPOSED, IN_COMPOSED = "liver_seg", {"ct_source", "segmentation", "reconstruction"}
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from ros_page import COMPOSED, absolute, executables, quoted, rows, users
+
+#: The nodes that the composed process holds.
+IN_COMPOSED = {"ct_source", "segmentation", "reconstruction"}
 DURABILITY = {"latched": DurabilityPolicy.TRANSIENT_LOCAL, "live": DurabilityPolicy.VOLATILE}
 
 #: What every lifecycle node has from ROS itself, which the page names once for all.
@@ -33,53 +34,10 @@ PARAMETERS_OF_ROS = re.compile(r"use_sim_time|start_type_description_service|qos
 TOPICS_OF_ROS = ("/rosout", "/parameter_events", "/clock")
 
 
-def executables() -> list[str]:
-    """The nodes that setup.py installs, the composed process left out."""
-    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
-    named = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return [name for name in ast.literal_eval(named["NODES"]) if name != COMPOSED]
-
-
-def rows(heading: str) -> Iterator[dict[str, str]]:
-    """The rows of the tables below a heading of the page, by the heads of their columns; none without the heading."""
-    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL)
-    heads: list[str] = []
-    for line in section.group(1).splitlines() if section else ():
-        cells = [cell.strip() for cell in line.strip().strip("|").split(" | ")]
-        if not line.startswith("|"):
-            heads = []
-        elif not heads:
-            heads = cells
-        elif not line.startswith("| ---"):
-            yield dict(zip(heads, cells, strict=True))
-
-
-def quoted(cell: str) -> list[str]:
-    """What stands between backquotes."""
-    return re.findall(r"`([^`]+)`", cell)
-
-
-def absolute(name: str) -> str:
-    return name if name.startswith("/") else f"/{name}"
-
-
 def full_type(cell: str, kind: str) -> str:
     """`package/kind/Name` of the type that a cell begins with; without a package it is one of liver_seg_interfaces."""
     *package, name = re.match(r"[\w/]+", cell).group().split("/")
     return "/".join((*(package or ["liver_seg_interfaces"]), kind, name))
-
-
-def users(cell: str, name: str, nodes: list[str]) -> list[str]:
-    """The nodes that a cell names; "each" is that in whose namespace the topic lies, or all."""
-    if cell.startswith("each"):
-        return [node for node in nodes if name.startswith(f"/{node}/")] or nodes
-    return [node for node in quoted(cell) if node in nodes]
 
 
 def documented_topics(node: str, column: str) -> dict[str, tuple[str, str]]:
