@@ -66,14 +66,6 @@ def bundle_input(recipe: Recipe, network: nn.Module, settings: Mapping[str, Any]
     )
 
 
-def traced_sizes(spec: InputSpec) -> tuple[tuple[int, ...], int | None]:
-    """A size to export at, `(K, J, I)` or `(J, I)`, and of what multiples others may be; None where no other fits."""
-    axes = 2 if spec.slices else 3
-    if spec.fixed_window:
-        return spec.patch[::-1][-axes:], None
-    return tuple(spec.divisor * n for n in range(2, 2 + axes)), spec.divisor
-
-
 def _only_window(recipe: Recipe, network: nn.Module) -> tuple[int, ...] | None:
     """The only window that fits, `(i, j, k)` or `(i, j)`; None where any of the right multiple does."""
     if hasattr(network, "image_size"):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from liver_seg_ros.deploy.graph_sizes import traced_sizes
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.geometry import Box
@@ -47,6 +48,14 @@ def phantom_windows(spec: BundleSpec) -> Windows:
         ct = generate_phantom(seed, options).ct
         windows.append(_windows(ct, Box((0, 0, 0), ct.geometry.size), spec, seed))
     return _joined(windows)
+
+
+def any_window(spec: BundleSpec) -> Windows:
+    """One window of noise, of the smallest sizes at which a network can show all that it does."""
+    sizes, _ = traced_sizes(spec.input)
+    rng = np.random.default_rng(0)
+    shapes = {name: (1, channels, *sizes) for name, channels in spec.input.channels.items()}
+    return {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 def ct_windows(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None) -> Windows:

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 import yaml
 
-from liver_seg_ros.deploy.bundle_input import bundle_input, traced_sizes
+from liver_seg_ros.deploy.bundle_input import bundle_input
 from liver_seg_ros.deploy.graph import DeployedNetwork
+from liver_seg_ros.deploy.graph_sizes import traced_sizes
 from liver_seg_ros.deploy.onnx_export import export_onnx
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, ModelBundle, Postprocessing

@@ -52,16 +52,14 @@ FORMATS = {
 }
 
 
-def quantize(
-    name: str, weights: Path, windows: Mapping[str, NDArray[np.float32]] | None, keep: Sequence[str] = ()
-) -> bytes:
+def quantize(name: str, weights: Path, windows: Mapping[str, NDArray[np.float32]], keep: Sequence[str] = ()) -> bytes:
     """The network in `weights` in the format called `name`, with inputs and outputs named as they were.
 
     Args:
         name: a key of `FORMATS`.
         weights: an ONNX model in fp32.
-        windows: `(N, channels, K, J, I)` of each input by name, what the network meets; a model's only input may have
-            another name. Only int8 needs them.
+        windows: `(N, channels, K, J, I)` of each input by name; a model's only input may have another name. For int8
+            what the network meets, for fp16 anything of sizes that it takes.
         keep: patterns of names of further nodes that are not to be int8.
 
     Raises:
@@ -70,14 +68,11 @@ def quantize(
     model = load_model(weights)
     with scratch_folder() as folder:
         result, calibration = folder / "result.onnx", folder / "windows.npz"
-        arguments = [str(weights), str(result)]
+        given = dict(zip([model.graph.input[0].name], windows.values(), strict=True)) if len(windows) == 1 else windows
+        np.savez(calibration, **given)
+        arguments = [str(weights), str(result), str(calibration)]
         if FORMATS[name].precision == "int8":
-            assert windows is not None
-            given = (
-                dict(zip([model.graph.input[0].name], windows.values(), strict=True)) if len(windows) == 1 else windows
-            )
-            np.savez(calibration, **given)
-            arguments += [str(calibration), *sensitive_nodes(model, keep)]
+            arguments += sensitive_nodes(model, keep)
         if name == "int8_openvino":
             run_tool(NNCF, _SCRIPTS / "nncf_job.py", arguments)
         else:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from liver_seg_ros.deploy.calibration import ct_windows, phantom_windows
+from liver_seg_ros.deploy.calibration import any_window, ct_windows, phantom_windows
 from liver_seg_ros.deploy.quantization import FORMATS, quantize
 from liver_seg_ros.deploy.scoring import SCAN, Weights, in_words, mean_dice
 from liver_seg_ros.errors import InputError
@@ -51,13 +51,14 @@ def make_variants(
     Raises:
         InputError: there is nothing to calibrate on, or a tool cannot be installed or fails.
     """
-    windows = None
+    calibrated = sample = any_window(bundle.spec)
     if any(FORMATS[name].precision == "int8" for name in names):
         _log.info("calibrating on %s", calibration or "phantoms")
-        windows = ct_windows(calibration, bundle, localizer) if calibration else phantom_windows(bundle.spec)
+        calibrated = ct_windows(calibration, bundle, localizer) if calibration else phantom_windows(bundle.spec)
     made = {}
     for name in names:
-        made[name] = quantize(name, bundle.weights, windows, keep)
+        shown = calibrated if FORMATS[name].precision == "int8" else sample
+        made[name] = quantize(name, bundle.weights, shown, keep)
         share = len(made[name]) / bundle.weights.stat().st_size
         _log.info("%s: %.2f MB, %.0f %% of the plain weights", name, len(made[name]) / 1e6, 100 * share)
     return made

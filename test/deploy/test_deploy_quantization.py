@@ -152,7 +152,7 @@ def test_a_truncated_model_is_refused_with_one_line(tmp_path: Path) -> None:
     truncated = tmp_path / "model.onnx"
     truncated.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=r"model\.onnx is not a whole ONNX model: [^\n]+$"):
-        quantize("fp16", truncated, None)
+        quantize("fp16", truncated, {})
     shutil.copytree(MODELS / "localizer", tmp_path / "localizer")
     (tmp_path / "localizer" / "model.onnx").write_bytes(whole[:-1])
     with pytest.raises(InputError, match=r"model\.onnx is damaged"):

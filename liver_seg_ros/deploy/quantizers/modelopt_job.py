@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX to fp16 or to fp16 with int8 convolutions, by NVIDIA's modelopt; run by `quantization` as a script.
 
-    python modelopt_job.py fp16 MODEL RESULT
+    python modelopt_job.py fp16 MODEL RESULT SAMPLE
     python modelopt_job.py int8 MODEL RESULT CALIBRATION KEPT...
 
-CALIBRATION is an .npz with one array `(N, channels, ...)` per input; KEPT are the names of nodes to leave in fp16.
+SAMPLE and CALIBRATION are an .npz with one array `(N, channels, ...)` per input; KEPT are the names of nodes to leave
+in fp16.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import numpy as np
 import onnx
 
 
-def to_fp16(model: str) -> onnx.ModelProto:
-    """AutoCast: every operator in fp16 whose values have room in it, inputs and outputs too."""
+def to_fp16(model: str, sample: str) -> onnx.ModelProto:
+    """AutoCast: every operator in fp16 whose values have room in it, inputs and outputs too.
+
+    It runs the model to see those values; without a sample on images of one voxel, which few networks take.
+    """
     from modelopt.onnx.autocast import convert_to_mixed_precision
 
-    return convert_to_mixed_precision(model, low_precision_type="fp16", keep_io_types=False)
+    return convert_to_mixed_precision(model, low_precision_type="fp16", keep_io_types=False, calibration_data=sample)
 
 
 def to_int8(model: str, result: str, calibration: str, kept: list[str]) -> None:
@@ -53,6 +57,6 @@ def to_int8(model: str, result: str, calibration: str, kept: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "fp16":
-        onnx.save(to_fp16(sys.argv[2]), sys.argv[3])
+        onnx.save(to_fp16(sys.argv[2], sys.argv[4]), sys.argv[3])
     else:
         to_int8(sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])
