@@ -141,6 +141,11 @@ class TransFusionNet(nn.Module):
         """H and W of `image_size` are multiples of this."""
         return int(2**DEEPEST)
 
+    @property
+    def takes_edges(self) -> bool:
+        """Whether `forward` needs the Canny map."""
+        return self.edge_extraction is not None
+
     def forward(self, image: Tensor, edges: Tensor | None = None) -> Tensor:
         """`edges` is the Canny map, `(B, 1, H, W)` float32 of 0 and 1; only for the edge module."""
         return self.outputs(image, edges).logits

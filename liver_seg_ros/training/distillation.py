@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, kl_div, log_softmax, normalize, softmax
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.canny import canny_map
 from liver_seg_ros.networks.resnet_transformer import TransformerLayer
 
 
@@ -37,7 +38,8 @@ class Distillation:
     Keeps the maps of the student's last forward pass by hooks: call it once after each.
 
     Args:
-        teacher: trained; is put into evaluation mode and gets no gradient. Of volumes or of slices, one input.
+        teacher: trained; is put into evaluation mode and gets no gradient. Of volumes or of slices; one that takes
+            edges too (`takes_edges`) is given the Canny maps of the slices that the student saw.
         student: of volumes or of slices; not of slices where the teacher is of volumes.
         logits: weight of the logits' term.
         features: weight of the features' term.
@@ -122,10 +124,15 @@ class Distillation:
     def _teach(self, images: Tensor) -> Tensor:
         """The teacher's logits; slice by slice where it takes slices."""
         weight = next(p for p in self._teacher.parameters() if p.ndim >= 4)
-        if images.ndim == weight.ndim:
-            logits: Tensor = self._teacher(images)
-            return logits
-        return _as_volume(self._teacher(images.transpose(1, 2).flatten(0, 1)), images.shape[2])
+        by_slices = images.ndim != weight.ndim
+        shown = images.transpose(1, 2).flatten(0, 1) if by_slices else images
+        given = [shown]
+        if getattr(self._teacher, "takes_edges", False):
+            middle = shown.shape[1] // 2  # of a slice between its neighbors
+            edges = canny_map(shown[:, middle : middle + 1].float().cpu().numpy())
+            given.append(torch.from_numpy(edges).to(shown))
+        logits: Tensor = self._teacher(*given)
+        return _as_volume(logits, images.shape[2]) if by_slices else logits
 
     def _keep_input(self, name: str) -> Callable[[nn.Module, Any], None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.canny import canny_map
 from liver_seg_ros.networks import create_network
 from liver_seg_ros.training.distillation import Distillation, attention_term, features_term, logits_term
 
@@ -37,6 +38,21 @@ def pair() -> tuple[nn.Module, nn.Module, torch.Tensor]:
     teacher = create_network("transunet", **TRANSUNET)
     student = create_network("student", classes=4, widths=(8, 8, 8))
     return teacher, student, torch.randn(2, 1, 8, 32, 16)
+
+
+def test_a_teacher_with_edges_is_given_those_of_each_slice() -> None:
+    torch.manual_seed(0)
+    options = {"widths": (4, 4, 4, 8, 8, 8, 8, 8), "edge_widths": (4, 4, 4, 4), "resnet_width": 4, "heads": 2}
+    small = {"resnet_units": (1, 1, 1), "hidden": 8, "layers": 1, "image_size": (128, 128), "classes": 4}
+    teacher = create_network("transfusionnet_edge", **options, **small).eval()
+    images = torch.rand(1, 1, 4, 16, 16).repeat_interleave(8, 3).repeat_interleave(8, 4) * 2 - 1
+    with torch.no_grad():
+        edges = [torch.from_numpy(canny_map(images[:, :, k].numpy())) for k in range(4)]
+        expected = torch.stack([teacher(images[:, :, k], edges[k]) for k in range(4)], dim=2)
+        without = torch.stack([teacher(images[:, :, k], 0 * edges[k]) for k in range(4)], dim=2)
+        found = Distillation(teacher, create_network("student", classes=4, widths=(8, 8, 8)))._teach(images)
+    unlike = (expected - without).abs().max()
+    assert unlike > 0 and (found - expected).abs().max() < 0.05 * unlike
 
 
 def test_the_logits_term_is_its_equation() -> None:
