@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
@@ -23,6 +24,7 @@ pytest.importorskip("monai", reason="monai is not installed (extra [train])")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402  after the skips
 
+from liver_seg_ros.deploy.bundle_input import bundle_input  # noqa: E402
 from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.geometry import Geometry  # noqa: E402
@@ -41,6 +43,7 @@ from liver_seg_ros.inference.runtimes.tensorrt.build import build_engine  # noqa
 from liver_seg_ros.inference.runtimes.tensorrt.engine import profiles_of  # noqa: E402
 from liver_seg_ros.inference.runtimes.tensorrt.library import load_tensorrt  # noqa: E402
 from liver_seg_ros.inference.segmenter import Segmenter  # noqa: E402
+from liver_seg_ros.inference.windows import choose_windows  # noqa: E402
 from liver_seg_ros.networks.registry import NETWORKS, NetworkSpec  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network  # noqa: E402
 from liver_seg_ros.training.recipe import Recipe, read_recipe  # noqa: E402
@@ -321,3 +324,22 @@ def test_what_does_not_fit_is_refused_with_the_option_to_set(
     checkpoint = Checkpoint(recipe, build_network(recipe).state_dict(), {}, 1, 1.0, 1)
     with pytest.raises(InputError, match=message):
         export_bundle(checkpoint, tmp_path / "tiny", {**settings_of(kind), **changes})
+
+
+def test_paper_2_has_two_stages_in_windows_that_share_16_slices() -> None:
+    settings = yaml.safe_load((CONFIG / "paper2_bundles.yaml").read_text(encoding="utf-8"))
+    inside = read_recipe(CONFIG / "paper2_ltvs.yaml")
+    whole = replace(
+        inside,
+        stage="localize",
+        network={"name": "unet3d_concat"},
+        data=replace(inside.data, margin_mm=None, structures=None),
+    )
+    for recipe, fixed in ((inside, True), (whole, False)):
+        section = settings[recipe.stage]
+        with torch.device("meta"):
+            spec = bundle_input(recipe, build_network(recipe), section)
+        assert (spec.patch, spec.fixed_window, spec.size) == ([320, 320, 32], fixed, (320, 320, None))
+        windows = choose_windows((96, 320, 320), replace(spec, patch=(320, 320, 32)), (32, 320, 320))
+        assert windows.shape == (32, 320, 320) and windows.k.starts == (0, 16, 32, 48, 64)
+    assert settings["localize"]["margin_mm"] == inside.data.margin_mm
