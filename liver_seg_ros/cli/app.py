@@ -18,6 +18,7 @@ from liver_seg_ros import __version__
 from liver_seg_ros.cli import (
     build,
     cohort,
+    compare,
     data,
     doctor,
     evaluate,
@@ -37,6 +38,7 @@ from liver_seg_ros.cli import (
     segment,
     send,
     territories,
+    train,
 )
 from liver_seg_ros.cli.completion import CompletingGroup
 from liver_seg_ros.cli.help import SETTINGS, HelpCommand, examples
@@ -72,6 +74,8 @@ for _module in (
     retrieve,
     send,
     evaluate,
+    train,
+    compare,
     info,
     doctor,
     build,

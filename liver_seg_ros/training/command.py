@@ -27,3 +27,17 @@ def run_command(command: Callable[[], None]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
+
+
+def log_steps(threads: int | None = None) -> None:
+    """For the commands of `liver-seg`: lines of a training on standard error, with their time, and so many threads."""
+    steps = logging.getLogger("liver_seg_ros.training")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    steps.addHandler(handler)
+    steps.setLevel(logging.INFO)
+    steps.propagate = False
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

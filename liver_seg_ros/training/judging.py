@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good a trained network is on a part of a data set's split, on the grid that it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.evaluation.case_scores import ALL, CaseScores, Definitions, score_case
+from liver_seg_ros.evaluation.metrics import OVERLAP_METRICS, mean_iou, structure_mask
+from liver_seg_ros.evaluation.overlap import overlap
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.training.cases import Case, case_folder, case_path, class_of_values, read_case
+from liver_seg_ros.training.checkpoint import Checkpoint
+from liver_seg_ros.training.generate import generate
+from liver_seg_ros.training.prediction import predict_classes
+from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.source_cases import source_cases
+from liver_seg_ros.training.sources.about import PHANTOMS
+from liver_seg_ros.training.sources.subject import PARTS, TESTING, TRAINING
+from liver_seg_ros.volume import LabelVolume
+
+#: Phantoms of the part "testing": no recipe may name them.
+TESTING_SEEDS = range(9100, 9104)
+
+Labels = NDArray[np.uint8]
+
+#: Of a recipe's `data`, whose images are judged on; how they become an input is the network's own.
+_WHOSE = (
+    "source", "folder", "split", "split_seed", "without", "fewest_slices", "bad_cases", "phases", "tumor_count",
+    "variations", "training_seeds", "validation_seeds", "coarse_scans",
+)  # fmt: skip
+
+
+def judge(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    part: str,
+    cache: Path,
+    definitions: Definitions | None = None,
+    overlap_alone: bool = False,
+    progress: Callable[[float], None] = lambda done: None,
+) -> list[CaseScores]:
+    """Every metric of every case.
+
+    Distances are in mm by the network's spacing: where a recipe resamples every scan to one size, they are not those
+    of the patient.
+
+    Args:
+        checkpoint: whose network, and how it is fed.
+        recipe: whose `data` says on what, and how it is divided.
+        part: "training", "validation" or "testing"; of phantoms the last are `TESTING_SEEDS`.
+        cache: where cases are kept; those missing are made.
+        definitions: what is scored how.
+        overlap_alone: leave out surfaces, lesions and centerlines, which take the longest and no paper's table has.
+        progress: told how much is done, 0 to 1.
+
+    Raises:
+        InputError: no such part, no case in it, or a scan that cannot be read where the recipe refuses such.
+    """
+    own = checkpoint.recipe
+    data = replace(own.data, **{name: getattr(recipe.data, name) for name in _WHOSE})
+    judged = replace(own, data=data, initial=None, distillation=None)
+    network, value_of = checkpoint.network(), _values(own)
+    spacing, chosen = own.data.spacing_mm, definitions or Definitions()
+    scores = []
+    cases = cases_of(judged, part, cache)
+    for number, (name, case) in enumerate(cases.items()):
+        progress(number / len(cases))
+        grid = Geometry((case.labels.shape[2], case.labels.shape[1], case.labels.shape[0]), spacing)
+        found = value_of[predict_classes(network, case.image, judged)]
+        truth = value_of[class_of_values(own)[case.labels]]
+        if overlap_alone:
+            scores.append(_overlaps(name, found, truth, own, chosen))
+        else:
+            labels = (LabelVolume(found, grid), LabelVolume(truth, grid))
+            scores.append(score_case(name, *labels, own.structures, chosen))
+    return scores
+
+
+def _overlaps(name: str, found: Labels, truth: Labels, recipe: Recipe, definitions: Definitions) -> CaseScores:
+    scores: dict[str, dict[str, float]] = {}
+    for structure in recipe.structures:
+        pair = (structure_mask(labels, structure.value, definitions.organ) for labels in (found, truth))
+        both = overlap(*pair)
+        scores[structure.name] = {metric: getattr(both, metric) for metric in OVERLAP_METRICS}
+    values = [s.value for s in recipe.structures] + [0] * definitions.background_in_mean
+    return CaseScores(name, {**scores, ALL: {"mean_iou": mean_iou(found, truth, values)}})
+
+
+def cases_of(recipe: Recipe, part: str, cache: Path) -> Mapping[str, Case]:
+    """The cases of a part by name, made where they are missing. Raises `InputError` as `judge` does."""
+    if part not in PARTS:
+        raise InputError(f"a split has the parts {', '.join(PARTS)}, and not '{part}'")
+    if recipe.data.source == PHANTOMS.name:
+        training, validation = recipe.data.seeds_of_phantoms
+        seeds = TESTING_SEEDS if part == TESTING else training if part == TRAINING else validation
+        generate(recipe, seeds, cache)
+        folder = case_folder(cache, recipe)
+        return {f"phantom {seed}": read_case(case_path(folder, seed)) for seed in seeds}
+    cases = source_cases(recipe, cache)
+    subjects = cases.division.parts[part]
+    cases.make(subjects)
+    found = {s.name: read_case(path) for s in subjects if (path := cases.path(s)).is_file()}
+    if not found:
+        raise InputError(f"{cases.data_set.about.title}: no scan is left in the part '{part}' of the split")
+    return found
+
+
+def _values(recipe: Recipe) -> Labels:
+    """Label value of each class of the network."""
+    return np.array([0, *(structure.value for structure in recipe.structures)], np.uint8)
