@@ -18,7 +18,7 @@ from liver_seg_ros.training.checkpoint import CHECKPOINT, Checkpoint, load_check
 from liver_seg_ros.training.generate import generate
 from liver_seg_ros.training.hardware import Hardware
 from liver_seg_ros.training.judging import judge
-from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.recipe import CHECKPOINT_SUFFIX, Recipe
 from liver_seg_ros.training.recipe_cases import training_and_validation
 from liver_seg_ros.training.source_cases import source_cases
 from liver_seg_ros.training.sources.about import PHANTOMS
@@ -83,8 +83,8 @@ def compare(
 ) -> list[Run]:
     """Train and judge every recipe with every seed; what an earlier run has done is not done again.
 
-    Where a recipe begins with another one's weights (`initial`) or is taught by it (`distillation.teacher`), that one's
-    name may stand for its folder: it is trained before, with the same seed.
+    Where a recipe begins with another one's weights (`initial: <name>.pt`) or is taught by it
+    (`distillation.teacher: <name>`), that one is trained before it, with the same seed.
 
     Raises:
         InputError: a recipe waits for itself; or as `Trainer` and `judge`.
@@ -140,8 +140,9 @@ def _budgeted(recipe: Recipe, budget: Budget, seed: int) -> Recipe:
 
 def _with_folders(recipe: Recipe, names: set[str], output: Path, seed: int) -> Recipe:
     initial, distillation = recipe.initial, recipe.distillation
-    if initial in names:
-        initial = str(output / str(initial) / f"seed_{seed}" / CHECKPOINT)
+    first = _first_of(recipe)
+    if first in names:
+        initial = str(output / first / f"seed_{seed}" / CHECKPOINT)
     if distillation is not None and distillation["teacher"] in names:
         distillation = {**distillation, "teacher": str(output / distillation["teacher"] / f"seed_{seed}")}
     return replace(recipe, initial=initial, distillation=distillation)
@@ -149,7 +150,12 @@ def _with_folders(recipe: Recipe, names: set[str], output: Path, seed: int) -> R
 
 def _needs(recipe: Recipe, names: set[str]) -> set[str]:
     teacher = None if recipe.distillation is None else recipe.distillation["teacher"]
-    return {name for name in (recipe.initial, teacher) if name in names}
+    return {name for name in (_first_of(recipe), teacher) if name in names}
+
+
+def _first_of(recipe: Recipe) -> str:
+    """Name of the recipe whose weights this one begins with; empty where there is none."""
+    return (recipe.initial or "").removesuffix(CHECKPOINT_SUFFIX)
 
 
 def _in_order(recipes: Mapping[str, Recipe]) -> list[str]:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.checkpoint import build_network
 from liver_seg_ros.training.losses import create_loss
+from liver_seg_ros.training.network_inputs import check_fits
 from liver_seg_ros.training.recipe import read_recipe, recipe_from_dict
 from liver_seg_ros.training.sources.about import ABOUT
+from liver_seg_ros.training.variants import read_recipes
 
 RECIPES = Path(__file__).parents[2] / "config" / "training"
 
@@ -37,19 +40,30 @@ def test_the_shipped_recipes_are_valid_and_their_networks_can_be_built(name: str
         ("paper2_ltvs", (37, 5, 10), 0, ["liver", "tumor", "vessel"]),
         ("paper4_lits17", (100, 15, 15), 0, ["liver", "tumor"]),
         ("paper5_lits17", (88, 22, 20), 48, ["liver"]),
+        ("paper1_tumor", (8, 0, 2), 0, ["tumor"]),
+        ("paper1_vessel", (8, 0, 2), 0, ["vessel"]),
+        ("paper1_ltbv_tumor", (8, 0, 2), 0, ["tumor"]),
+        ("paper1_ltbv_vessel", (8, 0, 2), 0, ["vessel"]),
+        ("paper1_student", (8, 0, 2), 0, ["tumor"]),
+        ("paper3_lits17", (90, 24, 0), 0, ["liver", "tumor"]),
     ],
 )
 def test_the_papers_recipes_divide_and_learn_as_they_did(
     name: str, split: tuple[int, int, int], fewest: int, learned: list[str]
 ) -> None:
-    recipe = read_recipe(RECIPES / f"{name}.yaml")
-    plan = ABOUT[recipe.data.source].splits[recipe.data.split or ""]
-    assert (plan.shares, plan.fewest_slices) == (split, fewest)
-    assert [*recipe.labels.values()] == ["background", *learned]
-    assert recipe.network["name"] in NETWORKS and create_loss(**recipe.loss).name == recipe.loss["name"]
-    sizes = recipe.data.size or (None,) * 3
-    assert all(size in (None, edge) for size, edge in zip(sizes, recipe.optimization.patch, strict=True))
-    assert recipe_from_dict(asdict(recipe), "itself") == recipe
+    for variant, recipe in read_recipes(RECIPES / f"{name}.yaml").items():
+        plan = ABOUT[recipe.data.source].splits[recipe.data.split or ""]
+        assert (plan.shares, plan.fewest_slices) == (split, fewest)
+        assert [*recipe.labels.values()] == ["background", *(["liver"] if variant == "liver" else learned)]
+        assert create_loss(**recipe.loss).name == recipe.loss["name"]
+        check_fits(recipe)
+        with torch.device("meta"):
+            network = build_network(recipe)
+        sizes = recipe.data.size or (None,) * 3
+        edges = recipe.optimization.patch
+        assert all(size in (None, edge) for size, edge in zip(sizes, edges, strict=True))
+        assert all(edge % network.size_multiple == 0 for edge in edges[: len(NETWORKS[recipe.network["name"]].size)])
+        assert recipe_from_dict(asdict(recipe), "itself") == recipe
 
 
 @pytest.mark.parametrize(

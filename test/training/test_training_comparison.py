@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Comparisons: variants of a recipe, trained with each seed and judged on the same cases, beside what is printed."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import pytest
+import yaml
+
+from liver_seg_ros.errors import InputError
+from liver_seg_ros.networks import NETWORKS
+from liver_seg_ros.plain import plain
+from liver_seg_ros.training.cases import Case, case_folder, case_path, read_case, write_case
+from liver_seg_ros.training.checkpoint import BEST, CHECKPOINT, load_checkpoint
+from liver_seg_ros.training.comparison import Budget, Run, compare
+from liver_seg_ros.training.comparison_report import comparison_in_words, write_comparison_csv
+from liver_seg_ros.training.judging import TESTING_SEEDS, judge
+from liver_seg_ros.training.phantom_dataset import PhantomDataset
+from liver_seg_ros.training.published import IOU, PUBLISHED
+from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.trainer import Trainer
+from liver_seg_ros.training.variants import choose, choose_recipe, read_recipes
+
+NAMES = ("taught", "begun", "unet3d")
+
+
+@pytest.fixture
+def file(recipe: Recipe, tmp_path: Path) -> Path:
+    """Three variants of the tests' recipe, two of which need the third."""
+    values = plain(asdict(recipe))
+    values["optimization"]["focus"] = {}
+    values["variants"] = {
+        "taught": {"network": {"name": "student", "widths": [8, 8]}, "distillation": {"teacher": "unet3d"}},
+        "begun": {"initial": "unet3d.pt", "optimization": {"learning_rate": 0.0}},
+        "unet3d": {},
+    }
+    path = tmp_path / "recipes.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def cache(file: Path, folder: Path, tmp_path: Path) -> Path:
+    """With cases for every seed that a comparison asks for."""
+    place = case_folder(tmp_path / "cache", choose_recipe(file, "unet3d"))
+    for number, seed in enumerate((*range(4), *TESTING_SEEDS)):
+        write_case(case_path(place, seed), read_case(case_path(folder, number % 3)))
+    return tmp_path / "cache"
+
+
+def test_a_variant_takes_over_what_it_does_not_say(file: Path, recipe: Recipe) -> None:
+    recipes = read_recipes(file)
+    assert [*recipes] == [*NAMES]
+    begun = recipes["begun"]
+    assert (begun.optimization.learning_rate, begun.optimization.batch) == (0.0, recipe.optimization.batch)
+    assert begun.data == recipe.data and recipes["taught"].network == {"name": "student", "widths": [8, 8]}
+    assert [*choose([recipes], "begun,unet3d")] == ["begun", "unet3d"]
+    with pytest.raises(InputError, match="there is no variant 'x'; there are taught, begun, unet3d"):
+        choose([recipes], "x")
+    with pytest.raises(InputError, match="two recipes are called begun"):
+        choose([recipes, recipes], None)
+    with pytest.raises(InputError, match="name one of its variants with --variant: taught"):
+        choose_recipe(file, None)
+
+
+def test_every_variant_is_trained_with_every_seed_and_judged(file: Path, cache: Path, tmp_path: Path) -> None:
+    recipes, out = read_recipes(file), tmp_path / "out"
+    budget = Budget(seeds=(0, 1), steps=1)
+    runs = compare(recipes, out, cache, budget)
+    assert {(run.variant, run.seed) for run in runs} == {(name, seed) for name in NAMES for seed in (0, 1)}
+    for seed in (0, 1):
+        first, begun = (load_checkpoint(out / name / f"seed_{seed}" / CHECKPOINT) for name in ("unet3d", "begun"))
+        assert first.recipe.optimization.seed == seed and (out / "unet3d" / f"seed_{seed}" / BEST).is_file()
+        for name, _ in first.network().named_parameters():  # it began with the other's and moved by a rate of 0
+            np.testing.assert_allclose(begun.weights[name].numpy(), first.weights[name].numpy(), rtol=1e-6)
+    taught = next(run for run in runs if run.variant == "taught")
+    assert "taught by 'unet3d'" in taught.checkpoint.source
+    page = comparison_in_words("Title", recipes, runs, budget, "testing")
+    dice = [run.scores["liver"]["dice"] for run in runs if run.variant == "unet3d"]
+    assert f"| unet3d | {fmean(dice):.3f} ± {stdev(dice):.3f} |" in page
+    assert "nothing about any of them beyond it" in page and "1 steps of 2 patches of 16 x 16 x 16" in page
+    write_comparison_csv(tmp_path / "results.csv", runs)
+    with (tmp_path / "results.csv").open(encoding="utf-8") as rows:
+        wanted = {"recipe": "unet3d", "structure": "liver", "metric": "dice"}
+        found = [row for row in csv.DictReader(rows) if wanted.items() <= row.items()]
+    assert [float(row["value"]) for row in found] == dice
+    again = compare(recipes, out, cache, budget)
+    assert [run.scores for run in again] == [run.scores for run in runs]
+
+
+def test_printed_figures_stand_beside_ours_and_say_whose_they_are(file: Path, recipe: Recipe) -> None:
+    checkpoint = type("Checkpoint", (), {"source": "3 phantoms"})()
+    run = Run("ours", 0, {"tumor": {"dice": 0.5}}, checkpoint, 10, 0.0)  # type: ignore[arg-type]
+    page = comparison_in_words("T", {"ours": replace(recipe, network={"name": "ucanet"})}, [run], Budget(), "testing")
+    assert "| `ucanet` | tumor | dice | 0.8496 | LTVS (private), five seeds | paper 2" in page
+    assert "| ours | 0.500 |" in page and page.index("0.500") < page.index("What the papers print")
+
+
+def test_what_is_printed_is_of_networks_that_there_are_and_agrees_with_itself() -> None:
+    by_place = {(f.network, f.table, f.paper, f.data, f.structure, f.metric): f for f in PUBLISHED}
+    assert len(by_place) == len(PUBLISHED)
+    for (*place, metric), figure in by_place.items():
+        assert figure.network in NETWORKS and 0 <= figure.value <= 1
+        dice = by_place.get((*place, "dice"))
+        if metric == IOU and dice is not None:
+            assert figure.value < dice.value < 2 * figure.value / (1 + figure.value) + 0.03, figure
+
+
+def test_an_answer_is_judged_as_the_labels_of_its_classes(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    """Of a network without the liver, the classes are other numbers than the labels."""
+    data = replace(recipe.data, structures=("tumor", "vessel"), validation_seeds=(3, 4))
+    recipe = replace(recipe, data=data, optimization=replace(recipe.optimization, steps=1))
+    checkpoint = Trainer(recipe, tmp_path, PhantomDataset(folder, range(3), recipe), {}).run()
+    cache = tmp_path / "cache"
+    labels = np.zeros((16, 16, 16), np.uint8)
+    labels[4:8] = 3
+    write_case(case_path(case_folder(cache, recipe), 3), Case((labels * 50).astype(np.int16), labels))
+    for name, _ in checkpoint.network().named_parameters():
+        checkpoint.weights[name] = checkpoint.weights[name] * 0
+    checkpoint.weights["head.bias"][2] = 1.0  # all is class 2, the vessel
+    (case,) = judge(checkpoint, recipe, "validation", cache, overlap_alone=True)
+    assert case.scores["vessel"]["dice"] == pytest.approx(2 * 4 / (4 + 16))
+    (whole,) = judge(checkpoint, recipe, "validation", cache)
+    assert whole.scores["vessel"]["dice"] == case.scores["vessel"]["dice"] and "hd95_mm" in whole.scores["vessel"]
