@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from liver_seg_ros.cli.help import INPUT, OUTPUT
-from liver_seg_ros.cli.options import Debug, Overwrite, Verbose, whole_numbers
+from liver_seg_ros.cli.options import Debug, Json, Overwrite, Quiet, Verbose, whole_numbers
 
 NAMES = ("results.md", "results.csv")
 
@@ -64,6 +64,8 @@ def command(
     threads: Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads.")] = None,
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Of results.md.")] = "Results",
     overwrite: Overwrite = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
@@ -73,7 +75,7 @@ def command(
     deviation over the seeds, and what the papers print of these networks, labelled as theirs) and results.csv. What is
     trained already under the folder is not trained again.
     """
-    from liver_seg_ros.cli.console import print_written
+    from liver_seg_ros.cli.console import print_json, print_written
     from liver_seg_ros.extras import need
     from liver_seg_ros.outputs.folder import ResultFolder
 
@@ -83,7 +85,7 @@ def command(
     from liver_seg_ros.training.comparison_report import write_comparison_csv, write_comparison_markdown
     from liver_seg_ros.training.variants import choose, read_recipes
 
-    log_steps(threads)
+    log_steps(threads, quiet)
     place = ResultFolder(output, "compare", NAMES, recipes, overwrite)
     named = choose([read_recipes(path) for path in recipes], only)
     budget = Budget(whole_numbers(seeds), steps, max_minutes)
@@ -91,4 +93,8 @@ def command(
     with place.filled() as folder:
         write_comparison_markdown(folder / NAMES[0], title, named, runs, budget, part)
         write_comparison_csv(folder / NAMES[1], runs)
-    print_written(output, NAMES)
+    if as_json:
+        trained = [{"recipe": run.variant, "seed": run.seed, "scores": run.scores} for run in runs]
+        print_json({"output": str(output), "part": part, "trainings": trained})
+    elif not quiet:
+        print_written(output, NAMES)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from liver_seg_ros.cli.help import INPUT
-from liver_seg_ros.cli.options import Debug, OutputFolder, Verbose
+from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Quiet, Verbose
 
 EXAMPLES = (
     "liver-seg train my.yaml -o build/training/mine",
@@ -54,6 +54,8 @@ def command(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write curves for TensorBoard into curves/.")
     ] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
@@ -62,6 +64,7 @@ def command(
     Goes on where an earlier run with the same output ended. Writes checkpoint.pt, the last state, and best.pt, that of
     the highest Dice on the validation cases.
     """
+    from liver_seg_ros.cli.console import print_json
     from liver_seg_ros.extras import need
     from liver_seg_ros.outputs.folder import check_folder
 
@@ -73,7 +76,7 @@ def command(
         raise typer.BadParameter("--max-minutes must be above 0")
     check_folder(output, "--output")
     chosen = choose_recipe(recipe, variant)
-    log_steps(threads)
+    log_steps(threads, quiet)
     from liver_seg_ros.training.comparison import make_cases
     from liver_seg_ros.training.hardware import Hardware
     from liver_seg_ros.training.recipe_cases import training_and_validation
@@ -82,4 +85,6 @@ def command(
     make_cases(chosen, cache)
     training, validation = training_and_validation(chosen, cache)
     hardware = Hardware(accelerator, devices, workers, tensorboard)
-    Trainer(chosen, output, training, validation, max_minutes, hardware).run()
+    done = Trainer(chosen, output, training, validation, max_minutes, hardware).run()
+    if as_json:
+        print_json({"output": str(output), "step": done.step, "seconds": done.seconds, "scores": done.scores})

@@ -26,7 +26,7 @@ from liver_seg_ros.inference.input_spec import spacing_of
 from liver_seg_ros.inference.resampling import resample_labels_to, resample_to_spacing
 from liver_seg_ros.labels import BACKGROUND, LIVER
 from liver_seg_ros.orientation import to_canonical
-from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -67,8 +67,13 @@ def digest_of(values: Any) -> str:
 
 def make_case(seed: int, recipe: Recipe) -> Case:
     """The case of phantom `seed`: the same seed and recipe give the same arrays."""
-    phantom = generate_phantom(seed, _scan(recipe, np.random.default_rng((seed, 1))))
+    phantom = phantom_of(seed, recipe)
     return case_of(phantom.ct, phantom.surroundings or phantom.labels, recipe)
+
+
+def phantom_of(seed: int, recipe: Recipe) -> Phantom:
+    """Phantom `seed` as the recipe's scanner sees it."""
+    return generate_phantom(seed, _scan(recipe, np.random.default_rng((seed, 1))))
 
 
 def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:

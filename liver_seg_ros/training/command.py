@@ -29,13 +29,16 @@ def run_command(command: Callable[[], None]) -> int:
     return 0
 
 
-def log_steps(threads: int | None = None) -> None:
-    """For the commands of `liver-seg`: lines of a training on standard error, with their time, and so many threads."""
+def log_steps(threads: int | None = None, quiet: bool = False) -> None:
+    """For the commands of `liver-seg`: lines of a training on standard error, with their time, and so many threads.
+
+    Where it is to be `quiet`, warnings alone.
+    """
     steps = logging.getLogger("liver_seg_ros.training")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     steps.addHandler(handler)
-    steps.setLevel(logging.INFO)
+    steps.setLevel(logging.WARNING if quiet else logging.INFO)
     steps.propagate = False
     if threads is not None:
         import torch

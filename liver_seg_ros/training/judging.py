@@ -83,6 +83,12 @@ def judge(
     return scores
 
 
+def seeds_of(recipe: Recipe, part: str) -> range:
+    """The phantoms of a part."""
+    training, validation = recipe.data.seeds_of_phantoms
+    return TESTING_SEEDS if part == TESTING else training if part == TRAINING else validation
+
+
 def _overlaps(name: str, found: Labels, truth: Labels, recipe: Recipe, definitions: Definitions) -> CaseScores:
     scores: dict[str, dict[str, float]] = {}
     for structure in recipe.structures:
@@ -98,8 +104,7 @@ def cases_of(recipe: Recipe, part: str, cache: Path) -> Mapping[str, Case]:
     if part not in PARTS:
         raise InputError(f"a split has the parts {', '.join(PARTS)}, and not '{part}'")
     if recipe.data.source == PHANTOMS.name:
-        training, validation = recipe.data.seeds_of_phantoms
-        seeds = TESTING_SEEDS if part == TESTING else training if part == TRAINING else validation
+        seeds = seeds_of(recipe, part)
         generate(recipe, seeds, cache)
         folder = case_folder(cache, recipe)
         return {f"phantom {seed}": read_case(case_path(folder, seed)) for seed in seeds}

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
+from liver_seg_ros.cli import main
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.plain import plain
 from liver_seg_ros.training.cases import Case, case_folder, case_path, read_case, write_case
-from liver_seg_ros.training.checkpoint import BEST, CHECKPOINT, load_checkpoint
+from liver_seg_ros.training.checkpoint import BEST, CHECKPOINT, load_checkpoint, save_checkpoint
 from liver_seg_ros.training.comparison import Budget, Run, compare
 from liver_seg_ros.training.comparison_report import comparison_in_words, write_comparison_csv
 from liver_seg_ros.training.judging import TESTING_SEEDS, judge
@@ -125,5 +126,12 @@ def test_an_answer_is_judged_as_the_labels_of_its_classes(recipe: Recipe, folder
     checkpoint.weights["head.bias"][2] = 1.0  # all is class 2, the vessel
     (case,) = judge(checkpoint, recipe, "validation", cache, overlap_alone=True)
     assert case.scores["vessel"]["dice"] == pytest.approx(2 * 4 / (4 + 16))
+    save_checkpoint(tmp_path / BEST, checkpoint)
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(plain(asdict(recipe))), encoding="utf-8")
+    asked = ["evaluate", tmp_path / BEST, tmp_path / "recipe.yaml", "--part", "validation", "--cache", cache]
+    assert main.run([*map(str, asked), "-o", str(tmp_path / "scores"), "-q"]) == 0
+    with (tmp_path / "scores" / "scores.csv").open(encoding="utf-8") as rows:
+        written = {(row["structure"], row["metric"]): row["value"] for row in csv.DictReader(rows)}
+    assert float(written["vessel", "dice"]) == case.scores["vessel"]["dice"]
     (whole,) = judge(checkpoint, recipe, "validation", cache)
     assert whole.scores["vessel"]["dice"] == case.scores["vessel"]["dice"] and "hd95_mm" in whole.scores["vessel"]
