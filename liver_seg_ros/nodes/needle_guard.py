@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,12 @@ from tf2_msgs.msg import TFMessage
 from liver_seg_interfaces.msg import GuardReading as ReadingMessage
 from liver_seg_interfaces.msg import StructureMeshArray
 from liver_seg_interfaces.msg import Trajectory as TrajectoryMessage
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.geometry import MM_PER_M, to_vector
-from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.guard_display import GuardDisplay, Shown
 from liver_seg_ros.nodes.messages.assembler import Assembled
-from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh, message_to_trajectory, reading_to_message
+from liver_seg_ros.nodes.messages.guard_readings import message_to_trajectory, reading_to_message
 from liver_seg_ros.nodes.needle_parameters import needle_of
 from liver_seg_ros.nodes.parameter_tables import NEEDLE_GUARD
 from liver_seg_ros.nodes.process import run
@@ -41,23 +40,18 @@ from liver_seg_ros.nodes.tip_watch import TipWatch
 from liver_seg_ros.nodes.transform_buffer import TransformError
 from liver_seg_ros.nodes.transforms import Transforms, open_transforms
 from liver_seg_ros.nodes.volume_input import VolumeInput
-from liver_seg_ros.planning.clearance import DistanceField, distance_fields
+from liver_seg_ros.nodes.work.guarding import Guarded, Guarding
+from liver_seg_ros.nodes.workplaces import workplace
+from liver_seg_ros.offload.channel import WorkerLostError
+from liver_seg_ros.offload.worker_process import Workplace
 from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level, Reason
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
-from liver_seg_ros.planning.obstacles_by_map import find_by_map_around
 from liver_seg_ros.planning.trajectory_values import Trajectory
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume
 
 #: A tip that TF puts further away from the CT's origin is not there.
 MOST_AWAY_MM = 100_000.0
-
-
-@dataclass(frozen=True)
-class _Anatomy:
-    volume_uid: str
-    frame_id: str
-    fields: dict[Structure, DistanceField]
 
 
 class NeedleGuard(StageNode):
@@ -74,18 +68,19 @@ class NeedleGuard(StageNode):
     def __init__(self, **kwargs: object) -> None:
         super().__init__("needle_guard", NEEDLE_GUARD, **kwargs)
         self._transforms: Transforms | None = None
-        self._anatomy: _Anatomy | None = None
+        self._anatomy: Guarded | None = None
         # Held where `_anatomy` changes: surfaces of before must not come back once newer ones came.
         self._anatomy_lock = threading.Lock()
-        self._meshes: StructureMeshArray | None = None  # the last that came
+        self._meshes: bytes | None = None  # the last that came
         self._map: LabelVolume | None = None
         self._map_input = VolumeInput(self, "surroundings", np.uint8, self._on_map)
         self._plan: tuple[Trajectory, str] | None = None  # and the frame that it came in
         self._plan_refused = ""  # why the one that came last cannot be followed
         self._why = ""  # there is no anatomy
         self._said = (Level.OK, Reason.NONE)
-        self._latest: tuple[GuardReading, _Anatomy | None] | None = None
+        self._latest: tuple[GuardReading, Guarded | None] | None = None
         self._needle_mm: NDArray[np.float64] | None = None  # `(2, 3)` tip and end, where they were known last
+        self._workplace: Workplace | None = None
         self._display = GuardDisplay(self, self._shown)
         self._subscriptions_: list[Subscription] = []
         self._publisher: Publisher | None = None
@@ -94,6 +89,9 @@ class NeedleGuard(StageNode):
     def configure(self) -> None:
         self._needle, self._limits = needle_of(self), self._limits_of_parameters()
         self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
+        self._workplace = workplace(self, Guarding)
+        self._workplace.begin()
+        import_module("open3d")  # seconds, in which no reading would come later
         self._display.configure()
 
     def activate(self) -> None:
@@ -105,7 +103,7 @@ class NeedleGuard(StageNode):
         self._pace = ReadingPace(rate_hz)
         self._transforms = open_transforms(self, self._on_transforms)
         self._subscriptions_ = [
-            self.create_subscription(StructureMeshArray, "meshes", self._on_meshes, latched(1)),
+            self.create_subscription(StructureMeshArray, "meshes", self._on_meshes, latched(1), raw=True),
             self.create_subscription(TrajectoryMessage, "trajectory", self._on_trajectory, latched(1)),
         ]
         if self.get_parameter("surroundings").value:
@@ -136,7 +134,9 @@ class NeedleGuard(StageNode):
         self._display.cleanup()
         if self._publisher is not None:
             self.destroy_lifecycle_publisher(self._publisher)
-        self._publisher = None
+        if self._workplace is not None:
+            self._workplace.close()
+        self._publisher, self._workplace = None, None
 
     def _limits_of_parameters(self) -> GuardLimits:
         lengths = [row.name for row in NEEDLE_GUARD if row.unit == "m"]
@@ -144,43 +144,51 @@ class NeedleGuard(StageNode):
         stop_mm = {structure: max(least, mm["least_clearance"]) for structure, least in LEAST_CLEARANCE_MM.items()}
         return GuardLimits(stop_mm, mm["warn_margin"], mm["warn_deviation"], mm["stop_deviation"], mm["overshoot"])
 
-    def _on_meshes(self, message: StructureMeshArray) -> None:
+    def _on_meshes(self, message: bytes) -> None:
         self._meshes = message
         self._prepare_next(message)
 
     def _on_map(self, assembled: Assembled) -> None:
         self._map = LabelVolume(assembled.array, assembled.geometry, assembled.uid)
-        if self._meshes is not None and self._meshes.volume_uid == self._map.uid:
+        anatomy = self._anatomy
+        if self._meshes is not None and (anatomy is None or anatomy.volume_uid == self._map.uid):
             self._prepare_next(self._meshes)
 
-    def _prepare_next(self, message: StructureMeshArray) -> None:
-        surroundings = self._map if self._map is not None and self._map.uid == message.volume_uid else None
+    def _prepare_next(self, message: bytes) -> None:
         # At once: the surfaces of before are not those of this patient any more.
         with self._anatomy_lock:
             self._anatomy = None
-            if surroundings is None and self.get_parameter("surroundings").value:
-                self._why = f"no map of volume {message.volume_uid} came yet on the topic surroundings"
-                return
             self._why = "new surfaces are being prepared"
-            self.worker.submit(lambda cancelled: self._prepare(message, surroundings, cancelled))
+            self.worker.submit(lambda cancelled: self._prepare(message, cancelled))
 
-    def _prepare(self, message: StructureMeshArray, surroundings: LabelVolume | None, cancelled: Cancelled) -> None:
+    def _prepare(self, message: bytes, cancelled: Cancelled) -> None:
         try:
-            meshes = [message_to_mesh(mesh) for mesh in message.meshes]
-            around = () if surroundings is None else find_by_map_around(surroundings, meshes).meshes
-            fields = distance_fields([mesh for mesh in (*meshes, *around) if mesh.structure in self._limits.stop_mm])
+            guarded = self._prepared(message, cancelled)
+        except CancelledError:
+            raise
         except Exception as error:
             self._have_anatomy(None, in_one_line(error), cancelled)
             raise
-        if not meshes:
-            self._have_anatomy(None, "the surfaces that came hold no structure", cancelled)
+        if guarded.why_not:
+            self._have_anatomy(None, guarded.why_not, cancelled)
         else:
-            anatomy = _Anatomy(message.volume_uid, message.header.frame_id or self.ct_frame, fields)
-            self._have_anatomy(anatomy, "", cancelled)
-            names = ", ".join(structure.name for structure in fields) or "nothing to keep clear of"
-            self.diagnostics.say(f"guarding {names} of volume {message.volume_uid}", last_volume=message.volume_uid)
+            self._have_anatomy(guarded, "", cancelled)
+            names = ", ".join(structure.name for structure in guarded.fields) or "nothing to keep clear of"
+            self.diagnostics.say(f"guarding {names} of volume {guarded.volume_uid}", last_volume=guarded.volume_uid)
 
-    def _have_anatomy(self, anatomy: _Anatomy | None, why: str, cancelled: Cancelled) -> None:
+    def _prepared(self, message: bytes, cancelled: Cancelled) -> Guarded:
+        place = self._workplace
+        if place is None:
+            raise CancelledError("the node was cleaned up")
+        wanted = bool(self.get_parameter("surroundings").value)
+        work = Guarding.prepare, message, self.ct_frame, tuple(self._limits.stop_mm), wanted, self._map
+        try:
+            [guarded] = place.run(*work, cancelled=cancelled)
+        except WorkerLostError:  # once more, in a new process: without surfaces all is STOP
+            [guarded] = place.run(*work, cancelled=cancelled)
+        return guarded
+
+    def _have_anatomy(self, anatomy: Guarded | None, why: str, cancelled: Cancelled) -> None:
         """Raises `CancelledError` where newer surfaces came, or the node was deactivated, meanwhile."""
         with self._anatomy_lock:
             raise_if_cancelled(cancelled, "preparing the guard")
@@ -236,7 +244,7 @@ class NeedleGuard(StageNode):
             plan = None  # the reading says so
         return Shown(reading, anatomy.frame_id, self._needle_mm, self._needle.radius_mm, surface, plan)
 
-    def _read(self, anatomy: _Anatomy | None) -> tuple[GuardReading, int | None]:
+    def _read(self, anatomy: Guarded | None) -> tuple[GuardReading, int | None]:
         if anatomy is None:
             return GuardReading(Level.STOP, Reason.NO_ANATOMY, self._why), None
         assert self._transforms is not None

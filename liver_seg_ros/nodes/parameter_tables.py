@@ -235,6 +235,7 @@ PLANNER = (
     _at_start("by_hu", True, "Keep clear of bone, lung and gas that are not labelled, by their HU in the CT."),
     _at_start("surroundings", False, "Keep clear of the organs on the topic `surroundings` too."),
     *VOLUME_INPUT,
+    *WORKER_PROCESS,
 )
 
 #: Of every node that looks at a needle; `needle_parameters` reads them.
@@ -276,6 +277,7 @@ NEEDLE_GUARD = (
     _length("overshoot_m", 0.005, "STOP where the tip is this far beyond the target.", span=(0, 1)),
     _at_start("surroundings", False, "Guard the organs on the topic `surroundings` too."),
     *VOLUME_INPUT,
+    *WORKER_PROCESS,
 )
 
 SLICE_VIEWER = (

@@ -7,8 +7,8 @@ Requests may be in any frame that TF connects to the CT's; answers are in the fr
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -16,9 +16,9 @@ from std_msgs.msg import Header
 
 from liver_seg_interfaces.msg import RequestStatus
 from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
-from liver_seg_ros.files.checks import check_labels
+from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import MM_PER_M, to_vector
-from liver_seg_ros.nodes.answers import answering
+from liver_seg_ros.nodes.answers import answering_elsewhere
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.guard_readings import message_to_trajectory
@@ -34,27 +34,30 @@ from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.transform_buffer import TransformError
 from liver_seg_ros.nodes.transforms import Transforms, open_transforms
 from liver_seg_ros.nodes.volume_input import VolumeInput
-from liver_seg_ros.planning.ablation import check_ablation
+from liver_seg_ros.nodes.work.planning import AnatomyGoneError, Planning
+from liver_seg_ros.nodes.workplaces import workplace
+from liver_seg_ros.offload.channel import WorkerLostError
+from liver_seg_ros.offload.worker_process import Workplace
 from liver_seg_ros.planning.ablation_zone import AblationZone
-from liver_seg_ros.planning.anatomy import Anatomy, prepare_anatomy
 from liver_seg_ros.planning.limits import Limits
-from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
-from liver_seg_ros.planning.resection import resect_by_plane
-from liver_seg_ros.planning.trajectory import Trajectory, evaluate_trajectory
-from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM
+from liver_seg_ros.planning.questions import Question, limits_for
+from liver_seg_ros.planning.trajectory_values import NEEDLE_RADIUS_MM, Trajectory
 from liver_seg_ros.planning.transform import RigidTransform
 from liver_seg_ros.progress import Cancelled, raise_if_cancelled
 from liver_seg_ros.volume import LabelVolume, Volume
 
-#: Questions wait for one another in a thread of their own; what is asked of every node goes on meanwhile.
-THREADS = 2
 MOST_TRAJECTORIES = 20
+
+T = TypeVar("T")
 
 
 class PlannerNode(StageNode):
     """Services on the labels of the topic `labels`, and on the CT of the topic `ct` for the skin.
 
     Where the parameter `surroundings` is true, also on the map of organs on the topic of this name: they wait for it.
+
+    Questions wait for one another, on a thread of their own; the work is a worker process's. What it has prepared goes
+    with it: then the next question is told to come again, and a new process prepares the same.
 
     Args:
         kwargs: those of `rclpy.node.Node`.
@@ -68,10 +71,12 @@ class PlannerNode(StageNode):
         self._labels: LabelVolume | None = None
         self._map: LabelVolume | None = None
         self._ct: Volume | None = None
-        self._anatomy: Anatomy | None = None
-        # Held where `_anatomy` changes: labels of before must not come back once newer ones came.
-        self._anatomy_lock = threading.Lock()
-        self._why = "not active"  # there is no anatomy
+        self._workplace: Workplace | None = None
+        # Held where these change: labels of before must not come back once newer ones came.
+        self._state_lock = threading.Lock()
+        self._ready = ""  # uid of the volume that the worker process has prepared
+        self._why = "not active"  # it has none
+        self._lost = False  # the process was lost with what it prepared
         self._transforms: Transforms | None = None
         questions = MutuallyExclusiveCallbackGroup()
         for kind, name, work in (
@@ -81,6 +86,10 @@ class PlannerNode(StageNode):
             (AssessResection, "assess_resection", self._assess_resection),
         ):
             self.create_service(kind, f"~/{name}", self._answering(work), callback_group=questions)
+
+    def configure(self) -> None:
+        self._workplace = workplace(self, Planning)
+        self._workplace.begin()
 
     def activate(self) -> None:
         self._why = "no labels came yet on the topic labels"
@@ -98,9 +107,15 @@ class PlannerNode(StageNode):
         self._map_input.close()
         if self._transforms is not None:
             self._transforms.close()
-        self._labels, self._ct, self._map, self._transforms = None, None, None, None
-        with self._anatomy_lock:
-            self._anatomy, self._why = None, "not active"
+        self._transforms = None
+        with self._state_lock:
+            self._labels, self._ct, self._map = None, None, None
+            self._ready, self._why, self._lost = "", "not active", False
+
+    def cleanup(self) -> None:
+        if self._workplace is not None:
+            self._workplace.close()
+        self._workplace = None
 
     def _on_labels(self, assembled: Assembled) -> None:
         self._labels = LabelVolume(assembled.array, assembled.geometry, assembled.uid)
@@ -117,57 +132,78 @@ class PlannerNode(StageNode):
             self._prepare_next()
 
     def _prepare_next(self) -> None:
-        labels = self._labels
-        assert labels is not None
-        ct = self._ct if self._ct is not None and self._ct.uid == labels.uid else None
-        surroundings = self._map if self._map is not None and self._map.uid == labels.uid else None
-        with self._anatomy_lock:
-            if surroundings is None and self.get_parameter("surroundings").value:
-                self._anatomy, self._why = None, f"no map of volume {labels.uid} came yet on the topic surroundings"
+        """In the worker process, whatever it had before."""
+        with self._state_lock:
+            labels = self._labels
+            if labels is None:  # deactivated meanwhile
                 return
-            self._anatomy, self._why = None, f"volume {labels.uid} is being prepared"
+            ct = self._ct if self._ct is not None and self._ct.uid == labels.uid else None
+            surroundings = self._map if self._map is not None and self._map.uid == labels.uid else None
+            self._ready, self._lost = "", False
+            if surroundings is None and self.get_parameter("surroundings").value:
+                self._why = f"no map of volume {labels.uid} came yet on the topic surroundings"
+                return
+            self._why = f"volume {labels.uid} is being prepared"
             self.worker.submit(lambda cancelled: self._prepare(labels, ct, surroundings, cancelled))
 
     def _prepare(
         self, labels: LabelVolume, ct: Volume | None, surroundings: LabelVolume | None, cancelled: Cancelled
     ) -> None:
         self.diagnostics.begin(f"preparing volume {labels.uid}", last_volume=labels.uid)
+        by_hu = bool(self.get_parameter("by_hu").value)
         try:
-            check_labels(labels, f"volume {labels.uid}")
-            by_hu = bool(self.get_parameter("by_hu").value)
-            anatomy = prepare_anatomy(labels, ct=ct, by_hu=by_hu, surroundings=surroundings)
-        except Exception as error:
-            self._have_anatomy(None, in_one_line(error), cancelled)
+            work = Planning.prepare, labels, ct, by_hu, surroundings
+            [anatomy] = self._place().run(*work, cancelled=cancelled)
+        except CancelledError:
             raise
-        self._have_anatomy(anatomy, "", cancelled)
-        self.diagnostics.conclude(f"ready for questions about volume {labels.uid}: {anatomy!r}")
+        except Exception as error:
+            self._now_ready("", in_one_line(error), cancelled, lost=isinstance(error, WorkerLostError))
+            raise
+        self._now_ready(labels.uid, "", cancelled)
+        self.diagnostics.conclude(f"ready for questions about volume {labels.uid}: {anatomy}")
 
-    def _have_anatomy(self, anatomy: Anatomy | None, why: str, cancelled: Cancelled) -> None:
+    def _now_ready(self, volume_uid: str, why: str, cancelled: Cancelled, lost: bool = False) -> None:
         """Raises `CancelledError` where newer labels came, or the node was deactivated, meanwhile."""
-        with self._anatomy_lock:
+        with self._state_lock:
             raise_if_cancelled(cancelled, "preparing")
-            self._anatomy, self._why = anatomy, why
+            self._ready, self._why, self._lost = volume_uid, why, lost
 
-    def _answering(self, work: Callable[[Any, Any, Anatomy], None]) -> Callable[[Any, Any], Any]:
+    def _place(self) -> Workplace:
+        if self._workplace is None:
+            raise CancelledError("the node was cleaned up")
+        return self._workplace
+
+    def _asked(self, method: Callable[..., Iterator[T]], *question: object) -> T:
+        """The answer of the worker process."""
+        [answer] = self._place().run(method, *question, cancelled=lambda: not self.active)
+        return answer
+
+    def _answering(self, work: Callable[[Any, Any, str], None]) -> Callable[[Any, Any], Any]:
         def about_anatomy(request: Any, response: Any) -> None:
-            anatomy = self._anatomy
-            if anatomy is None:
-                response.status.code, response.status.text = RequestStatus.NOT_READY, self._why
-                return
-            response.volume_uid = anatomy.labels.uid
-            work(request, response, anatomy)
+            uid = self._ready
+            if self._lost:
+                self._prepare_next()
+            elif uid:
+                response.volume_uid = uid
+                try:
+                    work(request, response, uid)
+                except CancelledError:
+                    pass  # not active any more
+                except (WorkerLostError, AnatomyGoneError):
+                    self._prepare_next()
+                else:
+                    return
+            response.status.code, response.status.text = RequestStatus.NOT_READY, self._why
 
-        return answering(self, about_anatomy)
+        return answering_elsewhere(self, "a question", about_anatomy)
 
-    def _evaluate(
-        self, request: EvaluateTrajectory.Request, response: EvaluateTrajectory.Response, anatomy: Anatomy
-    ) -> None:
+    def _evaluate(self, request: EvaluateTrajectory.Request, response: EvaluateTrajectory.Response, uid: str) -> None:
         header = self._header(request.trajectory.header.frame_id)
         there = self._to_ct(header)
-        found = evaluate_trajectory(anatomy, self._needle(request.trajectory, there))
-        response.evaluation = evaluation_to_message(found, header, anatomy.labels.uid, there.inverse().apply)
+        found = self._asked(Planning.evaluate, uid, self._needle(request.trajectory, there))
+        response.evaluation = evaluation_to_message(found, header, uid, there.inverse().apply)
 
-    def _plan(self, request: PlanTrajectories.Request, response: PlanTrajectories.Response, anatomy: Anatomy) -> None:
+    def _plan(self, request: PlanTrajectories.Request, response: PlanTrajectories.Response, uid: str) -> None:
         header = self._header(request.header.frame_id)
         there = self._to_ct(header)
         back = there.inverse()
@@ -181,36 +217,29 @@ class PlannerNode(StageNode):
             target_mm=to_vector(there.apply(points_to_mm([request.target])[0])) if request.has_target else None,
             entries_mm=there.apply(points_to_mm(request.entries)) if request.entries else None,
         )
-        check_question(question, anatomy.skin is not None)
-        answers = answer(anatomy, question)
-        chosen = answers.trajectories[: request.count or MOST_TRAJECTORIES]
+        planned = self._asked(Planning.plan, uid, question, request.count or MOST_TRAJECTORIES)
         response.trajectories = [
-            evaluation_to_message(found, header, anatomy.labels.uid, back.apply) for found in chosen
+            evaluation_to_message(found, header, uid, back.apply) for found in planned.trajectories
         ]
-        response.notes = list(answers.notes)
-        if not chosen:
-            response.status.code, response.status.text = RequestStatus.NOTHING_FOUND, answers.message
+        response.notes = list(planned.notes)
+        if not planned.trajectories:
+            response.status.code, response.status.text = RequestStatus.NOTHING_FOUND, planned.message
 
-    def _assess_ablation(
-        self, request: AssessAblation.Request, response: AssessAblation.Response, anatomy: Anatomy
-    ) -> None:
+    def _assess_ablation(self, request: AssessAblation.Request, response: AssessAblation.Response, uid: str) -> None:
         there = self._to_ct(self._header(request.trajectory.header.frame_id))
         needle = self._needle(request.trajectory, there)
         along_mm, across_mm, offset_mm, margin_mm = (
             MM_PER_M * length for length in (request.along_m, request.across_m, request.offset_m, request.margin_m)
         )
         zone = AblationZone.on_trajectory(needle.entry_mm, needle.target_mm, along_mm, across_mm, offset_mm)
-        lesion = request.lesion - 1 if request.lesion else None
-        check = check_ablation(anatomy.labels, anatomy.tree, zone, margin_mm, lesion=lesion)
+        check = self._asked(Planning.ablate, uid, zone, margin_mm, request.lesion - 1 if request.lesion else None)
         fill_ablation(response, check, there.inverse().apply)
 
-    def _assess_resection(
-        self, request: AssessResection.Request, response: AssessResection.Response, anatomy: Anatomy
-    ) -> None:
+    def _assess_resection(self, request: AssessResection.Request, response: AssessResection.Response, uid: str) -> None:
         there = self._to_ct(self._header(request.header.frame_id))
         normal = there.matrix[:3, :3] @ (request.normal.x, request.normal.y, request.normal.z)
         point_mm = there.apply(points_to_mm([request.point])[0])
-        found = resect_by_plane(anatomy.labels, anatomy.tree, point_mm, normal)
+        found = self._asked(Planning.resect, uid, point_mm, normal)
         fill_resection(response, found, there.inverse().apply)
 
     def _header(self, frame_id: str) -> Header:
@@ -236,7 +265,7 @@ def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
 
 def main() -> None:
     """Run the node until SIGINT or SIGTERM."""
-    run(_make_nodes, threads=THREADS)
+    run(_make_nodes)
 
 
 if __name__ == "__main__":

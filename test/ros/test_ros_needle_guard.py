@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -88,14 +91,16 @@ def needle(ros: Any) -> Needle:
     return Needle(ros)
 
 
-def start(needle: Needle, **parameters: object) -> None:
-    needle.ros.start(
+def start(needle: Needle, **parameters: object) -> subprocess.Popen:
+    """Without a worker process, which takes longer to start than all else takes."""
+    return needle.ros.start(
         "needle_guard",
         **{
             "needle_radius_m": NEEDLE_M,
             "max_speed_m_s": 100.0,
             "tf_timeout_s": 1.0,
             "needle_length_m": 0.1,
+            "worker_process": False,
             **parameters,
         },
     )
@@ -126,6 +131,20 @@ def test_from_nothing_known_to_a_needle_that_comes_near(needle: Needle) -> None:
     assert near.clearances[0].clearance_m == pytest.approx(0.002, abs=2e-4)
     inside = needle.until(lambda reading: reading.level == GuardReading.LEVEL_STOP, -0.01, 0.0, 0.0)
     assert (inside.reason, inside.text) == (GuardReading.REASON_CLEARANCE, "needle in the vessel")
+
+
+def test_readings_come_while_another_process_prepares_the_surfaces(needle: Needle) -> None:
+    process = start(needle, worker_process=True, worker_niceness=0)
+    needle.until(of(GuardReading.REASON_NO_ANATOMY))
+    [worker] = needle.ros.workers(process)
+    os.kill(worker, signal.SIGSTOP)  # however long it takes
+    needle.show_ball()
+    for _ in range(3):
+        waiting = needle.until(lambda reading: reading.text == "new surfaces are being prepared", -0.05)
+        assert waiting.level == GuardReading.LEVEL_STOP
+    os.kill(worker, signal.SIGKILL)
+    assert needle.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
+    assert needle.ros.workers(process) != [worker]
 
 
 def test_a_tracker_that_falls_silent_lies_about_the_time_or_jumps(needle: Needle) -> None:

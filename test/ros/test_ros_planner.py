@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,18 +69,22 @@ def near(point: Point, other: Point) -> bool:
 @pytest.fixture
 def planner(ros: Any) -> Any:
     """A planner that has labels, and knows where `map` is."""
-    ros.start("planner", use_ct=False)
+    ros.start("planner", use_ct=False, worker_process=False)  # of its own would take longer to start than all else
     static = ros.node.create_publisher(TFMessage, "/tf_static", qos.latched(10))
     fixed = TransformStamped(child_frame_id="ct_lps")
     fixed.header.frame_id = "map"
     fixed.transform.rotation.z, fixed.transform.rotation.w = 1.0, 0.0
     fixed.transform.translation.x, fixed.transform.translation.y, fixed.transform.translation.z = SHIFT_M
     static.publish(TFMessage(transforms=[fixed]))
+    publish_labels(ros)
+    ros.wait_for_line("/planner 0 ready for questions about volume ct-1")
+    return ros
+
+
+def publish_labels(ros: Any) -> None:
     publisher = ros.publisher("labels")
     for slab in volume_to_slabs(anatomy(), 2, ros.node.get_clock().now().to_msg()):
         publisher.publish(slab)
-    ros.wait_for_line("/planner 0 ready for questions about volume ct-1")
-    return ros
 
 
 def ask(ros: Any, request: Any) -> Any:
@@ -198,6 +203,32 @@ def test_who_asks_too_early_is_told_to_come_again(ros: Any) -> None:
     assert (early.status.code, early.status.text) == (RequestStatus.NOT_READY, "no labels came yet on the topic labels")
 
 
+def test_another_process_prepares_and_a_new_one_does_so_again_where_it_is_killed(ros: Any) -> None:
+    process = ros.start("planner", use_ct=False, worker_niceness=0)
+    ros.wait_for_line("/planner 0 waiting for labels")
+    [worker] = ros.workers(process)
+    os.kill(worker, signal.SIGSTOP)  # however long it takes
+    publish_labels(ros)
+    ros.wait_for_line("/planner 0 preparing volume ct-1")
+    question = evaluation_request(at(y=-0.09), at(), "ct_lps")
+    for _ in range(3):
+        status = ask(ros, question).status
+        assert (status.code, status.text) == (RequestStatus.NOT_READY, "volume ct-1 is being prepared")
+        assert ros.call(GetState, "/planner/get_state", GetState.Request()).current_state.label == "active"
+    os.kill(worker, signal.SIGKILL)
+    ros.wait_for_line("/planner 2 WorkerLostError: the worker process was ended by SIGKILL")
+
+    def length_m() -> float:
+        ros.spin_until(lambda: ask(ros, question).status.code == RequestStatus.OK)
+        return ask(ros, question).evaluation.length_m
+
+    assert length_m() == pytest.approx(0.09)
+    [worker] = ros.workers(process)
+    os.kill(worker, signal.SIGKILL)  # with what it prepared
+    assert ask(ros, question).status.code == RequestStatus.NOT_READY
+    assert length_m() == pytest.approx(0.09)
+
+
 def test_a_long_question_does_not_keep_others_waiting(planner: Any) -> None:
     around = np.random.default_rng(0).normal(size=(20_000, 3))
     around *= 0.1 / np.linalg.norm(around, axis=1, keepdims=True)
@@ -213,7 +244,7 @@ def test_a_long_question_does_not_keep_others_waiting(planner: Any) -> None:
 
 def test_the_example_asks_shows_and_guards(planner: Any, tmp_path: Path) -> None:
     """`examples/planner.py` as a process of its own, beside both nodes, until the needle leaves its way."""
-    planner.start("needle_guard", tf_timeout_s=10.0)
+    planner.start("needle_guard", tf_timeout_s=10.0, worker_niceness=0)
     mesh = planner.node.create_publisher(StructureMeshArray, "meshes", qos.latched(1))
     labels = anatomy()
     made = reconstruct(labels)
@@ -248,7 +279,9 @@ def test_the_example_asks_shows_and_guards(planner: Any, tmp_path: Path) -> None
 
 def test_the_needle_of_the_demo_goes_into_a_vessel_and_is_stopped(planner: Any) -> None:
     """`examples/moving_needle.py` as a process of its own; and RViz sees the needle in the colors of the levels."""
-    planner.start("needle_guard", tf_timeout_s=10.0, markers_hz=30.0, warn_margin_m=0.02)  # seen on a slow machine too
+    planner.start(
+        "needle_guard", tf_timeout_s=10.0, markers_hz=30.0, warn_margin_m=0.02, worker_process=False
+    )  # seen on a slow machine too
     labels, stamp = anatomy(), planner.node.get_clock().now().to_msg()
     made = reconstruct(labels)
     for kind, topic, message in (

@@ -48,7 +48,7 @@ class Crossings:
 
 
 class SurfaceQueries:
-    """A mesh, ready to be asked. Calls from several threads are safe.
+    """A mesh, ready to be asked. Calls from several threads are safe. Pickled it is its mesh, and made ready again.
 
     Raises:
         InputError: the mesh has no triangles.
@@ -66,6 +66,9 @@ class SurfaceQueries:
         corners = mesh.vertices_mm[mesh.triangles].astype(np.float64)
         self._area_vectors = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         self.nearest(mesh.vertices_mm[:1])  # Embree builds its tree at the first question, and not twice at once
+
+    def __reduce__(self) -> tuple[type[SurfaceQueries], tuple[Mesh]]:
+        return SurfaceQueries, (self.mesh,)
 
     def nearest(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """`(N,)` unsigned distances in mm of `(N, 3)` LPS points, and `(N, 3)` the nearest points of the surface."""
