@@ -21,6 +21,8 @@ from pathlib import Path
 
 from _machine import machine
 
+from liver_seg_ros.memory import children, proportional_bytes
+
 SEED = 9300
 FIRST, EVERY = 5, 10
 
@@ -70,7 +72,7 @@ def _run(nodes: subprocess.Popen, volumes: int) -> list[float]:
                 raise SystemExit("the nodes have ended")
             rclpy.spin_once(node, timeout_sec=0.1)
         if done in (FIRST, volumes) or (done > FIRST and done % EVERY == 0):
-            everyone = [nodes.pid, *_children(nodes.pid)]
+            everyone = [nodes.pid, *children(nodes.pid)]
             total, own = sum(_pss_mb(pid) for pid in everyone), _pss_mb(nodes.pid)
             files = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in everyone)
             mapped = sum(Path(f"/proc/{pid}/maps").read_text().count("/memfd:") for pid in everyone)
@@ -84,16 +86,8 @@ def _run(nodes: subprocess.Popen, volumes: int) -> list[float]:
     return totals
 
 
-def _children(pid: int) -> list[int]:
-    stats = {
-        file.parent.name: file.read_text().rpartition(") ")[2].split() for file in Path("/proc").glob("[0-9]*/stat")
-    }
-    return [int(child) for child, (_, parent, *_) in stats.items() if int(parent) == pid]
-
-
 def _pss_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+    return proportional_bytes(pid) / 1e6
 
 
 if __name__ == "__main__":

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
+
+from liver_seg_ros.memory import children
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,7 +89,7 @@ class Processes:
         Those of its worker processes are added, though they need not have been at the same moment: it was no more.
         """
         return {
-            name: peak + sum(_peak_memory_mb(child) or 0.0 for child in _children(process.pid))
+            name: peak + sum(_peak_memory_mb(child) or 0.0 for child in children(process.pid))
             for name, process in self._running.items()
             if process.poll() is None and (peak := _peak_memory_mb(process.pid)) is not None
         }
@@ -105,16 +106,6 @@ def _end_with_parent() -> None:
     """In the child: have the kernel end it when this program dies without its `with` block (SIGKILL, say)."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _children(pid: int) -> list[int]:
-    """Processes that this one has started."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it ended meanwhile
-            _state, parent, *_ = file.read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
-            found += [int(file.parent.name)] if int(parent) == pid else []
-    return found
 
 
 def _peak_memory_mb(pid: int) -> float | None:

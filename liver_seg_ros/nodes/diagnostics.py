@@ -13,8 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.memory import resident_bytes
-from liver_seg_ros.nodes import library_warnings
+from liver_seg_ros.nodes import library_warnings, own_memory
 from liver_seg_ros.nodes.messages.text import shown
 from liver_seg_ros.nodes.qos import live
 from liver_seg_ros.nodes.throughput import Throughput
@@ -117,7 +116,7 @@ class NodeDiagnostics:
     def _publish(self, level: bytes | None = None, message: str | None = None) -> None:
         """Publish the status, or this level and message for once."""
         with self._lock:
-            memory = resident_bytes()
+            memory = own_memory.bytes_now()
             entries = {
                 **self._values,
                 **self._throughput.values(time.monotonic()),

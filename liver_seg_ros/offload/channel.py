@@ -197,6 +197,11 @@ def end_all(channels: Iterable[Channel] | None = None) -> None:
         channel._close()
 
 
+def worker_pids() -> list[int]:
+    """Of the worker processes of this process."""
+    return [channel.pid for channel in list(_living)]
+
+
 #: Those that were not asked to end.
 _living: weakref.WeakSet[Channel] = weakref.WeakSet()
 

@@ -279,9 +279,8 @@ def test_the_example_asks_shows_and_guards(planner: Any, tmp_path: Path) -> None
 
 def test_the_needle_of_the_demo_goes_into_a_vessel_and_is_stopped(planner: Any) -> None:
     """`examples/moving_needle.py` as a process of its own; and RViz sees the needle in the colors of the levels."""
-    planner.start(
-        "needle_guard", tf_timeout_s=10.0, markers_hz=30.0, warn_margin_m=0.02, worker_process=False
-    )  # seen on a slow machine too
+    slow = {"markers_hz": 30.0, "warn_margin_m": 0.02}  # so that all is seen on a slow machine too
+    planner.start("needle_guard", tf_timeout_s=10.0, worker_process=False, **slow)
     labels, stamp = anatomy(), planner.node.get_clock().now().to_msg()
     made = reconstruct(labels)
     for kind, topic, message in (
