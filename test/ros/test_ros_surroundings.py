@@ -69,7 +69,7 @@ def test_the_segmentation_publishes_the_map_of_the_library(ros: Any, models: Pat
 
 
 def test_the_planner_waits_for_the_map_and_keeps_clear_of_it(ros: Any) -> None:
-    ros.start("planner", use_ct=False, surroundings=True)
+    ros.start("planner", use_ct=False, surroundings=True, worker_niceness=0)
     publish(ros, "labels", LABELS)
 
     def asked() -> EvaluateTrajectory.Response:
@@ -91,7 +91,7 @@ def test_the_planner_waits_for_the_map_and_keeps_clear_of_it(ros: Any) -> None:
 
 def test_the_guard_waits_for_the_map_and_guards_what_is_on_it_but_not_in_the_liver(ros: Any) -> None:
     needle = {"needle_radius_m": 0.001, "needle_length_m": 0.1, "max_speed_m_s": 100.0}
-    ros.start("needle_guard", surroundings=True, tf_timeout_s=5.0, **needle)
+    ros.start("needle_guard", surroundings=True, tf_timeout_s=5.0, worker_niceness=0, **needle)
     readings: list[GuardReading] = ros.live(GuardReading, "/needle_guard/reading")
     meshes = ros.node.create_publisher(StructureMeshArray, "meshes", qos.latched(1))
     reconstruction = reconstruct(LABELS)
