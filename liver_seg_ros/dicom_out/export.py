@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydicom import Dataset
 
@@ -16,6 +18,8 @@ from liver_seg_ros.dicom_out.reference import Reference, read_reference
 from liver_seg_ros.dicom_out.segments import OutSegment, segments_of
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.volume import LabelVolume, Volume
+
+Object = TypeVar("Object", bound=Dataset)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def export(ct: Volume, labels: LabelVolume, kinds: Sequence[str], maker: Maker) 
     if "rtstruct" in kinds:
         from liver_seg_ros.dicom_out.structure_set import make_structure_set
 
-        yield Exported(CONTOURS, make_structure_set(reference, labels, segments, maker))
+        yield Exported(CONTOURS, _made(reference, make_structure_set, labels, segments, maker))
     if surfaces := [kind for kind in kinds if kind in ("stl", "obj", "pictures")]:
         yield from _surfaces(reference, labels, surfaces)
 
@@ -65,18 +69,31 @@ def save(folder: Path, exported: Iterable[Exported]) -> list[str]:
     return names
 
 
+def _made(reference: Reference, make: Callable[..., Object], *arguments: object) -> Object:
+    """The object of `make`. What highdicom says of a header may hold the patient's name: nothing of it is passed on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make(reference, *arguments)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        where = reference.first.filename
+        raise InputError(f"{where}: has values that no object of its study can hold. Export the CT again.") from error
+
+
 def _voxels(
     reference: Reference, labels: LabelVolume, segments: Sequence[OutSegment], kinds: Sequence[str], maker: Maker
 ) -> Iterator[Exported]:
     from liver_seg_ros.dicom_out.segmentation import make_segmentation
 
-    segmentation = make_segmentation(reference, labels, segments, maker)
+    segmentation = _made(reference, make_segmentation, labels, segments, maker)
     yield Exported(SEGMENTATION, segmentation)
     if "sr" in kinds:
         from liver_seg_ros.dicom_out.measurement_report import make_report
         from liver_seg_ros.reconstruction.measuring.structures import measure
 
-        yield Exported(MEASUREMENTS, make_report(reference, segmentation, segments, measure(labels)))
+        yield Exported(MEASUREMENTS, _made(reference, make_report, segmentation, segments, measure(labels)))
 
 
 def _surfaces(reference: Reference, labels: LabelVolume, kinds: Sequence[str]) -> Iterator[Exported]:
@@ -94,8 +111,8 @@ def _surfaces(reference: Reference, labels: LabelVolume, kinds: Sequence[str]) -
                 render_overlay(reference.ct, labels, scratch / "overlay.png")
                 render_scene(meshes, scratch / "scene.png")
                 for picture in PICTURES:
-                    yield Exported(f"{picture}.dcm", make_picture(reference, scratch / f"{picture}.png"))
+                    yield Exported(f"{picture}.dcm", _made(reference, make_picture, scratch / f"{picture}.png"))
                 continue
             for mesh in meshes:
                 name = f"{mesh.structure.name}_{kind}.dcm"
-                yield Exported(name, make_encapsulated_mesh(reference, mesh, kind, scratch))
+                yield Exported(name, _made(reference, make_encapsulated_mesh, mesh, kind, scratch))

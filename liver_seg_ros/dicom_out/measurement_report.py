@@ -19,6 +19,7 @@ from highdicom.sr import (
     ObservationContext,
     ObserverContext,
     ReferencedSegment,
+    SourceSeriesForSegmentation,
     TrackingIdentifier,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
@@ -83,7 +84,13 @@ def _group(
 ) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
     return VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(segment.tracking_uid, segment.tracking_id),
-        referenced_segment=ReferencedSegment.from_segmentation(segmentation, segment.number),
+        # highdicom's own way (from_segmentation) fails for an object with one segment.
+        referenced_segment=ReferencedSegment(
+            segmentation.SOPClassUID,
+            segmentation.SOPInstanceUID,
+            segment.number,
+            source_series=SourceSeriesForSegmentation(segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID),
+        ),
         finding_type=kind_of(segment.structure),
         finding_category=category_of(segment.structure),
         measurements=figures,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
+from liver_seg_ros.dicom_out.usable import make_usable
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.dicom_file import MULTI_FRAME, read_header
+from liver_seg_ros.files.dicom_file import MULTI_FRAME, damage_named, read_header
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import Volume
 
@@ -68,7 +69,8 @@ def read_reference(ct: Volume) -> Reference:
         missing = [name for name in _NEEDED if not header.get(name)]
         if missing:
             raise InputError(f"{path}: has no {missing[0]}, which results have to refer to. Export the CT again.")
-        _complete(header, ct)
+        with damage_named(path, "has values that no object of its study can hold"):
+            _complete(header, ct)
         headers.append(header)
     return Reference(ct, tuple(headers))
 
@@ -78,6 +80,7 @@ def _complete(header: Dataset, ct: Volume) -> None:
     for name in MAY_BE_EMPTY:
         if name not in header:
             setattr(header, name, None)
+    make_usable(header)
     across, down, _ = ct.geometry.direction_matrix.T.tolist()
     i_mm, j_mm, k_mm = ct.geometry.spacing_mm
     if header.SOPClassUID not in MULTI_FRAME:

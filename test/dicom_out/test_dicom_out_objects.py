@@ -15,7 +15,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pydicom import dcmread
+from pydicom import config, dcmread
 from pydicom.uid import EncapsulatedOBJStorage, EncapsulatedSTLStorage
 from scipy import ndimage
 
@@ -80,6 +80,31 @@ def test_the_report_has_each_figure_once_at_the_segment_that_it_measures(out: Pa
     assert done.stderr == "" and "UNVERIFIED" in done.stdout and "no units" not in done.stdout
     volume = f'"Volume")="{measured[LIVER].volume_ml:.6g}'
     assert volume[:16] in done.stdout
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", "", "ISO_IR 192"])
+def test_what_someone_typed_into_the_header_makes_no_object_invalid(
+    make_ct: Callable[..., Path], tmp_path: Path, faults: Callable, charset: str
+) -> None:
+    """A name of one word that is not ASCII, a sex and dates that are none; and a result of a single structure."""
+    for path in make_ct(tmp_path / "ct").iterdir():
+        dataset = dcmread(path)
+        dataset.SpecificCharacterSet = charset or "ISO_IR 100"
+        dataset.PatientName = "Müllerin"
+        dataset.PatientSex, dataset.ReferringPhysicianName = "U", "X"
+        with config.disable_value_validation():
+            dataset.PatientBirthDate, dataset.StudyTime = "19XX0101", "late"
+            dataset.save_as(path)
+        if not charset:  # the same bytes, and nobody says what they mean
+            path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b" " * 10))
+    ct = read_volume(tmp_path / "ct")
+    array = np.zeros(ct.array.shape, np.uint8)
+    array[1:3, 2:8, 3:9] = 1
+    names = save(tmp_path, export(ct, LabelVolume(array, ct.geometry), ("seg", "sr", "rtstruct"), Maker()))
+    for name in names:
+        written = dcmread(tmp_path / name)
+        assert faults(tmp_path / name) == [] and written.PatientName == "Müllerin^"
+        assert not written.PatientSex and not written.PatientBirthDate and not written.StudyTime
 
 
 def test_surfaces_lie_where_the_meshes_lie(out: Path, labels: LabelVolume) -> None:
