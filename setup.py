@@ -8,6 +8,8 @@ from setuptools import setup
 
 PACKAGE = "liver_seg_ros"
 SHARED_FOLDERS = ("launch", "config", "rviz", "models", "examples")
+#: Networks to train on from, which no robot runs.
+NOT_SHARED = Path("models/candidates")
 NODES = (
     "ct_source",
     "segmentation",
@@ -33,6 +35,8 @@ def shared_files():
 
 
 def _is_shared(path):
+    if NOT_SHARED in path.parents:
+        return False
     return "__pycache__" not in path.parts and not path.name.startswith(".") and path.suffix != ".part"
 
 

@@ -72,7 +72,9 @@ def test_manifests_are_format_3_with_the_licence_of_the_file() -> None:
     assert "Apache License" in (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
 
 
-def test_every_shared_file_is_installed(tmp_path: Path) -> None:
+def test_every_shared_file_is_installed_and_no_candidate_of_a_model(tmp_path: Path) -> None:
+    candidates = REPOSITORY / "models" / "candidates"
+    assert any(candidates.rglob("model.onnx")), "without one nothing is tested here"
     run_setup("install_data", "--install-dir", str(tmp_path))
     share = tmp_path / "share" / "liver_seg_ros"
     expected = {
@@ -80,10 +82,12 @@ def test_every_shared_file_is_installed(tmp_path: Path) -> None:
         for folder in SHARED_FOLDERS
         for path in (REPOSITORY / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".part" and path.name[0] != "."
+        if candidates not in path.parents
     }
     assert expected, "no launch, config, rviz or model file was found"
     installed = {path.relative_to(share) for path in share.rglob("*") if path.is_file()}
     assert installed == expected | {Path("package.xml")}
+    assert sum((share / path).stat().st_size for path in installed if path.parts[0] == "models") < 25e6
     assert (tmp_path / "share/ament_index/resource_index/packages/liver_seg_ros").is_file()
 
 
