@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.files.known_confidence import with_known_confidence
 from liver_seg_ros.files.label_sources import find_labels_in, read_labels_of
 from liver_seg_ros.files.phantom_case import known_synthetic
 from liver_seg_ros.files.volumes import read_volume
@@ -38,6 +39,10 @@ class Case:
     def warnings(self, measurements: Sequence[StructureMeasurement]) -> tuple[PlausibilityWarning, ...]:
         """The reasons to doubt what was measured of it."""
         return plausibility_warnings(self.labels, measurements, self.ct)
+
+    def known(self, measurements: Sequence[StructureMeasurement]) -> tuple[StructureMeasurement, ...]:
+        """What was measured of it, with what the report beside its labels says of how sure the network was."""
+        return with_known_confidence(measurements, self.source)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def command(
         with stages.stage("read") as done:
             case = read_case(labels, ct, series, acquisition, whose, done)
         with stages.stage("measure"):
-            measurements = measure(case.labels)
+            measurements = case.known(measure(case.labels))
             warnings = case.warnings(measurements)
         if place is not None:
             from liver_seg_ros.files.measurements import write_measurements

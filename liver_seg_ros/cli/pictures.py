@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from liver_seg_ros.cli.case import Case
-from liver_seg_ros.cli.measurement_tables import lesions_table, structures_table
+from liver_seg_ros.cli.measurement_tables import lesions_of, lesions_table, structures_table
 from liver_seg_ros.cli.picture_names import HTML, OVERLAY, SCENE
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
@@ -59,6 +59,7 @@ def write_html(
         },
         versions=", ".join(f"{name} {version}" for name, version in _own_first(versions())),
         meshes=tuple(meshes),
+        lesions=lesions_of(measurements),
         synthetic=case.synthetic,
         ct=case.ct,
         trajectories=tuple(trajectories),

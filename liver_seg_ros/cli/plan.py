@@ -210,7 +210,7 @@ def command(
                 notes = [line for line in (answers.message, *answers.notes) if line]
                 with stages.stage("html") as done:
                     write_html(
-                        folder, "Liver plan", case, meshes, reconstruction.measurements,
+                        folder, "Liver plan", case, meshes, case.known(reconstruction.measurements),
                         tree=reconstruction.tree, trajectories=trajectories, tables=tables, notes=notes,
                         warnings=warnings, done=done,
                     )  # fmt: skip

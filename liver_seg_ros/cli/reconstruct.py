@@ -76,12 +76,13 @@ def command(
             case = read_case(labels, ct, series, acquisition, whose, done)
         reconstruction = reconstruct(case.labels, ReconstructionOptions(triangle_budget=triangle_budget), progress)
         stages.seconds.update(reconstruction.seconds)
-        warnings = case.warnings(reconstruction.measurements)
+        measurements = case.known(reconstruction.measurements)
+        warnings = case.warnings(measurements)
         with place.filled() as folder:
             with stages.stage("write"):
                 write_reconstructed(
                     folder, reconstruction.meshes, reconstruction.collision_meshes, reconstruction.cloud,
-                    reconstruction.tree, reconstruction.measurements, warnings,
+                    reconstruction.tree, measurements, warnings,
                 )  # fmt: skip
             if png:
                 from liver_seg_ros.cli.pictures import write_png
@@ -93,14 +94,14 @@ def command(
 
                 with stages.stage("html") as done:
                     write_html(
-                        folder, "Liver reconstruction", case, reconstruction.meshes, reconstruction.measurements,
+                        folder, "Liver reconstruction", case, reconstruction.meshes, measurements,
                         tree=reconstruction.tree, warnings=warnings, done=done,
                     )  # fmt: skip
             report = build_report(
                 source=str(labels),
                 uid=case.labels.uid,
                 geometry=case.labels.geometry,
-                measurements=reconstruction.measurements,
+                measurements=measurements,
                 seconds=stages.seconds,
                 warnings=warnings,
                 synthetic=case.synthetic,

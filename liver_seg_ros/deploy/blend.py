@@ -24,7 +24,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import Calibration, ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.command import run_command
-from liver_seg_ros.training.provenance import intended_use, together
+from liver_seg_ros.training.provenance import intended_use, together, whose
 
 
 def blend_bundles(
@@ -66,10 +66,14 @@ def blend_bundles(
         version=version,
         scores=scores or {},
         calibration=Calibration(),
+        failures=(),
         training_data=images,
         intended_use=intended_use(images),
-        trained_on="The weighted mean of the weights of two networks. "
-        + " ".join(f"{part:.0%} {of.name} {of.version} ({of.trained_on.rstrip('.')})." for part, of in parts),
+        trained_on=whose(
+            images,
+            "the weighted mean of the weights of two networks. "
+            + " ".join(f"{part:.0%} {of.name} {of.version} ({of.trained_on.rstrip('.')})." for part, of in parts),
+        ),
     )
     return write_bundle(folder, _blended(new, old, share).SerializeToString(), blended, overwrite)
 

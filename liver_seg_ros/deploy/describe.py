@@ -33,16 +33,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--version", help="of the bundle")
     parser.add_argument("--scores", type=Path, nargs="+", default=[], help="JSON files with what was measured of it")
     parser.add_argument("--only", action="store_true", help="those scores only; else they join what is there")
+    parser.add_argument("--failures", nargs="+", help="where it is known to fail, a sentence each")
     options = parser.parse_args(arguments)
     bundle = load_bundle(options.bundle)
     check_folder(bundle.folder, "--bundle")
-    changes = {name: value for name in ("name", "version") if (value := getattr(options, name)) is not None}
+    changes = {name: value for name in ("name", "version", "failures") if (value := getattr(options, name)) is not None}
     if options.scores:
         read = [read_mapping(path, "file of scores") for path in options.scores]
         kept = {} if options.only else bundle.spec.scores
         changes["scores"] = {name: value for scores in (kept, *read) for name, value in scores.items()}
     if not changes:
-        raise InputError("nothing is to change: give --name, --version or --scores")
+        raise InputError("nothing is to change: give --name, --version, --scores or --failures")
     describe_anew(bundle, **changes)
 
 

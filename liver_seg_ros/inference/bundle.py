@@ -73,6 +73,7 @@ def _are_labels(names: Mapping[int, str]) -> bool:
 _STRUCTURES = tuple(structure.name for structure in STRUCTURES)
 _TEXT = Valid("text that is not empty (quote a number, as in '1.0')")
 _FILE = Valid("text, a file name without folders", lambda name: Path(name).name == name)
+_SENTENCES = Valid("a list of sentences")
 _NAMES = Valid("a list of names, at least one", bool)
 _LABELS = Valid(
     f"{{0: background, 1: liver, ...}} without a gap, each of {', '.join(LABEL_VALUES)} at most once", _are_labels
@@ -185,6 +186,7 @@ class BundleSpec:
         provenance: of the data it was trained on and how, by name: license, citation, split, protocol; empty where
             nobody wrote it down.
         calibration: see `Calibration`.
+        failures: where it is known to fail, a sentence each.
         variants: by name, e.g. "fp16".
     """
 
@@ -205,6 +207,7 @@ class BundleSpec:
     training_data: Annotated[str, Valid.one_of(TRAINING_DATA)] = "unsaid"
     provenance: Annotated[Mapping[Any, Any], Valid("a mapping")] = field(default_factory=dict)
     calibration: Calibration = field(default_factory=Calibration)
+    failures: Annotated[tuple[Text, ...], _SENTENCES] = ()
     variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liver_seg_ros.inference.input_spec import CT_VIEW, EDGES
@@ -17,6 +18,9 @@ _OUTPUTS = {
     "softmax": "probabilities per class, float16",
     "argmax": "the label of the likeliest class, uint8",
 }
+
+#: A name and a version with an opening bracket behind them, as `trained_on` names a network that another began with.
+_NETWORK = re.compile(r"(\S+ \d+(?:\.\d+)+) \(")
 
 #: Keys of a mean with the ends of its interval (`benchmarks/held_out.py`).
 _INTERVAL = {"mean", "low", "high"}
@@ -33,11 +37,12 @@ def model_card(description: Mapping[str, Any]) -> str:
         description["intended_use"],
         "",
         "## Trained on",
-        description["trained_on"],
+        *_lineage(description["trained_on"], set()),
         "",
         "## Scores",
         *(_listed(description["scores"]) or ["Not measured."]),
         "",
+        *_failure_lines(description.get("failures", ())),
         *_calibration_lines(description.get("calibration", {})),
         *_provenance_lines(description.get("provenance", {})),
         *_variant_lines(description.get("variants", {})),
@@ -50,6 +55,34 @@ def model_card(description: Mapping[str, Any]) -> str:
         f"- License: {description['license']}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lineage(text: str, told: set[str], depth: int = 0) -> list[str]:
+    """`text` as a list: what stands in brackets behind a network's name and version is listed below it, and only once.
+
+    `told` are those brackets that were listed already.
+    """
+    text, lines = text.strip(" ."), []
+    while text:
+        found = _NETWORK.search(text)
+        begin = found.end() if found else len(text)
+        end, level = begin, int(found is not None)
+        while level and end < len(text):
+            level += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        about = text[begin : end - 1 if end > begin and not level else end]
+        said = text[: begin - 2] + (" (as above)" if about in told else ":") if found else text
+        lines.append(f"{'  ' * depth}- {said}")
+        if about not in told:
+            lines += _lineage(about, told, depth + 1)
+            told.add(about)
+        text = text[end:].strip(" .")
+    return lines
+
+
+def _failure_lines(failures: Sequence[str]) -> list[str]:
+    """The section on where it fails, with the blank line after it; nothing where nobody wrote it down."""
+    return ["## Where it fails", *(f"- {failure}" for failure in failures), ""] if failures else []
 
 
 def _calibration_lines(calibration: Mapping[str, Any]) -> list[str]:

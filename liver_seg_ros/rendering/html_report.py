@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.atomic import written_beside
+from liver_seg_ros.measurement import PartMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning
 from liver_seg_ros.progress import Done, not_told, part_of
@@ -48,6 +49,7 @@ class HtmlReport:
         ct: what the slices show below the outlines; plain gray where None.
         trajectories: at most some dozens.
         tree: centerlines, shown on request.
+        lesions: of the tumor's mesh, which is the paler the less sure the network is of one.
         tables: in this order.
         warnings: reasons to doubt what is shown, above everything.
         notes: what else is to be known, below them.
@@ -62,6 +64,7 @@ class HtmlReport:
     ct: Volume | None = None
     trajectories: tuple[DrawnTrajectory, ...] = ()
     tree: VesselTree = EMPTY_TREE
+    lesions: tuple[PartMeasurement, ...] = ()
     tables: tuple[ReportTable, ...] = ()
     warnings: tuple[PlausibilityWarning, ...] = ()
     notes: tuple[str, ...] = ()
@@ -128,7 +131,7 @@ def _data(report: HtmlReport, done: Done) -> dict[str, Any]:
         "other_color": OTHER_COLOR,
         "chosen_color": CHOSEN_COLOR,
         "point_mm": _middle(meshes).round(2).tolist(),
-        "scene": json.loads(scene_figure(meshes, report.trajectories, report.tree).to_json() or "{}"),
+        "scene": json.loads(scene_figure(meshes, report.trajectories, report.tree, report.lesions).to_json() or "{}"),
     }
 
 

@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.labels import TUMOR
+from liver_seg_ros.measurement import PartMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.rendering.drawn_trajectory import CHOSEN_RGB, OTHER_RGB, DrawnTrajectory
+from liver_seg_ros.rendering.lesion_colors import vertex_colors
 from liver_seg_ros.vessel_tree import EMPTY_TREE, VesselTree
 
 if TYPE_CHECKING:
@@ -33,12 +36,16 @@ LIGHT_MM = {"x": 3000, "y": -8000, "z": 6000}
 
 
 def scene_figure(
-    meshes: Sequence[Mesh], trajectories: Iterable[DrawnTrajectory] = (), tree: VesselTree = EMPTY_TREE
+    meshes: Sequence[Mesh],
+    trajectories: Iterable[DrawnTrajectory] = (),
+    tree: VesselTree = EMPTY_TREE,
+    lesions: Sequence[PartMeasurement] = (),
 ) -> Figure:
     """The figure, in LPS mm; without a legend, as the page has switches of its own.
 
     Each trace says in `meta["layer"]` what it shows: a structure's name, `TRAJECTORIES` or `TREE`; a trajectory's trace
-    has its number in `meta["trajectory"]`. The centerlines are there but not shown at first.
+    has its number in `meta["trajectory"]`. The centerlines are there but not shown at first. `lesions` are those of the
+    tumor's mesh: see `lesion_colors`.
 
     Raises:
         InputError: no mesh has a triangle.
@@ -48,7 +55,9 @@ def scene_figure(
     shown = [mesh for mesh in meshes if len(mesh.triangles)]
     if not shown:
         raise InputError("a scene needs at least one mesh with triangles")
-    traces: list[Any] = [go.Mesh3d(**_surface(mesh)) for mesh in sorted(shown, key=lambda m: -m.structure.opacity)]
+    traces: list[Any] = [
+        go.Mesh3d(**_surface(mesh, lesions)) for mesh in sorted(shown, key=lambda m: -m.structure.opacity)
+    ]
     for number, trajectory in enumerate(trajectories):
         traces.append(go.Scatter3d(**_trajectory(number, trajectory)))
     if len(tree.edges):
@@ -67,8 +76,9 @@ def scene_figure(
     )
 
 
-def _surface(mesh: Mesh) -> dict[str, Any]:
+def _surface(mesh: Mesh, lesions: Sequence[PartMeasurement]) -> dict[str, Any]:
     vertices, triangles = _for_display(mesh)
+    colors = vertex_colors(vertices, lesions, mesh.structure.color_rgb) if mesh.structure == TUMOR else None
     (x, y, z), (i, j, k) = vertices.T, triangles.astype(np.uint32).T
     name = mesh.structure.title
     return {
@@ -77,6 +87,7 @@ def _surface(mesh: Mesh) -> dict[str, Any]:
         "lighting": LIGHTING, "lightposition": LIGHT_MM,
         "name": name, "hoverinfo": "name" if mesh.structure.opacity == 1 else "skip",
         "meta": {"layer": mesh.structure.name},
+        "vertexcolor": None if colors is None else ["rgb({}, {}, {})".format(*rgb) for rgb in colors.tolist()],
     }  # fmt: skip
 
 

@@ -57,6 +57,11 @@ def together(images: str, others: str) -> str:
     return images if images == others else MIXED
 
 
+def whose(images: str, source: str) -> str:
+    """`source` with whose images these are, one of `TRAINING_DATA`, before it."""
+    return _WHOSE[images].format(source=source)
+
+
 def of_phantoms(recipe: Recipe, count: int) -> Provenance:
     """That of so many of a recipe's phantoms."""
     training, validation = recipe.data.seeds_of_phantoms
@@ -79,7 +84,7 @@ def phantoms_in_words(recipe: Recipe, count: int) -> str:
 
 def trained_on(images: str, source: str, steps: int, batch: int, began_with: str) -> str:
     """The sentences of a model card: which images, how long, what it began with; unknown where `source` is empty."""
-    what = _WHOSE[images].format(source=source) if source else _UNKNOWN
+    what = whose(images, source) if source else _UNKNOWN
     began = f" Began with the weights of {began_with}." if began_with else ""
     return f"{what}, {steps} steps of {batch} patches.{began}"
 

@@ -75,6 +75,7 @@ def test_the_bundle_says_what_it_is_made_of_and_has_scores_of_its_own(
     main([str(folder / "new"), str(folder / "old"), *options])
     spec = load_bundle(tmp_path / "b").spec
     assert (spec.name, spec.version, spec.scores, spec.variants) == ("tiny", "1.1.0", {"held_out": {"liver": 0.7}}, {})
+    assert spec.trained_on.startswith("Images of patients and synthetic ones: the weighted mean")
     assert "25% tiny 1.0.0 (Synthetic data only" in spec.trained_on and "source 1" in spec.trained_on
     assert "75% tiny 0.9.0 (Images of patients" in spec.trained_on and "source 2" in spec.trained_on
     assert spec.training_data == "mixed" and "patients and synthetic" in spec.intended_use

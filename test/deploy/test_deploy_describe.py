@@ -29,6 +29,9 @@ def test_a_bundle_says_something_else_of_itself(tmp_path: Path) -> None:
     assert said.spec == replace(bundle.spec, version="2.0.0", scores=scores) and said.sha256 == bundle.sha256
     assert all(said.weights_of(variant).is_file() for variant in said.spec.variants)
     assert "liver: 0.900 (0.800 to 0.950)" in (folder / "MODEL_CARD.md").read_text()
+    main(["--bundle", str(folder), "--failures", "It misses what is small.", "It takes cysts for tumors."])
+    assert load_bundle(folder).spec.failures == ("It misses what is small.", "It takes cysts for tumors.")
+    assert "## Where it fails\n- It misses what is small.\n- It takes" in (folder / "MODEL_CARD.md").read_text()
     main(["--bundle", str(folder), "--scores", str(more), "--only"])
     assert load_bundle(folder).spec.scores.keys() == {"held_out"}
     with pytest.raises(InputError, match="nothing is to change"):

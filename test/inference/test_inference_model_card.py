@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network was trained on, and those that it began with, as a list that a person can read."""
+
+from __future__ import annotations
+
+from liver_seg_ros.inference.model_card import _lineage
+
+
+def test_networks_that_others_began_with_are_listed_below_them_and_once() -> None:
+    first = "4 phantoms (seeds 0 to 3). Began with the weights of net 1.0.0 (300 phantoms (seeds 7 to 9), 6 steps)"
+    text = f"The mean of two. 50% new 2.0.0 (Few (8 (or 9)), 5 steps). 50% old 1.1.0 ({first}). 9% net 0.9 ({first})."
+    assert _lineage(text, set()) == [
+        "- The mean of two. 50% new 2.0.0:",
+        "  - Few (8 (or 9)), 5 steps",
+        "- 50% old 1.1.0:",
+        "  - 4 phantoms (seeds 0 to 3). Began with the weights of net 1.0.0:",
+        "    - 300 phantoms (seeds 7 to 9), 6 steps",
+        "- 9% net 0.9 (as above)",
+    ]
+    assert _lineage("What was at hand (two scans) in 2020.", set()) == ["- What was at hand (two scans) in 2020"]
+    assert _lineage("half 1.0 (that nobody closed", set()) == ["- half 1.0:", "  - that nobody closed"]
