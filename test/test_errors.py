@@ -15,7 +15,7 @@ from liver_seg_ros.dicom_network.completeness import Patience
 from liver_seg_ros.dicom_network.limits import ReceiveLimits
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.inference.bundle import InputSpec
+from liver_seg_ros.inference.bundle import BundleSpec, InputSpec, Postprocessing
 from liver_seg_ros.nodes.messages.slab import Slab
 from liver_seg_ros.phantom.implants import ImplantOptions
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
@@ -35,6 +35,7 @@ from liver_seg_ros.training.sources.subject import DataSet, Picture, Subject
 from liver_seg_ros.volume import LabelVolume, Volume
 
 PACKAGE = Path(__file__).resolve().parents[1] / "liver_seg_ros"
+WINDOW = InputSpec((1.5, 1.5, 1.5), (-100.0, 300.0), (32, 32, 32), 0.25, 8)
 GRID = Geometry((2, 2, 2))
 ORIGIN, NAN = (0.0, 0.0, 0.0), float("nan")
 DATA = DataRecipe((1.5, 1.5, 1.5), (-100.0, 300.0), None, {"none": 1.0}, (0, 1), (1, 2))
@@ -104,6 +105,9 @@ REFUSED: list[Callable[[], object]] = [
     lambda: contact_sheet([], [], "sheet.png"),
     lambda: contact_sheet([], ["one"], "sheet.png"),
     lambda: InputSpec((1.5, 1.5, 1.5), (-100.0, 300.0), (30, 32, 32), 0.25, 8),
+    lambda: BundleSpec(
+        "a", "1", "segment", WINDOW, {0: "background", 1: "liver"}, Postprocessing(), "", {}, "", "", classes=("liver",)
+    ),
     lambda: DataRecipe((0.0, 1.0, 1.0), (-100.0, 300.0), None, {"none": 1.0}, (0, 1), (1, 2)),
     lambda: DataRecipe((1.5, 1.5, 1.5), (-100.0, 300.0), None, source="lits17"),
     lambda: AugmentationRecipe(flip=2),

@@ -23,6 +23,7 @@ from liver_seg_ros.cli import (
     doctor,
     evaluate,
     export,
+    import_,
     info,
     measure,
     phantom,
@@ -82,11 +83,12 @@ for _module in (
     cohort,
     phantom,
     data,
+    import_,
     record,
     replay,
 ):
     app.command(
-        name=_module.__name__.rpartition(".")[2],
+        name=_module.__name__.rpartition(".")[2].rstrip("_"),
         cls=HelpCommand,
         context_settings=SETTINGS,
         epilog=examples(*_module.EXAMPLES),

@@ -20,7 +20,7 @@ from liver_seg_ros.deploy.graph import DeployedNetwork
 from liver_seg_ros.deploy.graph_sizes import traced_sizes
 from liver_seg_ros.deploy.onnx_export import export_onnx
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import OUTPUTS, VALUES, BundleSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle import HU, NORMALIZED, OUTPUTS, BundleSpec, ModelBundle, Postprocessing
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
@@ -79,7 +79,7 @@ def export_bundle(
             },
             license=license_of_weights(checkpoint.images, settings.get("license")),
             intended_use=intended_use(checkpoint.images),
-            values=_choice(settings, "values", VALUES),
+            values=_choice(settings, "values", (HU, NORMALIZED)),
             output=_choice(settings, "output", OUTPUTS),
             training_data=checkpoint.images,
             provenance={**({"data": checkpoint.data} if checkpoint.data else {}), "protocol": protocol(recipe)},

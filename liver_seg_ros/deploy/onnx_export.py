@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from liver_seg_ros.deploy.graph import TOLERANCES, DeployedNetwork
-from liver_seg_ros.inference.input_spec import EDGES
+from liver_seg_ros.inference.input_spec import EDGES, PREVIOUS
 
 OPSET = 18
 
@@ -32,7 +32,7 @@ class ExportError(RuntimeError):
 def export_onnx(
     network: nn.Module,
     size: Sequence[int],
-    multiple: int | None,
+    multiple: int | Sequence[int] | None,
     inputs: Mapping[str, int] | None = None,
     tolerance: float | None = None,
     dtype: torch.dtype = torch.float32,
@@ -47,7 +47,8 @@ def export_onnx(
     Args:
         network: from images of one size to logits of that size, or a `DeployedNetwork`; put into evaluation mode.
         size: one that fits, `(K, J, I)` or `(J, I)`.
-        multiple: each edge may become longer by multiples of this; None where `size` is the only one that fits.
+        multiple: each edge may become longer by multiples of this, or of its own; None where `size` is the only one
+            that fits.
         inputs: name to channels, in the order of `forward`; one `image` of one channel if not given.
         tolerance: largest error that is accepted, see `DeployedNetwork.error`; that of `TOLERANCES` if not given.
         dtype: of the inputs; float16 only for a `DeployedNetwork`.
@@ -61,13 +62,14 @@ def export_onnx(
     inputs = {"image": 1} if inputs is None else inputs
     output = network.output if isinstance(network, DeployedNetwork) else "logits"
     tolerance = TOLERANCES[output] if tolerance is None else tolerance
-    step = multiple or 0
+    steps = [multiple or 0] * len(size) if multiple is None or isinstance(multiple, int) else list(multiple)
     # Batch 2 and edges of different lengths: torch.export takes sizes that are 1 or equal by chance to be so always.
-    longer = [n + step * more for more, n in enumerate(size, start=1)]
+    longer = [n + step * more for more, (n, step) in enumerate(zip(size, steps, strict=True), start=1)]
     traced = _images(network, inputs, 2, longer, dtype)
     free = {0: Dim("batch")}
     if multiple is not None:
-        free |= {axis: multiple * Dim(name) for axis, name in enumerate("kji"[-len(size) :], start=2)}
+        names = zip(steps, "kji"[-len(size) :], strict=True)
+        free |= {axis: step * Dim(name) for axis, (step, name) in enumerate(names, start=2)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of PyTorch's own deprecations, and that inputs share the names of their axes
         program = torch.onnx.export(
@@ -87,7 +89,7 @@ def export_onnx(
     _strip_metadata(proto)
     model: bytes = proto.SerializeToString()
     session = open_session(model)
-    other = size if multiple is None else [n + step for n in reversed(size)]
+    other = [n + step for n, step in zip(size, steps, strict=True)]
     for batch, checked in ((1, size), (3, other)):
         error = parity_error(network, session, checked, inputs, batch, dtype)
         if not error <= tolerance:
@@ -126,7 +128,7 @@ def _images(
 ) -> dict[str, Tensor]:
     """Random images, name to `(batch, channels, *size)`: -1 ... 1 as networks get them, or HU beyond the window.
 
-    Edges are 0 or 1.
+    Edges are 0 or 1, what a stage before found is numbers of classes.
     """
     low, high = -1.0, 1.0
     if isinstance(network, DeployedNetwork) and network.hu_window is not None:
@@ -136,6 +138,8 @@ def _images(
     images = {}
     for name, channels in inputs.items():
         values = rng.uniform(low, high, (batch, channels, *size)).astype(np.float32)
+        if name == PREVIOUS:
+            values = rng.integers(0, 4, values.shape).astype(np.float32)
         if name == EDGES:
             values = (values > (low + high) / 2).astype(np.float32)
         images[name] = torch.from_numpy(values).to(dtype)

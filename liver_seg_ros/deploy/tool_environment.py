@@ -52,6 +52,29 @@ MODELOPT = Tool(
     ),
 )
 NNCF = Tool("nncf", ("nncf==3.4.0", "psutil==7.2.2", "safetensors==0.8.0", "tabulate==0.10.0"))
+#: nnU-Net itself, as the peer of imported models in tests and benchmarks: what its trainer and its predictor import and
+#: we do not have.
+NNUNET = Tool(
+    "nnunet",
+    (
+        "nnunetv2==2.8.1",
+        "dynamic_network_architectures==0.4.4",
+        "acvl_utils==0.2.6",
+        "batchgenerators==0.25.5",
+        "batchgeneratorsv2==0.3.6",
+        "blosc2==3.3.2",
+        "einops==0.8.2",
+        "joblib==1.6.0",
+        "msgpack==1.2.4",
+        "ndindex==1.10.1",
+        "numexpr==2.14.2",
+        "pandas==3.1.1",
+        "py-cpuinfo==9.0.0",
+        "scikit-learn==1.9.1",
+        "seaborn==0.13.2",
+        "tqdm==4.70.1",
+    ),
+)
 
 
 def tool_python(tool: Tool, folder: Path | None = None) -> Path:

@@ -6,8 +6,9 @@
     models/<name>/model.yaml            the fields of `BundleSpec`
     models/<name>/MODEL_CARD.md         the same for people, made from the same fields
 
-The network's contract. Input `(B, 1, K, J, I)`: CT in HU with `values: hu`, or what `preprocessing.normalize` makes of
-it with `values: normalized`. K, J and I may be any multiple of `InputSpec.divisor`; with `fixed_window` they are the
+The network's contract. Input `(B, 1, K, J, I)`: CT in HU with `values: hu`; what `preprocessing.normalize` makes of it
+with `values: normalized`; or with `values: standardized` the HU less the mean of what it is shown, over their standard
+deviation. K, J and I may be any multiple of `InputSpec.divisor`; with `fixed_window` they are the
 patch's. Output, the classes being those of `BundleSpec.labels`:
 
     output: logits    (B, C, K, J, I) floating point
@@ -28,12 +29,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from liver_seg_ros.checked_fields import REQUIRED, Number, Text, Valid, Whole, from_mapping, read_mapping
+from liver_seg_ros.checked_fields import REQUIRED, FieldError, Number, Text, Valid, Whole, from_mapping, read_mapping
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.inference.input_spec import PREVIOUS
 from liver_seg_ros.inference.input_spec import SPACING as SPACING
 from liver_seg_ros.inference.input_spec import WINDOW as WINDOW
 from liver_seg_ros.inference.input_spec import InputSpec as InputSpec
@@ -48,7 +50,7 @@ STAGES = ("localize", "segment", "surround")
 PRECISIONS = ("fp32", "fp16", "int8")
 #: That of a bundle's own weights, which its variants are made from.
 FULL_PRECISION = "fp32"
-VALUES = ("hu", "normalized")
+HU, NORMALIZED, STANDARDIZED = VALUES = ("hu", "normalized", "standardized")
 OUTPUTS = ("logits", "softmax", "argmax")
 #: Whose images a network was trained on; "unsaid" in bundles from before this field.
 TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
@@ -77,6 +79,10 @@ _SENTENCES = Valid("a list of sentences")
 _NAMES = Valid("a list of names, at least one", bool)
 _LABELS = Valid(
     f"{{0: background, 1: liver, ...}} without a gap, each of {', '.join(LABEL_VALUES)} at most once", _are_labels
+)
+_CLASSES = Valid(
+    f"a list of {', '.join(LABEL_VALUES)}, the first of them background",
+    lambda names: not names or (names[0] == "background" and set(names) <= set(LABEL_VALUES)),
 )
 _VOLUMES = Valid(
     f"numbers from 0 upward per structure ({', '.join(_STRUCTURES)})",
@@ -164,6 +170,21 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class StageBefore:
+    """The first network of a cascade, whose answer the bundle's own is also given; it has the same classes.
+
+    Attributes:
+        weights: file name in the bundle's folder.
+        sha256: of that file.
+        input: see `InputSpec`.
+    """
+
+    weights: Annotated[Text, _FILE]
+    sha256: Annotated[Text, _TEXT]
+    input: InputSpec
+
+
+@dataclass(frozen=True)
 class BundleSpec:
     """Everything in `model.yaml` except the weights' file name and checksum.
 
@@ -188,6 +209,12 @@ class BundleSpec:
         calibration: see `Calibration`.
         failures: where it is known to fail, a sentence each.
         variants: by name, e.g. "fp16".
+        classes: what each class that the network gives counts as, where these are other than `labels`: several may be
+            one structure, or background; empty where they are the labels.
+        before: of a cascade its first network, by name; empty for all others.
+
+    Raises:
+        InputError: fields that do not fit each other.
     """
 
     name: Annotated[Text, _TEXT]
@@ -209,11 +236,26 @@ class BundleSpec:
     calibration: Calibration = field(default_factory=Calibration)
     failures: Annotated[tuple[Text, ...], _SENTENCES] = ()
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    classes: Annotated[tuple[str, ...], _CLASSES] = ()
+    before: Mapping[str, StageBefore] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.classes and set(self.classes) != set(self.labels.values()):
+            words = f"each of labels ({', '.join(self.labels.values())}) at least once, and no other"
+            raise FieldError("classes", list(self.classes), words)
+        if len(self.before) != (PREVIOUS in self.input.inputs):
+            needs = "of one network where input.inputs has 'previous', else empty"
+            raise FieldError("before", list(self.before), needs)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Per class that the network gives, the label that it counts as."""
+        return self.classes or tuple(self.labels.values())
 
     @property
     def label_values(self) -> tuple[int, ...]:
-        """Per class, the value of its name in the label table."""
-        return tuple(LABEL_VALUES[name] for name in self.labels.values())
+        """Per class that the network gives, the value of its name in the label table."""
+        return tuple(LABEL_VALUES[name] for name in self.class_names)
 
 
 @dataclass(frozen=True)
@@ -251,6 +293,19 @@ class ModelBundle:
         described = self.variant(variant)
         return _checked(self.folder, described.weights, described.sha256)
 
+    @property
+    def before(self) -> ModelBundle | None:
+        """Of a cascade its first network, as a bundle that gives the same classes; else None.
+
+        Raises:
+            InputError: its file is missing or damaged.
+        """
+        for name, stage in self.spec.before.items():
+            spec = replace(self.spec, name=f"{self.spec.name} {name}", input=stage.input, variants={}, before={})
+            spec = replace(spec, output="logits", precision=FULL_PRECISION)
+            return ModelBundle(self.folder, _checked(self.folder, stage.weights, stage.sha256), stage.sha256, spec)
+        return None
+
     def precision_of(self, variant: str | None) -> str:
         """The number format of a variant, or of the plain weights for None. Raises `InputError` where there is none."""
         return self.spec.precision if variant is None else self.variant(variant).precision
@@ -267,7 +322,9 @@ def load_bundle(folder: Path) -> ModelBundle:
     path = folder / DESCRIPTION
     values = read_mapping(path, "model description")
     spec, file = parse_spec(values, path), from_mapping(_Weights, values, str(path), others=True)
-    return ModelBundle(folder, _checked(folder, file.weights, file.sha256), file.sha256, spec)
+    bundle = ModelBundle(folder, _checked(folder, file.weights, file.sha256), file.sha256, spec)
+    _ = bundle.before  # is checked as its own weights are
+    return bundle
 
 
 def parse_spec(values: Mapping[str, Any], path: Path) -> BundleSpec:

@@ -27,7 +27,10 @@ from liver_seg_ros.inference.bundle import (
 from liver_seg_ros.inference.model_card import model_card
 from liver_seg_ros.outputs.folder import ResultFolder
 
-_FILES = (WEIGHTS, DESCRIPTION, CARD)
+#: Of a cascade's first network.
+WEIGHTS_BEFORE = "model_before.onnx"
+
+_FILES = (WEIGHTS, DESCRIPTION, CARD, WEIGHTS_BEFORE)
 #: As the folder's record calls whoever writes bundles.
 _WRITER = "export"
 
@@ -37,7 +40,9 @@ def bundle_place(folder: Path, inputs: Iterable[Path | None] = (), overwrite: bo
     return ResultFolder(Path(folder), _WRITER, _FILES, inputs, overwrite, option="--bundle")
 
 
-def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec, overwrite: bool = False) -> ModelBundle:
+def write_bundle(
+    folder: Path, onnx: bytes | Path, spec: BundleSpec, overwrite: bool = False, before: bytes | None = None
+) -> ModelBundle:
     """Write a bundle, replacing one that was written into `folder` before, with its variants; other files there stay.
 
     Args:
@@ -45,12 +50,14 @@ def write_bundle(folder: Path, onnx: bytes | Path, spec: BundleSpec, overwrite: 
         onnx: the serialized ONNX model, or the file that holds it. It must not use external data files.
         spec: all that `model.yaml` says, without variants: `add_variant` adds them.
         overwrite: whether files called like those of a bundle may be replaced where nothing says that it is ours.
+        before: of a cascade, the serialized first network, which `spec.before` calls `WEIGHTS_BEFORE`.
 
     Raises:
         InputError: a field of `spec` is invalid, the ONNX file cannot be read, or a file is in the way.
     """
     weights = _read_weights(onnx)
-    return _write(Path(folder), bundle_place(folder, overwrite=overwrite), weights, replace(spec, variants={}), {})
+    others = {} if before is None else {WEIGHTS_BEFORE: before}
+    return _write(Path(folder), bundle_place(folder, overwrite=overwrite), weights, replace(spec, variants={}), others)
 
 
 def add_variant(
@@ -80,7 +87,7 @@ def add_variant(
     """
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"a variant's name is of small letters, digits and underscores, not '{name}'")
-    files = _variant_files(bundle)
+    files = _other_files(bundle)
     weights = f"model_{name}.onnx"
     variant = Variant(
         weights=weights,
@@ -106,25 +113,27 @@ def describe_anew(bundle: ModelBundle, **changes: Any) -> ModelBundle:
     Raises:
         InputError: a field is invalid, or a file of `bundle` was damaged meanwhile.
     """
-    files = _variant_files(bundle)
+    files = _other_files(bundle)
     place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files), overwrite=True)
     return _write(bundle.folder, place, bundle.weights.read_bytes(), replace(bundle.spec, **changes), files)
 
 
-def _variant_files(bundle: ModelBundle) -> dict[str, bytes]:
-    """File name to content of all variants."""
-    return {variant.weights: bundle.weights_of(key).read_bytes() for key, variant in bundle.spec.variants.items()}
+def _other_files(bundle: ModelBundle) -> dict[str, bytes]:
+    """File name to content of all variants, and of a cascade's first network."""
+    files = {variant.weights: bundle.weights_of(key).read_bytes() for key, variant in bundle.spec.variants.items()}
+    first = bundle.before
+    return files if first is None else {**files, first.weights.name: first.weights.read_bytes()}
 
 
 def _write(
-    folder: Path, place: ResultFolder, weights: bytes, spec: BundleSpec, variants: Mapping[str, bytes]
+    folder: Path, place: ResultFolder, weights: bytes, spec: BundleSpec, others: Mapping[str, bytes]
 ) -> ModelBundle:
-    """`variants`: file name to content."""
+    """`others`: file name to content of variants and of the stage before."""
     description = {"weights": WEIGHTS, "sha256": sha256_of(weights), **asdict(spec)}
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True, width=100)
     with place.filled() as new:
         (new / WEIGHTS).write_bytes(weights)
-        for name, content in variants.items():
+        for name, content in others.items():
             (new / name).write_bytes(content)
         (new / DESCRIPTION).write_text(text, encoding="utf-8")
         (new / CARD).write_text(model_card(description), encoding="utf-8")

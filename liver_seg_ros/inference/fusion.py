@@ -33,11 +33,12 @@ def label_tables(bundles: Sequence[ModelBundle]) -> list[NDArray[np.uint8]]:
     given: set[int] = set()
     for bundle in bundles:
         values = bundle.spec.label_values
-        if given.issuperset(values[1:]):
+        own = set(values) - {BACKGROUND}
+        if given >= own:
             names = ", ".join(list(bundle.spec.labels.values())[1:])
             raise InputError(f"the model in {bundle.folder} gives {names}, which the models before it give already")
         tables.append(np.array([BACKGROUND if value in given else value for value in values], np.uint8))
-        given.update(values[1:])
+        given |= own
     return tables
 
 

@@ -8,11 +8,22 @@ from typing import Annotated
 
 from liver_seg_ros.checked_fields import FieldError, Flag, Number, Valid, Whole
 from liver_seg_ros.geometry import Geometry, Vector
+from liver_seg_ros.inference.conventions import (
+    BLENDS,
+    CONVENTIONS,
+    GAUSSIAN,
+    LPS,
+    NNUNET,
+    ORIENTATIONS,
+    OWN,
+)
 
 MAX_OVERLAP = 0.9
 
 #: What a network may take, in this order: the CT, and its Canny map (`canny.canny_map`).
 IMAGE, EDGES = NETWORK_INPUTS = ("image", "edges")
+#: Or, behind the CT, the class numbers that the first network of a cascade found (`cascade`).
+PREVIOUS = "previous"
 
 #: What a network of stage "segment" is shown: the liver's box, or the CT as far as it reaches.
 LIVER_VIEW, CT_VIEW = VIEWS = ("liver", "ct")
@@ -27,7 +38,10 @@ SIZE = Valid(
 )
 _PATCH = Valid("three positive sizes in voxels, [i, j, k]", lambda sizes: min(sizes) > 0)
 _FLAG = Valid("true or false")
-_INPUTS = Valid(f"[{IMAGE}] or [{IMAGE}, {EDGES}]", lambda names: names in (NETWORK_INPUTS[:1], NETWORK_INPUTS))
+_INPUTS = Valid(
+    f"[{IMAGE}], [{IMAGE}, {EDGES}] or [{IMAGE}, {PREVIOUS}]",
+    lambda names: names in (NETWORK_INPUTS[:1], NETWORK_INPUTS, (IMAGE, PREVIOUS)),
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,10 @@ class InputSpec:
         size: voxels that what it is shown is resampled to, whatever its spacing; None, or None for an axis, where
             `spacing_mm` decides.
         view: what a network of stage "segment" is shown, one of `VIEWS`; a localizer is shown the CT.
+        convention: whose way of resampling and of windows it needs, one of `conventions.CONVENTIONS`.
+        orientation: what its axes i, j, k grow to, one of `conventions.ORIENTATIONS`.
+        beyond: what windows see beyond the CT, as `values` has it; None for the outermost voxels, repeated.
+        blend: how windows that overlap are averaged, one of `conventions.BLENDS`.
 
     Raises:
         InputError: fields that do not fit each other.
@@ -67,6 +85,10 @@ class InputSpec:
     fixed_window: Annotated[Flag, _FLAG] = False
     size: Annotated[tuple[Whole | None, Whole | None, Whole | None] | None, SIZE] = None
     view: Annotated[str, Valid.one_of(VIEWS)] = LIVER_VIEW
+    convention: Annotated[str, Valid.one_of(CONVENTIONS)] = OWN
+    orientation: Annotated[str, Valid.one_of(ORIENTATIONS)] = LPS
+    beyond: Annotated[Number | None, Valid("a number, or null")] = None
+    blend: Annotated[str, Valid.one_of(BLENDS)] = GAUSSIAN
 
     def __post_init__(self) -> None:
         sides = self.patch[:2] if self.slices else self.patch
@@ -76,6 +98,12 @@ class InputSpec:
             raise FieldError("patch", list(self.patch), words)
         if self.neighbors and not self.slices:
             raise FieldError("neighbors", self.neighbors, "0 where input.slices is false: volumes have no neighbors")
+        if PREVIOUS in self.inputs and self.slices:
+            raise FieldError(
+                "inputs", list(self.inputs), f"[{IMAGE}] where input.slices is true: cascades are of volumes"
+            )
+        if self.convention != OWN and not self.fixed_window:
+            raise FieldError("fixed_window", self.fixed_window, f"true where input.convention is {self.convention}")
         if EDGES in self.inputs and not self.slices:
             raise FieldError("inputs", list(self.inputs), f"[{IMAGE}] where input.slices is false: edges are a slice's")
 
@@ -94,6 +122,9 @@ class InputSpec:
 
     def spacing_for(self, shown: Geometry) -> Vector:
         """The spacing `(i, j, k)` that the network sees of what lies on the grid `shown`."""
+        if self.convention == NNUNET:
+            i, j, k = self.spacing_mm
+            return (i, j, shown.spacing_mm[2]) if self.slices else (i, j, k)
         return spacing_of(self.size, self.spacing_mm, shown)
 
 

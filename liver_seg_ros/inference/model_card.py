@@ -7,10 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from liver_seg_ros.inference.conventions import OWN
 from liver_seg_ros.inference.input_spec import CT_VIEW, EDGES
 
 _INPUTS = {
     "hu": "HU; the graph itself clips it to {window} and scales it to -1 ... 1",
+    "hu_foreign": "HU; the graph itself clips it to {window} and normalizes it as its source did",
+    "standardized": "HU less the mean of the CT that is shown, over their standard deviation",
     "normalized": "HU {window} scaled to -1 ... 1",
 }
 _OUTPUTS = {
@@ -30,6 +33,7 @@ def model_card(description: Mapping[str, Any]) -> str:
     """Markdown text of the card for a bundle whose `model.yaml` holds `description`."""
     network_input = description["input"]
     window = network_input["hu_window"]
+    values = _INPUTS[_input_words(description)]
     labels = ", ".join(f"{value} {name}" for value, name in description["labels"].items())
     lines = [
         f"# {description['name']} {description['version']}",
@@ -48,7 +52,7 @@ def model_card(description: Mapping[str, Any]) -> str:
         *_variant_lines(description.get("variants", {})),
         "## Use",
         f"- Stage: {description['stage']}; labels: {labels}",
-        f"- Input: {_INPUTS[description['values']].format(window=window)}, " + _grid(network_input),
+        f"- Input: {values.format(window=window)}, " + _grid(network_input),
         f"- Output: {_OUTPUTS[description['output']]}",
         f"- Windows: {_windows(network_input)}",
         f"- Weights: {description['weights']} ({description['precision']}), sha256 {description['sha256']}",
@@ -122,6 +126,11 @@ def _windows(network_input: Mapping[str, Any]) -> str:
     if network_input["neighbors"]:
         words += f"; each with {network_input['neighbors']} on either side as channels"
     return words + ("; and their Canny maps" if EDGES in network_input["inputs"] else "")
+
+
+def _input_words(description: Mapping[str, Any]) -> str:
+    foreign = description["input"].get("convention", OWN) != OWN and description["values"] == "hu"
+    return "hu_foreign" if foreign else str(description["values"])
 
 
 def _provenance_lines(provenance: Mapping[str, Any]) -> list[str]:

@@ -4,16 +4,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Geometry, Vector
-from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
-from liver_seg_ros.inference.preprocessing import normalize
-from liver_seg_ros.inference.resampling import resampled_slices
-from liver_seg_ros.inference.runtimes.base import Runtime
+from liver_seg_ros.inference.bundle import NORMALIZED, STANDARDIZED, BundleSpec, ModelBundle
+from liver_seg_ros.inference.cascade import class_slices
+from liver_seg_ros.inference.conventions import (
+    IMAGE_WEIGHTS,
+    NNUNET,
+    SCORE_WEIGHTS,
+    flips_of,
+    image_weights,
+    network_grid,
+)
+from liver_seg_ros.inference.preprocessing import mean_and_deviation, normalize
+from liver_seg_ros.inference.resampling import largest_share, resampled_slices
+from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions, Runtime
+from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
 from liver_seg_ros.inference.sliding import ToScores, as_float, score_slices
 from liver_seg_ros.inference.stacks import score_stacks
 from liver_seg_ros.progress import Stages, raise_if_cancelled
@@ -25,9 +35,11 @@ _LEAST_PROBABILITY = np.float32(np.finfo(np.float16).smallest_subnormal)
 class Network:
     """A bundle in a runtime. Several threads may ask it: one waits until the other has all of its scores."""
 
-    def __init__(self, bundle: ModelBundle, runtime: Runtime) -> None:
+    def __init__(self, bundle: ModelBundle, runtime: Runtime, before: Network | None = None) -> None:
+        """`before`: of a cascade its first network (`ModelBundle.before`)."""
         self.bundle = bundle
         self.runtime = runtime
+        self.before = before
         self._turn = threading.RLock()  # a runtime's answer lies where its next one will
 
     @property
@@ -60,21 +72,70 @@ class Network:
             The grid at the network's spacing, and its slices `(C, J, I)` float32, computed as they are taken.
         """
         spec = self.spec
-        grid = geometry.resampled(spacing_mm or spec.input.spacing_for(geometry))
-        slices: Iterator[NDArray[np.float32]] = resampled_slices(lambda k: hu[k], geometry, grid)
-        if spec.values == "normalized":
+        spacing_mm = spacing_mm or spec.input.spacing_for(geometry)
+        grid = network_grid(geometry, spacing_mm, spec.input.convention, spec.input.orientation)
+        slices = self._resampled(hu, geometry, grid)
+        if spec.values == NORMALIZED:
             slices = (normalize(plane, spec.input.hu_window) for plane in slices)
+        if spec.values == STANDARDIZED:
+            mean, deviation = mean_and_deviation(hu)
+            slices = ((plane - mean) / deviation for plane in slices)
 
         def before_batch(done: float) -> None:
             raise_if_cancelled(stages.cancelled, stage)
             stages.progress(stage, shares[0] + done * (shares[1] - shares[0]))
 
-        taken = stages.timed_each(resampling or stage, slices)
+        if self.before is not None:
+            begin, end = shares
+            shares = (begin + (end - begin) / 2, end)
+            found = self.before.classes(hu, geometry, stages, stage, resampling, (begin, shares[0]))
+            masks = class_slices(found, geometry, grid)
+            slices = (np.stack(planes) for planes in zip(slices, masks, strict=True))
+        turn = flips_of(spec.input.orientation)
+        taken = stages.timed_each(resampling or stage, (plane[(..., *turn)] for plane in slices))
         if spec.input.slices:
             scores = score_stacks(self.runtime, taken, grid.shape, spec, to_scores(spec), before_batch)
         else:
             scores = score_slices(self.runtime, taken, grid.shape, spec.input, to_scores(spec), before_batch)
-        return grid, self._in_turn(stages.timed_each(stage, scores))
+        return grid, self._in_turn(stages.timed_each(stage, (planes[(slice(None), *turn)] for planes in scores)))
+
+    def classes(
+        self,
+        hu: NDArray[np.int16],
+        geometry: Geometry,
+        stages: Stages,
+        stage: str,
+        resampling: str | None,
+        shares: tuple[float, float],
+    ) -> NDArray[np.uint8]:
+        """The number of the likeliest class of each voxel, `(K, J, I)` on `geometry`; arguments as of `scores`."""
+        grid, scores = self.scores(hu, geometry, stages, stage, resampling, shares)
+        found = np.empty(geometry.shape, np.uint8)
+        for k, winners in enumerate(self.winners(scores, grid, geometry)):
+            found[k] = winners
+        self.release_memory()
+        return found
+
+    def winners(
+        self, scores: Iterable[NDArray[np.float32]], grid: Geometry, target: Geometry
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The slices `(J, I)` of `target`: which class is likeliest, of `scores` on `grid` as `scores` gave them."""
+        return largest_share(scores, grid, target, SCORE_WEIGHTS[self.spec.input.convention])
+
+    def _resampled(self, hu: NDArray[np.int16], geometry: Geometry, grid: Geometry) -> Iterator[NDArray[np.float32]]:
+        """The slices of `hu` on `grid`, as the network was trained to see them."""
+        convention = self.spec.input.convention
+        if convention != NNUNET:
+            return resampled_slices(lambda k: hu[k], geometry, grid, IMAGE_WEIGHTS[convention])
+        low, high = max(self.spec.input.hu_window[0], hu.min()), min(self.spec.input.hu_window[1], hu.max())
+        sharp = resampled_slices(lambda k: np.clip(hu[k], low, high), geometry, grid, image_weights)
+        return (np.clip(plane, low, high, out=plane) for plane in sharp)  # beyond which no voxel of the CT was
+
+    def close(self) -> None:
+        """Give back memory and device; nothing may be asked afterwards."""
+        if self.before is not None:
+            self.before.close()
+        self.runtime.close()
 
     def release_memory(self) -> None:
         """Give back what the runtime keeps for its next run."""
@@ -94,6 +155,13 @@ class Network:
         return np.float32(1) / np.exp(scores - largest).sum(axis=0)
 
 
+def load_network(bundle: ModelBundle, runtime: str, precision: str = AUTO, options: LoadOptions = DEFAULTS) -> Network:
+    """The network of `bundle`, and of a cascade the one before it, in a runtime. Raises as `create_runtime` does."""
+    first = bundle.before
+    before = None if first is None else load_network(first, runtime, AUTO, options)
+    return Network(bundle, create_runtime(runtime, bundle, precision, options), before)
+
+
 def to_scores(spec: BundleSpec) -> ToScores:
     """What the output of a bundle's network means, so that windows can be averaged and grids interpolated.
 
@@ -106,7 +174,7 @@ def to_scores(spec: BundleSpec) -> ToScores:
         return _logarithms
     if spec.output == "argmax":
         axes = 2 if spec.input.slices else 3
-        classes = np.arange(len(spec.labels), dtype=np.uint8).reshape(-1, *(1,) * axes)
+        classes = np.arange(len(spec.class_names), dtype=np.uint8).reshape(-1, *(1,) * axes)
         return lambda labels: (labels[:, None] == classes).astype(np.float32)
     return as_float
 

@@ -22,3 +22,8 @@ def normalize(hu: NDArray[np.generic], hu_window: tuple[float, float]) -> NDArra
     scaled -= np.float32((low + high) / 2)
     scaled *= np.float32(2 / (high - low))
     return scaled
+
+
+def mean_and_deviation(hu: NDArray[np.generic]) -> tuple[np.float32, np.float32]:
+    """What HU are less and over to be standardized: the mean of all, and their standard deviation, never zero."""
+    return np.float32(hu.mean(dtype=np.float64)), np.float32(max(float(hu.std(dtype=np.float64)), 1e-8))

@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry, Vector
+from liver_seg_ros.inference.conventions import AxisWeights
 
 #: Gives slice k of a source as an array `(J, I)`, or `(C, J, I)` for several classes, of any real type.
 SliceOf = Callable[[int], NDArray[np.generic]]
@@ -61,7 +62,10 @@ def resample_labels_to(labels: NDArray[np.uint8], source: Geometry, target: Geom
 
 
 def largest_share(
-    class_slices: Iterable[NDArray[np.generic]], source: Geometry, target: Geometry
+    class_slices: Iterable[NDArray[np.generic]],
+    source: Geometry,
+    target: Geometry,
+    axis_weights: AxisWeights | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Index of the class whose interpolated value is largest, the first where equal.
 
@@ -69,6 +73,7 @@ def largest_share(
         class_slices: the slices `(C, J, I)` of all classes on `source`, in order; each is taken when it is needed, and
             only two or so are in memory at a time.
         source, target: grids whose axes point the same way.
+        axis_weights: see `resampled_slices`.
 
     Yields:
         The slices `(J, I)` uint8 of `target`.
@@ -76,7 +81,7 @@ def largest_share(
     Raises:
         InputError: the grids' directions differ.
     """
-    for planes in resampled_slices(in_order(class_slices), source, target):
+    for planes in resampled_slices(in_order(class_slices), source, target, axis_weights):
         largest, winners = planes[0], np.zeros(planes.shape[1:], np.uint8)
         for index in range(1, len(planes)):
             winners[planes[index] > largest] = index
@@ -90,8 +95,15 @@ def in_order(slices: Iterable[NDArray[np.generic]]) -> SliceOf:
     return lambda k: next(plane for index, plane in numbered if index == k)
 
 
-def resampled_slices(slice_of: SliceOf, source: Geometry, target: Geometry) -> Iterator[NDArray[np.float32]]:
+def resampled_slices(
+    slice_of: SliceOf, source: Geometry, target: Geometry, axis_weights: AxisWeights | None = None
+) -> Iterator[NDArray[np.float32]]:
     """The slices of `target` in order, each source slice being read once and dropped when no longer needed.
+
+    Args:
+        slice_of: gives the source's slices.
+        source, target: grids whose axes point the same way.
+        axis_weights: another way to interpolate along an axis than this module's (`conventions`).
 
     Yields:
         `(J, I)` float32, or `(C, J, I)` where `slice_of` gives such.
@@ -101,7 +113,7 @@ def resampled_slices(slice_of: SliceOf, source: Geometry, target: Geometry) -> I
     """
     if not np.allclose(source.direction_matrix, target.direction_matrix, atol=1e-6):
         raise InputError("grids that differ in direction cannot be resampled into one another axis by axis")
-    along_i, along_j, along_k = (_axis_weights(source, target, axis) for axis in range(3))
+    along_i, along_j, along_k = ((axis_weights or averaging_weights)(source, target, axis) for axis in range(3))
     planes: dict[int, NDArray[np.float32]] = {}
     for k in range(target.size[2]):
         begin, end = along_k.indptr[k], along_k.indptr[k + 1]
@@ -125,7 +137,7 @@ def _resampled_in_plane(plane: NDArray[np.generic], along_j: csr_array, along_i:
     return np.ascontiguousarray((along_i @ np.ascontiguousarray(in_rows.T)).T)
 
 
-def _axis_weights(source: Geometry, target: Geometry, axis: int) -> csr_array:
+def averaging_weights(source: Geometry, target: Geometry, axis: int) -> csr_array:
     """`(N_target, N_source)` float32 weights along index axis `axis`, rows summing to 1, column indices sorted."""
     count = source.size[axis]
     ratio = target.spacing_mm[axis] / source.spacing_mm[axis]

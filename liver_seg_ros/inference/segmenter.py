@@ -29,10 +29,10 @@ from liver_seg_ros.inference.liver_place import LiverPlace
 from liver_seg_ros.inference.localization import Finding, find_liver
 from liver_seg_ros.inference.looking import Looked, look
 from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
-from liver_seg_ros.inference.network import Network
+from liver_seg_ros.inference.network import Network, load_network
 from liver_seg_ros.inference.postprocessing import clean_labels, without
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
-from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
+from liver_seg_ros.inference.runtimes.choice import AUTO
 from liver_seg_ros.inference.smoothing import check_smoothing, smooth_labels
 from liver_seg_ros.inference.tumor_probability import TumorProbability
 from liver_seg_ros.labels import LIVER, TUMOR
@@ -132,7 +132,7 @@ class Segmenter:
         stages = Stages(no_progress, never_cancelled)
         with stages.timed("load"):
             self._localizer, *self._segmenters = (
-                Network(bundle, create_runtime(runtime, bundle, precision, options)) for bundle in self.bundles
+                load_network(bundle, runtime, precision, options) for bundle in self.bundles
             )
         self._load_seconds = stages.seconds
 
@@ -214,7 +214,7 @@ class Segmenter:
     def close(self) -> None:
         """Give back the networks' memory; `segment` must not be called afterwards."""
         for network in (self._localizer, *self._segmenters):
-            network.runtime.close()
+            network.close()
 
     def _find_liver(
         self, network: Network, hu: NDArray[np.int16], geometry: Geometry, stages: Stages, stage: str

@@ -7,13 +7,13 @@ Along k only as many slices are held as a window is thick, so the memory does no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import product
+from itertools import product, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.inference.bundle import InputSpec
-from liver_seg_ros.inference.runtimes.base import Runtime
+from liver_seg_ros.inference.runtimes.base import Batch, Runtime
 from liver_seg_ros.inference.windows import AxisWindows, choose_windows
 
 #: From a runtime's answer `(B, ...)` to `(B, C, K, J, I)` float32, of which the largest wins; may work in place.
@@ -35,12 +35,12 @@ def score_slices(
 ) -> Iterator[NDArray[np.float32]]:
     """The network's scores, slice by slice: the windows' answers, averaged with Gaussian weights.
 
-    Windows beyond the volume's end see its outermost voxels repeated.
+    Windows beyond the volume's end see its outermost voxels repeated, or what the bundle says.
 
     Args:
         runtime: the loaded network.
         slices: the K slices `(J, I)` at the network's spacing, as the bundle's `values` say, in canonical orientation;
-            each is taken when it is needed.
+            each is taken when it is needed. For a network of several inputs `(N, J, I)`.
         shape: `(K, J, I)`.
         spec: patch, overlap and divisor.
         to_scores: what the network's output means.
@@ -52,7 +52,7 @@ def score_slices(
     """
     windows = choose_windows(shape, spec, runtime.largest_window)
     (k_before, _), *in_plane = (padding(n, axis) for n, axis in zip(shape, windows.axes, strict=True))
-    planes = _padded(slices, shape[0], windows.k.length, k_before, in_plane)
+    planes = _padded(slices, shape[0], windows.k.length, k_before, in_plane, spec.beyond)
     (j_before, _), (i_before, _) = in_plane
     inner = (slice(None), slice(j_before, j_before + shape[1]), slice(i_before, i_before + shape[2]))
 
@@ -61,14 +61,16 @@ def score_slices(
     weights = windows.k.weights[:, None, None] * windows.j.weights[:, None] * windows.i.weights
     sums_in_plane = windows.j.weight_sums[:, None] * windows.i.weight_sums
     depth = windows.k.size
-    values = np.empty((depth, windows.j.length, windows.i.length), np.float32)
-    scores: NDArray[np.float32] | None = None  # (C, *values.shape), made when the first answer tells C
+    values = np.empty((depth, len(spec.inputs), windows.j.length, windows.i.length), np.float32)
+    scores: NDArray[np.float32] | None = None  # (C, K, J, I) as `values`, made when the first answer tells C
 
-    def cut_out(row: int) -> Iterator[NDArray[np.float32]]:
+    def cut_out(row: int) -> Iterator[Batch]:
         for number, batch in enumerate(batches):
             if before_batch is not None:
                 before_batch((row * len(corners) + number * runtime.largest_batch) / windows.count)
-            yield np.stack([values[:, j : j + windows.j.size, i : i + windows.i.size] for j, i in batch])[:, None]
+            cut = np.stack([values[..., j : j + windows.j.size, i : i + windows.i.size] for j, i in batch])
+            parts = tuple(np.ascontiguousarray(cut[:, None, :, n]) for n in range(len(spec.inputs)))
+            yield parts if len(parts) > 1 else parts[0]
 
     held = 0  # slices in `values`, of which the first are those that the row before shares with this one
     for row, start in enumerate(windows.k.starts):
@@ -77,7 +79,7 @@ def score_slices(
         for batch, answer in zip(batches, runtime.run_sequence(cut_out(row)), strict=True):
             for (j, i), window in zip(batch, to_scores(answer), strict=True):
                 if scores is None:
-                    scores = np.zeros((len(window), *values.shape), np.float32)
+                    scores = np.zeros((len(window), depth, *values.shape[2:]), np.float32)
                 window *= weights
                 scores[:, :, j : j + windows.j.size, i : i + windows.i.size] += window
         assert scores is not None  # there is at least one window
@@ -99,14 +101,39 @@ def run_windows(
 
 
 def _padded(
-    slices: Iterable[NDArray[np.float32]], count: int, length: int, before: int, in_plane: list[tuple[int, int]]
+    slices: Iterable[NDArray[np.float32]],
+    count: int,
+    length: int,
+    before: int,
+    in_plane: list[tuple[int, int]],
+    beyond: float | None,
 ) -> Iterator[NDArray[np.float32]]:
-    """`count` slices as `length` of them, the outer voxels repeated; the volume lies in the middle of its padding."""
+    """`count` slices as `length` of them; the volume lies in the middle of its padding, see `padded_plane`."""
     for k, plane in enumerate(slices):
-        padded = np.pad(plane, in_plane, mode="edge")
+        padded = padded_plane(plane, in_plane, beyond)
         copies = 1 + (before if k == 0 else 0) + (length - count - before if k == count - 1 else 0)
-        for _ in range(copies):
-            yield padded
+        if beyond is None or copies == 1:
+            yield from repeat(padded, copies)
+            continue
+        outside = np.zeros_like(padded)
+        outside[: 1 if plane.ndim > 2 else None] = beyond
+        yield from repeat(outside, before if k == 0 else 0)
+        yield padded
+        yield from repeat(outside, copies - 1 - (before if k == 0 else 0))
+
+
+def padded_plane(
+    plane: NDArray[np.float32], in_plane: list[tuple[int, int]], beyond: float | None
+) -> NDArray[np.float32]:
+    """A plane `(J, I)` with so many voxels more before and after its axes, all `beyond`, or the outermost repeated.
+
+    Of `(N, J, I)` only the first, the CT, has `beyond`, and the others have 0: what was found there is background.
+    """
+    if beyond is None:
+        return np.pad(plane, [(0, 0)] * (plane.ndim - 2) + in_plane, mode="edge")
+    if plane.ndim == 2:
+        return np.pad(plane, in_plane, constant_values=beyond)
+    return np.stack([np.pad(one, in_plane, constant_values=0 if n else beyond) for n, one in enumerate(plane)])
 
 
 def padding(count: int, axis: AxisWindows) -> tuple[int, int]:

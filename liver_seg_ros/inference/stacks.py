@@ -19,7 +19,7 @@ from liver_seg_ros.inference.canny import canny_map
 from liver_seg_ros.inference.input_spec import EDGES
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.inference.runtimes.base import Batch, Runtime
-from liver_seg_ros.inference.sliding import ToScores, padding
+from liver_seg_ros.inference.sliding import ToScores, padded_plane, padding
 from liver_seg_ros.inference.windows import choose_windows
 
 Planes = NDArray[np.float32]
@@ -35,7 +35,7 @@ def score_stacks(
 ) -> Iterator[Planes]:
     """The network's scores, slice by slice; in plane the windows' answers, averaged with Gaussian weights.
 
-    A slice that is smaller than a window lies in its middle, its outermost pixels repeated; the neighbors of the first
+    A slice that is smaller than a window lies in its middle, as `sliding` has it; the neighbors of the first
     and the last slice are these slices again.
 
     Args:
@@ -89,7 +89,8 @@ def _stacks(
 ) -> Iterator[list[Planes]]:
     """The inputs of one run after the other, each `(slices, channels, J, I)`, in plane with the padding."""
     neighbors = spec.input.neighbors
-    planes = _repeated((np.pad(plane, in_plane, mode="edge") for plane in slices), count, neighbors)
+    padded = (padded_plane(plane, in_plane, spec.input.beyond) for plane in slices)
+    planes = _repeated(padded, count, neighbors)
     held: list[Planes] = [next(planes) for _ in range(2 * neighbors)]
     for first in range(0, count, spec.input.patch[2]):
         held += [next(planes) for _ in range(min(spec.input.patch[2], count - first))]

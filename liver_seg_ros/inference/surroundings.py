@@ -15,10 +15,10 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.model_folders import SURROUNDINGS, find_models_dir
-from liver_seg_ros.inference.network import Network
+from liver_seg_ros.inference.network import load_network
 from liver_seg_ros.inference.resampling import largest_share
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
-from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
+from liver_seg_ros.inference.runtimes.choice import AUTO
 from liver_seg_ros.labels import BACKGROUND, Structure, structure_by_name
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.progress import Cancelled, Progress, Stages, never_cancelled, no_progress
@@ -69,7 +69,7 @@ class SurroundingsMapper:
         if bundle.spec.stage != STAGE:
             raise InputError(f"the model in {bundle.folder} is for stage '{bundle.spec.stage}', not '{STAGE}'")
         self.bundle = bundle
-        self._network = Network(bundle, create_runtime(runtime, bundle, precision, options))
+        self._network = load_network(bundle, runtime, precision, options)
 
     @property
     def structures(self) -> tuple[Structure, ...]:
@@ -114,7 +114,7 @@ class SurroundingsMapper:
 
     def close(self) -> None:
         """Give back the network's memory; `find` must not be called afterwards."""
-        self._network.runtime.close()
+        self._network.close()
 
     def _least_mm3(self) -> dict[int, float]:
         least = self.bundle.spec.postprocessing.min_volume_mm3

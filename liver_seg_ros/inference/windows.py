@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.inference.bundle import InputSpec
+from liver_seg_ros.inference.conventions import ALIKE, GAUSSIAN, MONAI, NNUNET, OWN, bell
 
 #: Standard deviation of a window's Gaussian weight, as a fraction of the window's size; nnU-Net's choice.
 _SIGMA_PER_SIZE = 1 / 8
@@ -38,20 +39,25 @@ class AxisWindows:
         size: voxels per window.
         starts: first voxel of each window, rising; the first is 0.
         length: voxels of the axis after padding; the last window ends there.
+        convention: whose windows they are, see `conventions`.
+        blend: how they are averaged, see `conventions`.
     """
 
     size: int
     starts: tuple[int, ...]
     length: int
+    convention: str = OWN
+    blend: str = GAUSSIAN
 
     @property
     def weights(self) -> NDArray[np.float32]:
-        """`(size,)` blending weight across a window; a lone window needs none and has 1 throughout."""
-        if len(self.starts) == 1:
+        """`(size,)` blending weight across a window; a lone window, and one of many alike, has 1 throughout."""
+        if len(self.starts) == 1 or self.blend == ALIKE:
             return np.ones(self.size, np.float32)
-        offsets = np.arange(self.size) - (self.size - 1) / 2
-        bell = np.exp(-0.5 * (offsets / (self.size * _SIGMA_PER_SIZE)) ** 2)
-        return np.maximum(bell, _LEAST_WEIGHT).astype(np.float32)
+        sigma = self.size * _SIGMA_PER_SIZE
+        if self.convention == NNUNET:
+            return bell(self.size // 2, self.size, sigma)
+        return np.maximum(bell((self.size - 1) / 2, self.size, sigma), np.float32(_LEAST_WEIGHT))
 
     @property
     def weight_sums(self) -> NDArray[np.float32]:
@@ -106,6 +112,28 @@ def axis_windows(length: int, size: int, shared: int) -> AxisWindows:
     return AxisWindows(size, starts, length)
 
 
+def nnunet_windows(length: int, size: int, overlap: float, blend: str = GAUSSIAN) -> AxisWindows:
+    """The windows that nnU-Net's predictor takes: spread evenly, with steps of at most `1 - overlap` of their size."""
+    if size >= length:
+        return AxisWindows(size, (0,), size, NNUNET, blend)
+    count = ceil((length - size) / (size * (1 - overlap))) + 1
+    starts = tuple(round(index * ((length - size) / (count - 1))) for index in range(count))
+    return AxisWindows(size, starts, length, NNUNET, blend)
+
+
+def monai_windows(length: int, size: int, overlap: float, blend: str = ALIKE) -> AxisWindows:
+    """The windows that MONAI's `sliding_window_inference` takes: a fixed step apart, the last one moved back."""
+    if size >= length:
+        return AxisWindows(size, (0,), size, MONAI, blend)
+    step = max(1, int(size * (1 - overlap)))
+    count = ceil((length - size) / step) + 1
+    starts = tuple(min(index * step, length - size) for index in range(count))
+    return AxisWindows(size, starts, length, MONAI, blend)
+
+
+_FOREIGN = {NNUNET: nnunet_windows, MONAI: monai_windows}
+
+
 def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, int, int] | None = None) -> Windows:
     """The windows that cover `shape` `(K, J, I)` with the fewest voxels run; of those that run as many, the fewest.
 
@@ -119,6 +147,9 @@ def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, 
     i, j, k = spec.patch
     patch = (1 if spec.slices else k, j, i)
     shared = [int(spec.overlap * side) for side in patch]
+    if spec.convention in _FOREIGN:
+        foreign = _FOREIGN[spec.convention]
+        return Windows(*(foreign(n, size, spec.overlap, spec.blend) for n, size in zip(shape, patch, strict=True)))
     if spec.fixed_window:
         return Windows(*(axis_windows(*axis) for axis in zip(shape, patch, shared, strict=True)))
     limits = largest or tuple(_LONGEST * side for side in patch)

@@ -43,7 +43,7 @@ def check_contract(weights: Path, spec: BundleSpec, inputs: Sequence[Port], outp
     """
     wanted, axes = spec.input.channels, 2 if spec.input.slices else 3
     is_labels = spec.output == "argmax"
-    classes = None if is_labels else len(spec.labels)
+    classes = None if is_labels else len(spec.class_names)
     output_types = _OUTPUT_TYPES[spec.output]
     fits = (
         len(inputs) == len(wanted)
