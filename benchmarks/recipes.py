@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether every recipe of the papers runs from its data set's layout to labels on a CT, at toy size.
+
+    .venv/bin/python benchmarks/recipes.py                                  every variant of every recipe
+    .venv/bin/python benchmarks/recipes.py --only paper2_ltvs --first       the first variant of one
+
+Four small scans are written in the layout that the recipe names; its network is cut as `test/networks/small.py` has it,
+its patch with it, and its split becomes 2:1:1; all else is the recipe's. Then as anybody does it: cases, steps,
+validation, the checkpoint to a bundle, and that beside the shipped models to labels of one of the scans. (One that does
+not give the liver ends at its bundle: the shipped segmenter has tumors and vessels already.) Prints Markdown. Nothing
+is said about how good a network is: some steps on four painted scans teach nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import torch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path += [str(REPOSITORY / "test" / "training"), str(REPOSITORY / "test" / "networks")]
+
+from small import SMALL  # noqa: E402  the tests' own
+from training_layouts import LAYOUTS  # noqa: E402
+
+from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
+from liver_seg_ros.errors import InputError  # noqa: E402
+from liver_seg_ros.inference.segmenter import load_default_segmenter  # noqa: E402
+from liver_seg_ros.labels import LIVER  # noqa: E402
+from liver_seg_ros.training.checkpoint import Checkpoint  # noqa: E402
+from liver_seg_ros.training.comparison import make_cases  # noqa: E402
+from liver_seg_ros.training.hardware import Hardware  # noqa: E402
+from liver_seg_ros.training.recipe import Recipe  # noqa: E402
+from liver_seg_ros.training.recipe_cases import training_and_validation  # noqa: E402
+from liver_seg_ros.training.sources.catalog import open_source  # noqa: E402
+from liver_seg_ros.training.sources.subject import Scan  # noqa: E402
+from liver_seg_ros.training.trainer import Trainer  # noqa: E402
+from liver_seg_ros.training.variants import read_recipes  # noqa: E402
+
+#: Those that begin with another's weights behind it.
+RECIPES = (
+    "paper1_tumor", "paper1_vessel", "paper1_ltbv_tumor", "paper1_ltbv_vessel", "paper1_student", "paper2_ltvs",
+    "paper3_lits17", "paper4_lits17", "paper5_lits17",
+)  # fmt: skip
+#: Where recipes that begin with another's weights look for them, below the folder that a command is started in.
+TRAININGS = Path("build") / "training"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=RECIPES, metavar="RECIPE")
+    parser.add_argument("--first", action="store_true", help="the first variant of each")
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| recipe | variant | scans trained on | steps | bundle, MB | voxels found |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)  # as whoever calls a command where the data lies
+        for name in options.only:
+            recipes = read_recipes(REPOSITORY / "config" / "training" / f"{name}.yaml")
+            for variant, recipe in [*recipes.items()][: 1 if options.first else None]:
+                for line in rows(name, variant, recipe, options.steps):
+                    print(line, flush=True)
+
+
+def rows(name: str, variant: str, recipe: Recipe, steps: int) -> Iterator[str]:
+    """What came of one variant, as a row; of one that needs another's weights which are not there, that."""
+    toy = at_toy_size(recipe, steps)
+    if toy.initial is not None and not Path(toy.initial).exists():
+        yield f"| {name} | {variant} | needs {toy.initial} | | | |"
+        return
+    try:
+        checkpoint = trained(toy, TRAININGS / name / variant)
+        size_mb, found = on_a_scan(checkpoint, Path("bundles") / name / variant)
+    except InputError as error:
+        yield f"| {name} | {variant} | **refused: {error}** | | | |"
+        return
+    yield f"| {name} | {variant} | {checkpoint.cases} | {checkpoint.step} | {size_mb:.1f} | {found} |"
+
+
+def at_toy_size(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with a tiny network and scans of its patch's size; writes the scans where its folder is."""
+    small = SMALL[recipe.network["name"]]
+    edges = tuple(small.size[::-1])
+    patch = (*edges, *[1] * (3 - len(edges)))
+    if recipe.distillation is not None:  # as the teacher takes slices of one size
+        patch = (128, 256, 8)
+    folder = Path(str(recipe.data.folder))
+    if not folder.exists():
+        LAYOUTS[recipe.data.source](folder)
+    size = recipe.data.size and tuple(p if n else None for p, n in zip(patch, recipe.data.size, strict=True))
+    data = replace(recipe.data, split="2:1:1", size=size, spacing_mm=(4.0, 4.0, 5.0), fewest_slices=0, split_seed=0)
+    plan = recipe.optimization
+    window = plan.window and patch
+    optimization = replace(plan, patch=patch, window=window, batch=2, steps=steps, validate_every=steps)
+    network = {**recipe.network, **small.options}
+    return replace(recipe, data=data, optimization=optimization, network=network)
+
+
+def trained(recipe: Recipe, output: Path) -> Checkpoint:
+    cache = Path("cache")
+    make_cases(recipe, cache)
+    training, validation = training_and_validation(recipe, cache)
+    output.mkdir(parents=True, exist_ok=True)
+    return Trainer(recipe, output, training, validation, hardware=Hardware("cpu")).run()
+
+
+def on_a_scan(checkpoint: Checkpoint, folder: Path) -> tuple[float, str]:
+    """Size of the bundle, MB, and how many voxels of a scan are labelled with it in place of a shipped model."""
+    recipe = checkpoint.recipe
+    i, j, k = recipe.optimization.patch
+    least = {structure.name: 0 for structure in recipe.structures}
+    settings = {
+        "name": "toy", "version": "0.1.0", "patch": [i, j, max(k, 1)], "overlap": 0.25, "min_volume_mm3": least,
+        "margin_mm": 3,
+    }  # fmt: skip
+    role, other = ("localizer", "segmenter") if recipe.stage == "localize" else ("segmenter", "localizer")
+    bundle = export_bundle(checkpoint, folder / role, settings)
+    size_mb = bundle.weights.stat().st_size / 1e6
+    if LIVER not in recipe.structures:
+        return size_mb, "not tried: it gives no liver"
+    copytree(REPOSITORY / "models" / other, folder / other)
+    scan = open_source(recipe.data.source, Path(str(recipe.data.folder))).subjects[0].load()
+    if not isinstance(scan, Scan):
+        raise InputError(f"{recipe.data.source} holds no CTs")
+    found = load_default_segmenter(folder).segment(scan.ct).labels
+    return size_mb, f"{int((found.array > 0).sum()):,}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A paper's recipe at toy size, from its data set's layout to labels of a CT; `benchmarks/recipes.py` runs them all."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed (extra [train])")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
+
+REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))  # no package: its files are programs
+
+import recipes  # noqa: E402
+
+from liver_seg_ros.training.variants import choose_recipe  # noqa: E402
+
+
+def test_a_recipe_runs_from_its_layout_to_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, variant = "paper3_lits17", "unet_aspp"
+    recipe = choose_recipe(REPOSITORY / "config" / "training" / f"{name}.yaml", variant)
+    (row,) = recipes.rows(name, variant, recipe, steps=1)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == [name, variant, "2", "1"], row
+    assert float(cells[4]) > 0 and cells[5].replace(",", "").isdecimal()
+    assert (tmp_path / "bundles" / name / variant / "segmenter" / "MODEL_CARD.md").is_file()
