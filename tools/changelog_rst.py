@@ -3,7 +3,8 @@
 
     tools/setup/run.sh python tools/changelog_rst.py [--check]
 
-With --check nothing is written; exit code 1 where the file is not what it would be.
+That of liver_seg_interfaces has the entries that name one of its messages, services or actions.
+With --check nothing is written; exit code 1 where a file is not what it would be.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE, TARGET = ROOT / "CHANGELOG.md", ROOT / "CHANGELOG.rst"
-TITLE = "Changelog for package liver_seg_ros"
+SOURCE = ROOT / "CHANGELOG.md"
+INTERFACES = ROOT / "liver_seg_interfaces"
+TARGETS = {"liver_seg_ros": ROOT / "CHANGELOG.rst", "liver_seg_interfaces": INTERFACES / "CHANGELOG.rst"}
 WIDTH = 120
 
 
@@ -25,26 +27,50 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing, say whether it differs")
     options = parser.parse_args()
-    text = to_rst(SOURCE.read_text(encoding="utf-8"))
-    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    if options.check:
-        print(f"{TARGET.name} is not what {SOURCE.name} says: run tools/changelog_rst.py")
-        return 1
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    markdown, differs = SOURCE.read_text(encoding="utf-8"), False
+    for package, target in TARGETS.items():
+        text = to_rst(markdown, package)
+        if target.exists() and target.read_text(encoding="utf-8") == text:
+            continue
+        if options.check:
+            print(f"{target.relative_to(ROOT)} is not what {SOURCE.name} says: run tools/changelog_rst.py")
+            differs = True
+        else:
+            target.write_text(text, encoding="utf-8")
+    return int(differs)
 
 
-def to_rst(markdown: str) -> str:
+def to_rst(markdown: str, package: str = "liver_seg_ros") -> str:
     """The same versions and entries; the kinds of changes (Added, Fixed) become items that hold their entries."""
-    line = "^" * len(TITLE)
-    return "\n".join(
-        [".. Made by tools/changelog_rst.py of CHANGELOG.md.", "", line, TITLE, line, *_body(markdown), ""]
-    )
+    blocks = re.split(r"\n(?=## |### |- )", markdown)[1:]
+    if package == INTERFACES.name:
+        blocks = list(_about_interfaces(blocks))
+    title = f"Changelog for package {package}"
+    line = "^" * len(title)
+    return "\n".join([".. Made by tools/changelog_rst.py of CHANGELOG.md.", "", line, title, line, *_body(blocks), ""])
 
 
-def _body(markdown: str) -> Iterator[str]:
-    for block in re.split(r"\n(?=## |### |- )", markdown)[1:]:
+def _about_interfaces(blocks: Iterable[str]) -> Iterator[str]:
+    """All versions; of their entries those that name an interface, and the kinds that have such."""
+    names = sorted(path.stem for folder in ("msg", "srv", "action") for path in (INTERFACES / folder).iterdir())
+    compound = [name for name in names if re.search(r"[a-z][A-Z]", name)]  # one word may mean something else in prose
+    named = re.compile(rf"\b({'|'.join(compound)}|{INTERFACES.name})\b|`[\w/]*\b({'|'.join(names)})\b[^`]*`")
+    kind = ""
+    for block in blocks:
+        if block.startswith("### "):
+            kind = block
+        elif block.startswith("## "):
+            kind = ""
+            yield block
+        elif named.search(block):
+            if kind:
+                yield kind
+            kind = ""
+            yield block
+
+
+def _body(blocks: Iterable[str]) -> Iterator[str]:
+    for block in blocks:
         mark, _, rest = block.partition(" ")
         text = " ".join(rest.split())
         if mark == "##":

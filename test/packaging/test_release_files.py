@@ -37,6 +37,50 @@ def test_bloom_s_reader_finds_every_version_and_entry_of_the_changelog() -> None
     assert read.get_date_of_version("0.0.1").strftime("%Y-%m-%d") == "2026-01-02"
 
 
+def test_the_changelog_of_the_interfaces_has_the_entries_that_name_one() -> None:
+    changelog = pytest.importorskip("catkin_pkg.changelog", reason="catkin_pkg is not installed (colcon brings it)")
+    markdown = """# Changelog
+
+## [0.2.0] - 2026-02-03
+
+### Added
+
+- A button that shows progress.
+- `Volume.uid` is `volume_uid`.
+
+### Fixed
+
+- A volume that was lost.
+
+## [0.1.0] - 2026-01-02
+
+### Added
+
+- Action `segment` (SegmentVolume).
+"""
+    text = tool("changelog_rst").to_rst(markdown, "liver_seg_interfaces")
+    read = changelog.populate_changelog_from_rst(changelog.Changelog("liver_seg_interfaces"), text)
+    assert {version for version, _, _ in read.foreach_version()} == {"0.2.0", "0.1.0"}
+    [newer], [older] = ([str(part) for part in read.get_content_of_version(v)] for v in ("0.2.0", "0.1.0"))
+    assert newer.split() == ["*", "Added", "*", "``Volume.uid``", "is", "``volume_uid``."]
+    assert "SegmentVolume" in older
+    assert (REPOSITORY / "liver_seg_interfaces" / "CHANGELOG.rst").is_file()
+
+
+@pytest.mark.parametrize("folder", [".", "liver_seg_interfaces"])
+def test_package_files_are_what_their_format_says(folder: str) -> None:
+    package = pytest.importorskip("catkin_pkg.package", reason="catkin_pkg is not installed (colcon brings it)")
+    warnings: list[str] = []
+    package.parse_package(str(REPOSITORY / folder / "package.xml"), warnings=warnings).validate(warnings=warnings)
+    assert warnings == []
+
+
+def test_ament_xmllint_has_nothing_to_say() -> None:
+    xmllint = pytest.importorskip("ament_xmllint.main", reason="ament_lint is not installed (it comes with ROS 2 only)")
+    files = [str(REPOSITORY / folder / "package.xml") for folder in (".", "liver_seg_interfaces")]
+    assert xmllint.main(argv=files) == 0
+
+
 def test_the_changelog_is_clean_rst() -> None:
     core = pytest.importorskip("docutils.core", reason="docutils is not installed (make test installs it)")
     text = tool("changelog_rst").to_rst((REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"))
