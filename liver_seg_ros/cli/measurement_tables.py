@@ -61,11 +61,11 @@ def lesions_table(measurements: Sequence[StructureMeasurement]) -> ReportTable |
         )
         for number, lesion in enumerate(lesions, start=1)
     )
-    columns = ("lesion", "volume ml", "diameter mm", "axial mm", "to vessel mm", "to capsule mm", "confidence")
+    columns = ("lesion", "volume ml", "diameter mm", "axial mm", "to vessel mm", "to capsule mm", "sure")
     note = "Axial: the longest diameter in an axial slice and the short axis across it. Distances are between surfaces."
     if any(lesion.confidence is not None for lesion in lesions):
         note += (
-            " Confidence: how probable the network holds it that this is a tumor, 0 to 1; in the scene of a page the "
+            " Sure: how probable the network holds it that this is a tumor, 0 to 1; in the scene of a page the "
             "paler, the less."
         )
     return ReportTable("Lesions", columns, tuple(rows), (0,), note, tuple(lesion.center_mm for lesion in lesions))
