@@ -109,8 +109,8 @@ def _grid(network_input: Mapping[str, Any]) -> str:
     spacing, size = network_input["spacing_mm"], network_input["size"]
     grid = f"spacing {spacing} mm (i, j, k)"
     if size is not None:
-        sides = ", ".join("as it comes" if n is None else str(n) for n in size)
-        grid += f", resampled to {sides} voxels"
+        sides = " x ".join("as many as follow" if n is None else str(n) for n in size)
+        grid += f", but resampled to {sides} voxels"
     return grid + ("; whole slices of the CT" if network_input["view"] == CT_VIEW else "")
 
 
