@@ -14,7 +14,7 @@ line, where what they are given is at fault, and where an extra of the installat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,16 +63,23 @@ def read_labels(path: str | Path, ct: Volume | None = None, tool: str | None = N
     return labels if ct is None else on_grid_of(ct, labels, str(path))
 
 
-def load_segmenter(models: str | Path | None = None, runtime: str = "auto", precision: str = "auto") -> Segmenter:
+def load_segmenter(
+    models: str | Path | None = None,
+    runtime: str = "auto",
+    precision: str = "auto",
+    gaussian_mm: Mapping[str, float] | None = None,
+) -> Segmenter:
     """The networks, ready for any number of CTs.
 
     Args:
         models: folder of model bundles; those shipped for None.
         runtime, precision: see `inference.runtimes.choice`.
+        gaussian_mm: {structure: mm} of a Gaussian over its labels, see `inference.smoothing`.
     """
     from liver_seg_ros.inference.segmenter import load_default_segmenter
 
-    return load_default_segmenter(None if models is None else Path(models), runtime, precision)
+    folder = None if models is None else Path(models)
+    return load_default_segmenter(folder, runtime, precision, gaussian_mm=gaussian_mm)
 
 
 def segment(ct: Volume, segmenter: Segmenter | None = None, progress: Progress = no_progress) -> Segmentation:
