@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from _machine import machine
 from numpy.typing import NDArray
+from pydicom import dcmread
 from real_patient import ARCHIVE
 
 from liver_seg_ros.evaluation.overlap import overlap
@@ -131,9 +132,9 @@ def _patient(mapper: SurroundingsMapper, localizer: Network) -> None:
             archive.extractall(scratch, filter="data")
         ct = read_volume(Path(scratch) / "PATIENT_DICOM")
         labels = read_labels_of(ct, Path(scratch) / "MASKS_DICOM")
-        skin = read_volume(Path(scratch) / "MASKS_DICOM" / "skin").array > 0
+        liver, skin = (_mask(Path(scratch) / "MASKS_DICOM" / name) for name in ("liver", "skin"))
     values = labels.array.copy()
-    values[np.isin(values, (5, 6, 7))] = LIVER.value  # its vessels, inside the liver
+    values[liver] = LIVER.value  # with the vessels in it
     found, truth = _pair(mapper, ct, values)
     _print_real("patient 17 of 3D-IRCADb-01", found, truth, _localizer_dice(localizer, ct, truth))
     body = find_body(ct)
@@ -149,6 +150,12 @@ def _patient(mapper: SurroundingsMapper, localizer: Network) -> None:
         f"the mask HU finds {_recall(by_hu, true_bone):.3f}, the map {_recall(mapped, true_bone):.3f}, either "
         f"{_recall(either, true_bone):.3f}. Body by HU against skin: {overlap(inside, true_skin > 0).dice:.3f}.\n"
     )
+
+
+def _mask(folder: Path) -> NDArray[np.bool_]:
+    """`(K, J, I)` of a folder of DICOM slices, upward as those of the CT."""
+    slices = sorted((dcmread(path) for path in folder.iterdir()), key=lambda s: float(s.ImagePositionPatient[2]))
+    return np.stack([s.pixel_array for s in slices]) > 0
 
 
 def _pair(mapper: SurroundingsMapper, ct: Volume, values: Values) -> tuple[LabelVolume, LabelVolume]:

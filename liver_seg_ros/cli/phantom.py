@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from liver_seg_ros.cli.options import Debug, Json, OutputFolder, Overwrite, Quiet, Verbose, triple
-from liver_seg_ros.files.phantom_case import CT, LABELS, VESSELS
+from liver_seg_ros.files.phantom_case import CT, LABELS, SURROUNDINGS, VESSELS
 
 if TYPE_CHECKING:
     from liver_seg_ros.phantom import Phantom
@@ -85,6 +85,12 @@ def command(
             rich_help_panel=SCAN,
         ),
     ] = None,
+    surroundings: Annotated[
+        bool,
+        typer.Option(
+            "--surroundings", help="Also where each organ around the liver is, and a duodenum.", rich_help_panel=PATIENT
+        ),
+    ] = False,
     into: Annotated[
         Path | None,
         typer.Option(
@@ -107,7 +113,8 @@ def command(
 ) -> None:
     """Make a synthetic abdominal CT with exact ground truth.
 
-    Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm). With --into and --liver it
+    Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm), with --surroundings also
+    surroundings.seg.nrrd. With --into and --liver it
     paints tumors and vessels of known truth into a real CT, with its own noise and sharpness, and writes
     implants.json in place of vessels.json; --phase is then the CT's own (portal_venous if not given).
     """
@@ -125,6 +132,8 @@ def command(
         refused = {"--size": size, "--spacing-mm": spacing_mm, "--noise-hu": noise_hu}
         if into is None or liver is None:
             raise InputError("--into and --liver need each other: give a CT and a mask of its liver")
+        if surroundings:
+            raise InputError("--surroundings has no meaning with --into, whose CT has its own organs; leave it out")
         if given := [name for name, value in refused.items() if value is not None]:
             raise InputError(f"{given[0]} has no meaning with --into, whose CT has its own; leave it out")
         wanted = ImplantOptions(tumors, 1 if trees is None else trees, phase or "portal_venous", variation)
@@ -132,7 +141,8 @@ def command(
         return
     if trees is not None:
         raise InputError("--trees needs --into and --liver: a phantom has its portal and hepatic veins")
-    place = ResultFolder(output, "phantom", (CT, LABELS, VESSELS), overwrite=overwrite)
+    names = (CT, LABELS, VESSELS, *([SURROUNDINGS] if surroundings else []))
+    place = ResultFolder(output, "phantom", names, overwrite=overwrite)
     defaults = PhantomOptions()
     options = PhantomOptions(
         size=size or defaults.size,
@@ -141,6 +151,7 @@ def command(
         tumor_count=tumors,
         noise_hu=noise_hu,
         variation=variation,
+        surroundings=surroundings,
     )
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)
@@ -149,14 +160,16 @@ def command(
         with stages.stage("write"), place.filled() as folder:
             write_volume(folder / CT, phantom.ct)
             write_labels(folder / LABELS, phantom.labels)
+            if phantom.surroundings is not None:
+                write_labels(folder / SURROUNDINGS, phantom.surroundings)
             (folder / VESSELS).write_text(json.dumps(describe(phantom)) + "\n", encoding="utf-8")
     if as_json:
-        files = {name: str(output / name) for name in (CT, LABELS, VESSELS)}
+        files = {name: str(output / name) for name in names}
         counts = {"voxels": phantom.labels.counts(), "tumors": len(phantom.tumors)}
         print_json({"seed": seed, "phase": phantom.phase, "files": files, **counts, "seconds": stages.seconds})
     elif not quiet:
         print_facts({"phantom": seed, "contrast phase": phantom.phase, "tumors": len(phantom.tumors)})
-        print_written(output, (CT, LABELS, VESSELS))
+        print_written(output, names)
 
 
 def describe(phantom: Phantom) -> dict[str, Any]:

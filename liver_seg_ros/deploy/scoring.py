@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -13,13 +13,16 @@ import numpy as np
 
 from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.evaluation.dice import dice
+from liver_seg_ros.evaluation.overlap import overlap
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.resampling import resample_labels_to
 from liver_seg_ros.inference.runtimes.choice import create_runtime
 from liver_seg_ros.inference.segmenter import Segmenter
-from liver_seg_ros.labels import BACKGROUND, LIVER
+from liver_seg_ros.inference.surroundings import STAGE as SURROUND
+from liver_seg_ros.inference.surroundings import SurroundingsMapper
+from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.progress import Stages, never_cancelled, no_progress
@@ -55,7 +58,8 @@ def mean_dice(
     """Per candidate and structure, the mean over the phantoms. "liver" is the organ with all that lies in it.
 
     Stage "segment" is judged by the labels that the whole cascade gives on the CT's grid, stage "localize" by those on
-    the coarse grid that it works on. A structure that is neither in a phantom nor found counts as 1 there.
+    the coarse grid that it works on, and stage "surround" likewise, organ by organ. A structure that is neither in a
+    phantom nor found counts as 1 there.
 
     Args:
         bundle: what the candidates are weights of.
@@ -68,7 +72,7 @@ def mean_dice(
         judges = {name: _judge(folder / name, bundle, localizer, weights) for name, weights in candidates.items()}
         rows: dict[str, list[dict[str, float]]] = {name: [] for name in judges}
         for seed in seeds:
-            phantom = generate_phantom(seed, scan)
+            phantom = generate_phantom(seed, replace(scan, surroundings=bundle.spec.stage == SURROUND))
             for name, judge in judges.items():
                 rows[name].append(judge(phantom))
                 _log.info("phantom %d, %s: %s", seed, name, in_words(rows[name][-1]))
@@ -87,6 +91,8 @@ def in_words(scores: Mapping[str, float]) -> str:
 def _judge(folder: Path, bundle: ModelBundle, localizer: ModelBundle | None, weights: Weights) -> Judge:
     """`folder` becomes a bundle whose only weights are `weights`, so that nothing else can be taken."""
     candidate = write_bundle(folder / "candidate", weights.onnx, bundle.spec)
+    if bundle.spec.stage == SURROUND:
+        return _MapJudge(SurroundingsMapper(candidate, weights.runtime))
     if localizer is None:
         return _CoarseJudge(Network(candidate, create_runtime(weights.runtime, candidate)))
     plain = write_bundle(folder / "localizer", localizer.weights, localizer.spec)
@@ -99,6 +105,22 @@ class _CascadeJudge:
 
     def __call__(self, phantom: Phantom) -> dict[str, float]:
         return dice(self._segmenter.segment(phantom.ct).labels, phantom.labels)
+
+
+class _MapJudge:
+    def __init__(self, mapper: SurroundingsMapper) -> None:
+        self._mapper = mapper
+
+    def __call__(self, phantom: Phantom) -> dict[str, float]:
+        assert phantom.surroundings is not None
+        found = self._mapper.find(phantom.ct, spacing_mm=self._mapper.bundle.spec.input.spacing_mm[0]).labels
+        reorientation = to_canonical(phantom.ct.geometry)
+        values = phantom.surroundings.array
+        whole = np.where(np.isin(values, (TUMOR.value, VESSEL.value)), LIVER.value, values).astype(np.uint8)
+        geometry = reorientation.apply_to_geometry(phantom.ct.geometry)
+        truth = resample_labels_to(reorientation.apply(whole), geometry, found.geometry)
+        scores = {s: overlap(found.array == s.value, truth == s.value).dice for s in self._mapper.structures}
+        return {structure.name: 1.0 if np.isnan(score) else score for structure, score in scores.items()}
 
 
 class _CoarseJudge:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 
 CT, LABELS, VESSELS = "ct.nii.gz", "labels.nii.gz", "vessels.json"
+#: Where the organs around the liver are, if that is asked for; it says itself what each value is.
+SURROUNDINGS = "surroundings.seg.nrrd"
 #: In place of the vessels', where tumors and vessels were painted into a real CT: that is no synthetic patient.
 IMPLANTS = "implants.json"
 

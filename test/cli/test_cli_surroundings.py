@@ -78,3 +78,14 @@ def test_a_map_of_another_ct_is_refused_in_one_line(
     arguments += ["--surroundings", tmp_path / "aorta.nii.gz", "-q"]
     assert main.run([str(argument) for argument in arguments]) == 2
     assert "give the map of this CT" in capsys.readouterr().err
+
+
+def test_a_phantom_comes_with_its_own_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scan = ["--size", "40,40,30", "--spacing-mm", "8,8,10", "--surroundings"]
+    assert main.run(["phantom", "-o", str(tmp_path / "case"), *scan, "-q"]) == 0
+    labels = read_label_source(tmp_path / "case" / "surroundings.seg.nrrd").labels
+    truth = read_label_source(tmp_path / "case" / "labels.nii.gz").labels
+    assert AORTA in labels.structures() and len(labels.structures()) > 10
+    assert np.array_equal(np.where(truth.array > 0, labels.array, 0), truth.array)
+    assert main.run(["phantom", "-o", str(tmp_path / "x"), "--into", "ct", "--liver", "l", "--surroundings"]) == 2
+    assert "--surroundings has no meaning with --into" in capsys.readouterr().err

@@ -20,6 +20,7 @@ import onnxruntime  # noqa: E402  after the skip
 from liver_seg_ros.deploy.calibration import ct_windows  # noqa: E402
 from liver_seg_ros.deploy.quantization import load_model, quantize, sensitive_nodes, slimmed  # noqa: E402
 from liver_seg_ros.deploy.quantize import add_variants, main, make_variants  # noqa: E402
+from liver_seg_ros.deploy.scoring import Weights, mean_dice  # noqa: E402
 from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF, Tool, run_tool, tool_python  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.files.volumes import write_volume  # noqa: E402
@@ -248,3 +249,13 @@ def test_tensorrt_builds_the_student_in_int8(tools: None, tmp_path: Path) -> Non
     model = quantize("int8_qdq", weights, {"image": hu})
     assert len(model) < 0.3 * weights.stat().st_size
     build_engine(model, ShapeRange((1, 1, 32, 32, 32), (1, 1, 64, 64, 64), (1, 1, 64, 64, 64)))
+
+
+def test_a_map_of_the_surroundings_is_judged_organ_by_organ() -> None:
+    bundle = load_bundle(MODELS / "surroundings")
+    plain = {"plain": Weights(bundle.weights.read_bytes(), "onnxruntime")}
+    scores = mean_dice(
+        bundle, None, plain, [9104], PhantomOptions((60, 50, 40), (6.0, 6.0, 7.0), phase="portal_venous")
+    )
+    assert list(scores["plain"]) == list(bundle.spec.labels.values())[1:]
+    assert scores["plain"]["lung"] > 0.8 and scores["plain"]["liver"] > 0.6

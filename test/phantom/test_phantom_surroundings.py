@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from liver_seg_ros.evaluation.overlap import overlap
+from liver_seg_ros.inference.surroundings import load_surroundings_mapper
 from liver_seg_ros.labels import (
     AORTA,
     BONE,
@@ -27,6 +29,7 @@ from liver_seg_ros.labels import (
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.phantom.surroundings import value_of
 from liver_seg_ros.phantom.tissue import SAME_AS, TISSUES
+from liver_seg_ros.planning.nearest_labels import labels_at
 
 ARTERIAL = PhantomOptions(
     size=(84, 68, 60), spacing_mm=(4.0, 4.0, 5.0), phase="arterial", noise_hu=5, tumor_count=1, surroundings=True
@@ -92,3 +95,12 @@ def test_what_is_painted_has_a_value_and_gas_is_part_of_what_holds_it() -> None:
     assert value_of("gas") is None and value_of("visceral_fat") == 0
     named = {value_of(name) for name in (*TISSUES, *SAME_AS)} - {None, 0}
     assert named == {structure.value for structure in SURROUNDINGS} - {LIVER.value}
+
+
+def test_the_shipped_network_recognizes_the_organs_of_a_phantom_that_it_has_not_seen(phantom: Phantom) -> None:
+    pytest.importorskip("onnxruntime")
+    found = load_surroundings_mapper(runtime="onnxruntime", precision="fp32").find(phantom.ct)
+    truth = labels_at(phantom.surroundings, found.labels.geometry)
+    for structure in (LIVER, AORTA, SPLEEN, LUNG, BONE):
+        there = np.isin(truth, (1, 2, 3)) if structure is LIVER else truth == structure.value
+        assert overlap(found.labels.array == structure.value, there).dice > 0.75, structure
