@@ -139,10 +139,14 @@ def load_surroundings_mapper(
 ) -> SurroundingsMapper:
     """The mapper of the shipped models, or of those in `models_dir` (see `model_folders.find_models_dir`).
 
+    A `precision` that this bundle does not have, and others may, is left to the runtime.
+
     Raises:
         InputError: there is no such model, it is invalid, or the runtime cannot run it.
     """
     folder = find_models_dir(models_dir) / SURROUNDINGS
     if not (folder / "model.yaml").is_file():
         raise InputError(f"there is no model {folder}: what surrounds the liver cannot be found; leave that out")
-    return SurroundingsMapper(load_bundle(folder), runtime, precision, options)
+    bundle = load_bundle(folder)
+    made_in = {bundle.spec.precision, *(variant.precision for variant in bundle.spec.variants.values())}
+    return SurroundingsMapper(bundle, runtime, precision if precision in made_in else AUTO, options)
