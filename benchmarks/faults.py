@@ -25,6 +25,7 @@ from _machine import machine
 def main() -> int:
     from _fault_cases import CASES, Bench
     from _fault_cases_guard import GUARD_CASES
+    from _fault_cases_planner import PLANNER_CASES
     from _fault_harness import conftest
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,7 +39,7 @@ def main() -> int:
     all_said: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
-        for number, (name, case) in enumerate({**CASES, **GUARD_CASES}.items()):
+        for number, (name, case) in enumerate({**CASES, **PLANNER_CASES, **GUARD_CASES}.items()):
             if options.only not in name:
                 continue
             logs = Path(folder) / str(number)
