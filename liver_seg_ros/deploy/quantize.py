@@ -49,8 +49,10 @@ def make_variants(
         keep: patterns of names of further nodes that are not to be int8.
 
     Raises:
-        InputError: there is nothing to calibrate on, or a tool cannot be installed or fails.
+        InputError: a cascade, or there is nothing to calibrate on, or a tool cannot be installed or fails.
     """
+    if bundle.spec.before:
+        raise InputError(f"the model in {bundle.folder} is a cascade, of which no variants are made")
     calibrated = sample = any_window(bundle.spec)
     if any(FORMATS[name].precision == "int8" for name in names):
         _log.info("calibrating on %s", calibration or "phantoms")

@@ -38,7 +38,10 @@ from liver_seg_ros.volume import LabelVolume, Volume  # noqa: E402
 TOOLS = Path(os.environ["LIVER_SEG_TEST_TOOLS"]) if "LIVER_SEG_TEST_TOOLS" in os.environ else None
 _JOB = Path(__file__).parents[2] / "benchmarks" / "_nnunet_peer.py"
 #: Making the peer's environment, training and predicting; on a slow machine that is more than a test may take.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.version_info < (3, 11), reason="the peer's libraries are for Python 3.11 and later"),
+]
 
 #: The axes of 3d_fullres are in another order than the CT's.
 LOWRES, CASCADE = "3d_lowres", "3d_cascade_fullres"

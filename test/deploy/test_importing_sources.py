@@ -136,7 +136,10 @@ def test_what_is_not_known_is_refused_by_name(
 
 def test_folders_that_are_not_whole(make_folder: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_folder()
+    with pytest.raises(InputError, match="stage 'whole' must be one of localize, segment"):
+        spec_of(read_nnunet(folder), Choices(stage="whole"))
     for wanted, message in (
+        (Wanted(orientation="PIR"), "orientation 'PIR' must be one of LPS"),
         (Wanted(("3",)), "no fold_3.*there are folds 0"),
         (
             Wanted(checkpoint="checkpoint_best.pth"),

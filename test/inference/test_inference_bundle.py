@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,15 @@ import pytest
 import yaml
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, BundleSpec, InputSpec, Postprocessing, load_bundle
-from liver_seg_ros.inference.bundle_writing import add_variant, write_bundle
+from liver_seg_ros.inference.bundle import (
+    POSTPROCESSING_STEPS,
+    BundleSpec,
+    InputSpec,
+    Postprocessing,
+    StageBefore,
+    load_bundle,
+)
+from liver_seg_ros.inference.bundle_writing import WEIGHTS_BEFORE, add_variant, describe_anew, write_bundle
 from liver_seg_ros.inference.preprocessing import normalize
 
 SPEC = BundleSpec(
@@ -228,3 +236,26 @@ def test_normalize_maps_the_window_to_minus_one_and_one() -> None:
     hu = np.array([-2000, -150, 50, 250, 3000], np.int16)
     np.testing.assert_allclose(normalize(hu, (-150.0, 250.0)), [-1, -1, 0, 1, 1])
     assert normalize(hu, (-150.0, 250.0)).dtype == np.float32
+
+
+def test_a_cascade_holds_its_first_network_and_keeps_it(folder: Path) -> None:
+    first = b"the first network"
+    stage = StageBefore(WEIGHTS_BEFORE, hashlib.sha256(first).hexdigest(), SPEC.input)
+    spec = replace(SPEC, input=replace(SPEC.input, inputs=("image", "previous")), before={"coarse": stage})
+    bundle = write_bundle(folder, b"the second network", spec, before=first)
+    for changed in (add_variant(bundle, "fp16", b"half", "fp16", ("tensorrt",)), describe_anew(bundle, name="other")):
+        before = changed.before
+        assert before is not None and before.weights.read_bytes() == first
+        assert (before.spec.input, before.spec.before, before.spec.class_names) == (SPEC.input, {}, SPEC.class_names)
+    (folder / WEIGHTS_BEFORE).write_bytes(b"another")
+    with pytest.raises(InputError, match=rf"{WEIGHTS_BEFORE} is damaged"):
+        load_bundle(folder)
+    with pytest.raises(InputError, match=r"^before is"):
+        replace(SPEC, before={"coarse": stage})
+
+
+def test_several_classes_may_be_one_structure() -> None:
+    spec = replace(SPEC, classes=("background", "liver", "tumor", "background", "liver", "vessel"))
+    assert spec.label_values == (0, 1, 2, 0, 1, 3)
+    with pytest.raises(InputError, match=r"^classes is"):
+        replace(SPEC, classes=("background", "liver"))

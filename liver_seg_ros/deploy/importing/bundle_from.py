@@ -104,6 +104,8 @@ def write_imported(
 
 def spec_of(source: SourceModel, choices: Choices = NOTHING_MORE) -> BundleSpec:
     """All that the bundle says. Raises `InputError` as `import_bundle`."""
+    if choices.stage not in STAGES:
+        raise InputError(f"stage '{choices.stage}' must be one of {', '.join(STAGES)}")
     classes = structures_of(source.classes, {**source.known, **choices.labels}, choices.others)
     if choices.stage == _LOCALIZE:
         if LIVER.name not in classes:

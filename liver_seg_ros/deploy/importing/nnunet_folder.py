@@ -15,7 +15,7 @@ from liver_seg_ros.deploy.importing.source import SourceModel, TrainedNetwork, W
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.inference.bundle import sha256_of
-from liver_seg_ros.inference.conventions import GAUSSIAN, LPS, NNUNET, RAS
+from liver_seg_ros.inference.conventions import GAUSSIAN, LPS, NNUNET, ORIENTATIONS, RAS
 
 PLANS, DATASET = "plans.json", "dataset.json"
 CHECKPOINT = "checkpoint_final.pth"
@@ -77,6 +77,8 @@ def read_nnunet(folder: Path, wanted: Wanted = ALL_AS_TOLD, kind: str = "nnU-Net
     )
     configuration = read_configuration(plans, name, folder / PLANS)
     classes = read_classes(plans, dataset, folder / DATASET)
+    if wanted.orientation not in (None, *ORIENTATIONS):
+        raise InputError(f"orientation '{wanted.orientation}' must be one of {', '.join(ORIENTATIONS)}")
     orientation = wanted.orientation or (RAS if str(plans.get("image_reader_writer")) in _TURNING else LPS)
     previous = None
     if configuration.previous is not None:
