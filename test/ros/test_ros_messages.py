@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from math import isnan
 
 import numpy as np
 import pytest
@@ -221,7 +220,7 @@ def test_lengths_are_in_metres_volumes_in_cubic_metres_and_what_was_not_measured
     assert (gap.distance_m, gap.uncertainty_m) == pytest.approx((0.003, 0.0011))
     assert (gap.on_lesion.x, gap.on_structure.x) == (0.001, 0.004)
     assert len(lesion.to_capsule) == 0 and lesion.touches_border and lesion.axial[0] == said
-    assert isnan(lesion.confidence)  # nobody said
+    assert lesion.confidence == -1.0  # nobody said
     [sure] = measurement_to_message(StructureMeasurement(TUMOR, 4.0, 22.0, 1, (replace(part, confidence=0.75),))).parts
     assert sure.confidence == 0.75
     assert (message.mesh[0].outward, message.mesh[0].self_intersections) == (True, 2)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isnan, nan
 from typing import TypeVar
 
 from liver_seg_interfaces.msg import AxialDiameter as AxialMessage
@@ -24,6 +23,9 @@ from liver_seg_ros.measurement import (
     StructureMeasurement,
 )
 from liver_seg_ros.nodes.messages.points import mm_to_point, point_to_mm
+
+#: Of a confidence that nobody knows: not NaN, with which no message would equal itself.
+_UNKNOWN = -1.0
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -73,7 +75,7 @@ def _part_to_message(part: PartMeasurement) -> PartMessage:
         to_vessel=_some(_gap_to_message, part.to_vessel),
         to_capsule=_some(_gap_to_message, part.to_capsule),
         touches_border=bool(part.touches_border),  # nodes always look: it is never None there
-        confidence=nan if part.confidence is None else part.confidence,
+        confidence=_UNKNOWN if part.confidence is None else part.confidence,
     )
 
 
@@ -88,7 +90,7 @@ def _message_to_part(message: PartMessage) -> PartMeasurement:
         to_vessel=_one(_message_to_gap, message.to_vessel),
         to_capsule=_one(_message_to_gap, message.to_capsule),
         touches_border=message.touches_border,
-        confidence=None if isnan(message.confidence) else message.confidence,
+        confidence=None if message.confidence < 0 else message.confidence,
     )
 
 
