@@ -47,6 +47,7 @@ from liver_seg_ros.inference.windows import choose_windows  # noqa: E402
 from liver_seg_ros.networks.registry import NETWORKS, NetworkSpec  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint, build_network  # noqa: E402
 from liver_seg_ros.training.recipe import Recipe, read_recipe  # noqa: E402
+from liver_seg_ros.training.variants import read_recipes  # noqa: E402
 from liver_seg_ros.volume import Volume  # noqa: E402
 
 CONFIG = Path(__file__).parents[2] / "config" / "training"
@@ -328,13 +329,8 @@ def test_what_does_not_fit_is_refused_with_the_option_to_set(
 
 def test_paper_2_has_two_stages_in_windows_that_share_16_slices() -> None:
     settings = yaml.safe_load((CONFIG / "paper2_bundles.yaml").read_text(encoding="utf-8"))
-    inside = read_recipe(CONFIG / "paper2_ltvs.yaml")
-    whole = replace(
-        inside,
-        stage="localize",
-        network={"name": "unet3d_concat"},
-        data=replace(inside.data, margin_mm=None, structures=None),
-    )
+    recipes = read_recipes(CONFIG / "paper2_ltvs.yaml")
+    inside, whole = recipes["ucanet"], recipes["liver"]
     for recipe, fixed in ((inside, True), (whole, False)):
         section = settings[recipe.stage]
         with torch.device("meta"):
