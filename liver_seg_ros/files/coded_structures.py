@@ -25,6 +25,7 @@ from liver_seg_ros.labels import (
     LIVER,
     LUNG,
     PORTAL_VEIN,
+    SMALL_BOWEL,
     STRUCTURES,
     TUMOR,
     VESSEL,
@@ -51,6 +52,7 @@ FURTHER_CODES: dict[Structure, tuple[str, ...]] = {
     AORTA: ("7832008", "113262008", "54247002", "57034009", "281130003"),
     COLON: ("9040008", "48338005", "485005", "72592005", "32622004", "60184004"),
     KIDNEY: ("18639004", "9846003"),  # left, right
+    SMALL_BOWEL: ("21306003", "34516001"),  # jejunum, ileum
     LUNG: ("44029006", "3341006", "45653009", "90572001", "72481006", "44714003"),  # left, right, lobes
     HEART: ("82471001", "73829009", "74281007", "87878005", "53085002"),  # chambers, myocardium
     BONE: (
