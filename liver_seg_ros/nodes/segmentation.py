@@ -13,14 +13,18 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from rclpy.publisher import Publisher
 
+from liver_seg_interfaces.msg import LabelTable
 from liver_seg_ros.errors import CancelledError, InputError
 from liver_seg_ros.inference.segmenter import Segmentation
 from liver_seg_ros.inference.surroundings import SurroundingsMap
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.assembler import Assembled
+from liver_seg_ros.nodes.messages.label_tables import label_table
 from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
 from liver_seg_ros.nodes.process import run
+from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
 from liver_seg_ros.nodes.save_service import offer_saving
 from liver_seg_ros.nodes.segment_action import SegmentAction
@@ -61,6 +65,7 @@ class SegmentationNode(StageNode):
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
         self._output = VolumeOutput(self, "labels")
         self._surroundings = VolumeOutput(self, "surroundings")  # open only where they are asked for
+        self._table: Publisher | None = None
         self._loaded: tuple[Workplace, Networks] | None = None
         self._last: Volume | None = None  # that came, for goals that name it
         self._result: Segmented | None = None  # the last, for those who want it saved
@@ -73,6 +78,7 @@ class SegmentationNode(StageNode):
         if surroundings:
             self._surroundings.open()
         self._reporting.open()
+        self._table = self.create_lifecycle_publisher(LabelTable, "label_table", latched(1))
         _, networks = self._loaded
         models = ", ".join(f"{bundle.spec.name} {bundle.spec.version} {bundle.sha256}" for bundle in networks.bundles)
         self.diagnostics.say(
@@ -80,6 +86,8 @@ class SegmentationNode(StageNode):
         )
 
     def activate(self) -> None:
+        if self._table is not None:
+            self._table.publish(label_table(self.get_clock().now().to_msg()))
         if self._input is not None:
             self._input.open()
         self.diagnostics.say("waiting for a CT")
@@ -108,6 +116,9 @@ class SegmentationNode(StageNode):
         self._output.close()
         self._surroundings.close()
         self._reporting.close()
+        if self._table is not None:
+            self.destroy_lifecycle_publisher(self._table)
+        self._table = None
 
     def accept(self, volume: Volume) -> None:
         """Segment `volume` next. Returns at once; safe from any thread."""

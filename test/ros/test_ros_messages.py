@@ -16,6 +16,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import PointCloud2
 
+from liver_seg_interfaces.msg import LabelTable
 from liver_seg_interfaces.msg import StructureMeasurement as MeasurementMessage
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_ros.errors import InputError
@@ -33,6 +34,7 @@ from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.nodes.messages import volumes
 from liver_seg_ros.nodes.messages.assembler import Assembler
 from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
+from liver_seg_ros.nodes.messages.label_tables import label_table
 from liver_seg_ros.nodes.messages.measurements import measurement_to_message, message_to_measurement
 from liver_seg_ros.nodes.messages.meshes import mesh_to_shape, meshes_to_markers
 from liver_seg_ros.nodes.messages.volumes import message_to_slab, volume_to_slabs
@@ -125,6 +127,17 @@ def test_meshes_are_in_metres_with_the_same_winding():
     assert clear.color.a == pytest.approx(LIVER.opacity)
     points = [(p.x, p.y, p.z) for p in opaque.points]
     np.testing.assert_allclose(points, TETRAHEDRON.vertices_mm[TETRAHEDRON.triangles.ravel()] / 1000)
+
+
+def test_the_label_table_says_what_every_value_means():
+    table = deserialize_message(serialize_message(label_table(Time(sec=5))), LabelTable)
+    assert [entry.value for entry in table.entries] == sorted({structure.value for structure in STRUCTURES})
+    by_name = {entry.name: entry for entry in table.entries}
+    tumor = by_name["tumor"]
+    assert (tumor.value, tumor.snomed_code, tumor.snomed_meaning) == (2, "4147007", "Mass")
+    color = (tumor.color.r, tumor.color.g, tumor.color.b, tumor.color.a)
+    np.testing.assert_allclose(color, (144 / 255, 238 / 255, 144 / 255, 1), atol=1e-6)
+    assert by_name.keys() == {structure.name for structure in STRUCTURES}
 
 
 def test_a_cloud_carries_positions_normals_labels_and_colors():

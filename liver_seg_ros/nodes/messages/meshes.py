@@ -9,13 +9,13 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from shape_msgs.msg import Mesh as ShapeMesh
 from shape_msgs.msg import MeshTriangle
-from std_msgs.msg import ColorRGBA, Header
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
-from liver_seg_ros.labels import Structure
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.nodes.messages.label_tables import color_of
 from liver_seg_ros.nodes.messages.measurements import measurement_to_message
 from liver_seg_ros.nodes.messages.points import mm_to_points
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
@@ -43,7 +43,7 @@ def meshes_to_array(
                 header=header(stamp),
                 volume_uid=volume_uid,
                 measurement=measurement_to_message(measurement),
-                color=_color(mesh.structure),
+                color=color_of(mesh.structure),
                 mesh=mesh_to_shape(mesh),
                 watertight=is_watertight(mesh.triangles, len(mesh.vertices_mm)),
             )
@@ -70,14 +70,9 @@ def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
         marker.action = Marker.ADD
         marker.pose.orientation.w = 1.0
         marker.scale.x = marker.scale.y = marker.scale.z = 1.0
-        marker.color = _color(mesh.structure)
+        marker.color = color_of(mesh.structure)
         marker.frame_locked = True  # follows ct_lps when a registration moves it
         points = mm_to_points(mesh.vertices_mm)
         marker.points = [points[vertex] for vertex in mesh.triangles.reshape(-1).tolist()]
         array.markers.append(marker)
     return array
-
-
-def _color(structure: Structure) -> ColorRGBA:
-    red, green, blue = (channel / 255 for channel in structure.color_rgb)
-    return ColorRGBA(r=red, g=green, b=blue, a=structure.opacity)
