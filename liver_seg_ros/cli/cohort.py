@@ -11,12 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from liver_seg_ros.cli.help import OUTPUT
-from liver_seg_ros.cli.options import Debug, Json, ModelsFolder, OutputFolder, Precision, Quiet, Runtime, Verbose, Whose
+from liver_seg_ros.cli.options import (
+    Debug,
+    Json,
+    ModelsFolder,
+    OutputFolder,
+    Overwrite,
+    Precision,
+    Quiet,
+    Runtime,
+    Verbose,
+    Whose,
+)
 
 if TYPE_CHECKING:
     from liver_seg_ros.cohort.rows import Row
 
 STEM = "cohort"
+#: Of the page.
+PAGE_FILES = ("index.html", "worst.png")
 
 EXAMPLES = (
     "liver-seg cohort cts/ -o study",
@@ -60,6 +73,7 @@ def command(
     no_page: Annotated[
         bool, typer.Option("--no-page", help="Leave out index.html and worst.png.", rich_help_panel=OUTPUT)
     ] = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -75,15 +89,16 @@ def command(
     from liver_seg_ros.cohort.listing import list_cases
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.extras import need
-    from liver_seg_ros.outputs.folder import check_folder
+    from liver_seg_ros.outputs.folder import ResultFolder
 
     need("cohort", "cohort")
     if not no_page:
         need("pages", "the page of a cohort")
     if scheduler is not None and (workers is not None or memory_gb is not None):
         raise InputError("--scheduler has workers of its own: leave out --workers and --memory-gb")
+    tables = (f"{STEM}.csv", f"{STEM}.parquet")
+    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), (source, models), overwrite)
     cases = list_cases(source)
-    check_folder(output, "-o")
 
     from liver_seg_ros.cli.console import print_json, print_written
     from liver_seg_ros.cohort.cluster import local_client, remote_client
@@ -97,13 +112,13 @@ def command(
     lines = _Lines(quiet or as_json)
     with local_client(workers, memory_gb) if scheduler is None else remote_client(scheduler) as client:
         rows = run_cohort(cases, output, options, client, lines.told)
-    output.mkdir(parents=True, exist_ok=True)
-    write_tables(output, STEM, rows)
-    names = [f"{STEM}.csv", f"{STEM}.parquet"]
-    if not no_page:
-        from liver_seg_ros.cohort.summary import write_summary
+    names = list(tables)
+    with place.filled() as folder:
+        write_tables(folder, STEM, rows)
+        if not no_page:
+            from liver_seg_ros.cohort.summary import write_summary
 
-        names += write_summary(output, source, rows)
+            names += write_summary(folder, source, rows, output)
     failed = [row for row in rows if row["status"] == FAILED]
     if as_json:
         print_json({"input": str(source), "cases": rows})

@@ -86,7 +86,7 @@ def command(
     from liver_seg_ros.training.variants import choose, read_recipes
 
     log_steps(threads, quiet)
-    place = ResultFolder(output, "compare", NAMES, recipes, overwrite)
+    place = ResultFolder(output, "compare", NAMES, (*recipes, cache), overwrite)
     named = choose([read_recipes(path) for path in recipes], only)
     budget = Budget(whole_numbers(seeds), steps, max_minutes)
     runs = compare(named, output / "trainings", cache, budget, part)

@@ -113,7 +113,7 @@ def command(
     from liver_seg_ros.progress import Stages
 
     definitions = Definitions(not liver_alone, with_background, tolerance_mm)
-    place = None if output is None else ResultFolder(output, "evaluate", NAMES, (found, truth), overwrite)
+    place = None if output is None else ResultFolder(output, "evaluate", NAMES, (found, truth, cache), overwrite)
     without_truth: Sequence[str] = ()
     with shown_progress(quiet, as_json) as progress:
         stages = Stages(progress)

@@ -43,33 +43,39 @@ def worst_first(rows: Sequence[Row]) -> list[Row]:
     return sorted((row for row in rows if row["status"] != FAILED), key=rank)
 
 
-def write_summary(folder: Path, source: Path, rows: Sequence[Row]) -> list[str]:
-    """Write the page into the cohort's folder, and beside it a picture of the cases to look at first.
+def write_summary(folder: Path, source: Path, rows: Sequence[Row], results: Path) -> list[str]:
+    """Write the page, and beside it a picture of the cases to look at first.
+
+    Args:
+        folder: to write into.
+        source: what was worked on; its name is the page's title.
+        rows: of all cases.
+        results: the cohort's folder, which has the labels.
 
     Returns:
         The names of the files.
     """
     shown = worst_first(rows)[:MOST_PICTURES]
-    pictured = _write_picture(folder, shown)
+    pictured = _write_picture(folder, shown, results)
     with written_beside(folder / PAGE) as beside:
         beside.write_text(_page(source, rows, pictured), encoding="utf-8")
     return [PAGE, *([PICTURE] if pictured else [])]
 
 
-def _write_picture(folder: Path, rows: Sequence[Row]) -> bool:
+def _write_picture(folder: Path, rows: Sequence[Row], results: Path) -> bool:
     if not rows:
         return False
     try:
         with written_beside(folder / PICTURE) as beside:
-            contact_sheet(_volumes(folder, rows), [_title(row) for row in rows], beside)
+            contact_sheet(_volumes(results, rows), [_title(row) for row in rows], beside)
     except InputError:
         return False  # a CT that was there when it was worked on is gone: the page says all that it can
     return True
 
 
-def _volumes(folder: Path, rows: Sequence[Row]) -> Iterator[tuple[Volume, LabelVolume]]:
+def _volumes(results: Path, rows: Sequence[Row]) -> Iterator[tuple[Volume, LabelVolume]]:
     for row in rows:
-        yield read_volume(row["ct"]), read_labels(folder / CASES / row["case"] / LABELS)
+        yield read_volume(row["ct"]), read_labels(results / CASES / row["case"] / LABELS)
 
 
 def _title(row: Row) -> str:

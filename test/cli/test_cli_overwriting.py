@@ -13,7 +13,10 @@ from typing import get_type_hints
 import pytest
 
 from liver_seg_ros.cli import (
+    cohort,
+    compare,
     evaluate,
+    export,
     main,
     measure,
     plan,
@@ -29,16 +32,20 @@ from liver_seg_ros.outputs.record import RECORD
 
 COMMANDS = {
     "segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render,
-    "evaluate": evaluate, "territories": territories, "register": register,
+    "evaluate": evaluate, "territories": territories, "register": register, "export": export, "compare": compare,
+    "cohort": cohort,
 }  # fmt: skip
 #: A file that each command writes.
 OUTPUTS = {
     "segment": "labels.nii.gz", "reconstruct": "liver.ply", "measure": "measurements.csv", "plan": "plan.csv",
     "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "register": "transform.json",
-    "phantom": "ct.nii.gz", "data": "data.csv",
+    "phantom": "ct.nii.gz", "data": "data.csv", "export": "labels.dcm", "compare": "results.md",
+    "cohort": "cohort.csv",
 }  # fmt: skip
 #: A bag is a new folder and nothing else: test/files/test_files_bags.py.
 NEW_FOLDERS = {"record"}
+#: What these find in their folder they go on with, or refuse: tests of training, dicom_network, and importing.
+GOING_ON = {"train", "retrieve", "import"}
 
 
 def place(folder: Path, *inputs: Path, overwrite: bool = False, command: str = "draw") -> ResultFolder:
@@ -193,10 +200,12 @@ def test_no_command_replaces_what_it_reads(
     """Also shows that this is told before anything is read: the file is no CT, no labels, nothing."""
     target = tmp_path / OUTPUTS[name]
     target.write_text("an input")
-    read = {**dict.fromkeys(("ct", "labels", "found", "truth"), tmp_path / "missing"), parameter: target}
+    needed = ("ct", "labels", "found", "truth", "recipes", "source")
+    read = {**dict.fromkeys(needed, tmp_path / "missing"), parameter: target}
     words: list[object] = [name]
     for found in inspect.signature(COMMANDS[name].command).parameters.values():
         if found.name in read and found.default is inspect.Parameter.empty:
+            words += ["--ct"] if (name, found.name) == ("export", "ct") else []
             words.append(read[found.name])
         elif found.name == parameter:
             words += [f"--{parameter}", target]
@@ -213,6 +222,7 @@ def test_no_command_replaces_a_file_that_it_did_not_write(
     (tmp_path / OUTPUTS[name]).write_text("mine")
     needed = ["missing.nii.gz"] * {"phantom": 0, "register": 0, "render": 2, "evaluate": 2}.get(name, 1)
     needed = ["check", *needed] if name == "data" else needed
+    needed = [*needed, "--ct", "missing"] if name == "export" else needed
     assert main.run([name, *needed, "-o", str(tmp_path)]) == 2
     assert f"was not written by '{name}'" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
@@ -244,4 +254,4 @@ def test_every_command_that_writes_a_folder_is_tested_here() -> None:
         for command in app.registered_commands
         if "output" in inspect.signature(command.callback).parameters  # type: ignore[arg-type]
     }
-    assert writing == {*OUTPUTS, *NEW_FOLDERS} and OUTPUTS.keys() == {*COMMANDS, "phantom", "data"}
+    assert writing == {*OUTPUTS, *NEW_FOLDERS, *GOING_ON} and OUTPUTS.keys() == {*COMMANDS, "phantom", "data"}
