@@ -83,7 +83,7 @@ def rows(name: str, variant: str, recipe: Recipe, steps: int) -> Iterator[str]:
     except InputError as error:
         yield f"| {name} | {variant} | **refused: {error}** | | | |"
         return
-    yield f"| {name} | {variant} | {checkpoint.cases} | {checkpoint.step} | {size_mb:.1f} | {found} |"
+    yield f"| {name} | {variant} | {checkpoint.cases} | {checkpoint.step} | {size_mb:.2f} | {found} |"
 
 
 def at_toy_size(recipe: Recipe, steps: int) -> Recipe:

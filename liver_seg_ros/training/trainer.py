@@ -9,7 +9,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -25,7 +25,13 @@ from liver_seg_ros.training.callbacks.log_lines import LogLines
 from liver_seg_ros.training.callbacks.refreshing import Refreshing
 from liver_seg_ros.training.callbacks.validation import Validation
 from liver_seg_ros.training.cases import Case
-from liver_seg_ros.training.checkpoint import CHECKPOINT, Checkpoint, build_network, load_checkpoint
+from liver_seg_ros.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    build_network,
+    load_checkpoint,
+    save_checkpoint,
+)
 from liver_seg_ros.training.data_module import Batches
 from liver_seg_ros.training.distillation import Distillation, distillation_of
 from liver_seg_ros.training.hardware import Hardware
@@ -101,7 +107,7 @@ class Trainer:
         """Train to the end, or to the end of the time, and return the last checkpoint, which is on disk as well."""
         earlier, plan = self._resumed, self._recipe.optimization
         if earlier is not None and (earlier.step >= plan.steps or earlier.seconds >= self._max_seconds):
-            return earlier
+            return self._said_whose(earlier)
         averaging = [] if self._averaging is None else [self._averaging]
         logger = TensorBoardLogger(self._output, name=CURVES, version="") if self._hardware.tensorboard else False
         with _quiet(), _interrupts_as_ever():
@@ -130,6 +136,16 @@ class Trainer:
         if last is None:
             raise RuntimeError("the training ended before its first checkpoint")
         return last
+
+    def _said_whose(self, earlier: Checkpoint) -> Checkpoint:
+        """A checkpoint from before it was written down whose images these are says it from now on."""
+        if earlier.source:
+            return earlier
+        provenance = self._training.provenance
+        source = f"{provenance.source}{self._taught_by}"
+        told = replace(earlier, images=self._beginning.images, source=source, data=dict(provenance.data))
+        save_checkpoint(self._output / CHECKPOINT, told)
+        return told
 
     def _teaching(self, network: torch.nn.Module, options: Mapping[str, object]) -> Distillation:
         teacher = load_checkpoint(Path(str(options["teacher"])) / CHECKPOINT)

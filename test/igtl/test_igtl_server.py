@@ -46,10 +46,20 @@ def wait_until(condition):
         time.sleep(0.005)
 
 
+def exactly(connection, count):
+    """So many bytes. (MSG_WAITALL does not wait where the socket has a time limit.)"""
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        assert part, "the server has ended the connection"
+        data += part
+    return data
+
+
 def heard(connection):
     """Device and text of the next STRING."""
-    header = connection.recv(58, socket.MSG_WAITALL)
-    body = connection.recv(struct.unpack(">Q", header[42:50])[0], socket.MSG_WAITALL)
+    header = exactly(connection, 58)
+    body = exactly(connection, struct.unpack(">Q", header[42:50])[0])
     return header[14:34].rstrip(b"\0").decode(), body[4:].decode()
 
 

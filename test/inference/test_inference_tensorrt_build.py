@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +137,13 @@ def test_nested_phases_make_one_fraction_that_never_falls() -> None:
     phases.step("unknown", 7)
     phases.finish("all")
     assert phases.fraction == 1.0
+
+
+def test_a_program_of_that_name_is_not_taken_for_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as benchmarks/tensorrt.py, which lies beside every benchmark that runs."""
+    expected = load_tensorrt().__version__
+    (tmp_path / "tensorrt.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sys.modules.pop("tensorrt", None)
+    assert load_tensorrt().__version__ == expected
+    sys.modules.pop("tensorrt", None)

@@ -23,7 +23,7 @@ def test_defaults_are_what_is_promised() -> None:
         "vessel": 0, "portal_vein": 0, "hepatic_vein": 0, "hepatic_artery": 0, "bile_duct": 0,
         "bone": 1,
         "vena_cava": 3, "aorta": 3, "gallbladder": 3, "pancreas": 3, "kidney": 3, "spleen": 3, "lung": 3,
-        "stomach": 5, "duodenum": 5, "colon": 5, "heart": 5, "gas": 5,
+        "stomach": 5, "duodenum": 5, "colon": 5, "small_bowel": 5, "heart": 5, "gas": 5,
     }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def default(function: Callable[..., object], name: str) -> object:
 def test_defaults_of_one_are_not_those_of_another() -> None:
     one = Limits()
     one.least_clearance_mm.clear()  # type: ignore[attr-defined]
-    assert len(Limits().least_clearance_mm) == 18
+    assert len(Limits().least_clearance_mm) == 19
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,16 @@ from liver_seg_ros.files.open3d_clouds import from_open3d, to_open3d
 from liver_seg_ros.labels import LIVER, STRUCTURES, TUMOR
 from liver_seg_ros.mesh import PointCloud
 
+COUNT = 5 * len(STRUCTURES)
+
 
 @pytest.fixture
 def cloud() -> PointCloud:
     """Points of every row of the label table."""
     random = np.random.default_rng(0)
-    normals = random.normal(size=(95, 3))
+    normals = random.normal(size=(COUNT, 3))
     return PointCloud(
-        random.uniform(-500, 500, (95, 3)).astype(np.float32),
+        random.uniform(-500, 500, (COUNT, 3)).astype(np.float32),
         (normals / np.linalg.norm(normals, axis=1, keepdims=True)).astype(np.float32),
         np.tile([row.value for row in STRUCTURES], 5).astype(np.uint8),
     )
@@ -36,7 +38,9 @@ def same(one: PointCloud, other: PointCloud) -> bool:
 
 def test_a_cloud_comes_back_as_it_went(cloud):
     there = to_open3d(cloud)
-    assert there.point.positions.shape[0] == 95 and there.point.label.numpy().ravel().tolist() == cloud.labels.tolist()
+    assert (
+        there.point.positions.shape[0] == COUNT and there.point.label.numpy().ravel().tolist() == cloud.labels.tolist()
+    )
     assert there.point.colors.numpy()[1] * 255 == pytest.approx(TUMOR.color_rgb)
     assert same(from_open3d(there), cloud)
 

@@ -16,6 +16,8 @@ sys.path.insert(0, str(REPOSITORY / "benchmarks"))  # no package: its files are 
 
 import recipes  # noqa: E402
 
+sys.path.remove(str(REPOSITORY / "benchmarks"))  # one of them is called as a library is
+
 from liver_seg_ros.training.variants import choose_recipe  # noqa: E402
 
 

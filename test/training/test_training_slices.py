@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from liver_seg_ros.deploy.export import export_bundle
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.training.cases import Case, case_path, write_case
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
@@ -53,7 +52,7 @@ def test_a_batch_has_a_slice_with_its_neighbors_and_the_labels_of_the_middle_one
         assert not focus or {*batch.labels[:, 8, 8]} == {2}
 
 
-def test_a_network_of_slices_is_trained_and_validated_on_whole_cases_but_makes_no_bundle(
+def test_a_network_of_slices_is_trained_and_validated_on_whole_cases(
     sliced: Recipe, folder: Path, tmp_path: Path
 ) -> None:
     training = PhantomDataset(folder, range(3), sliced)
@@ -71,8 +70,6 @@ def test_a_network_of_slices_is_trained_and_validated_on_whole_cases_but_makes_n
         both = np.count_nonzero((found == value) & (case.labels == value))
         sizes = np.count_nonzero(found == value) + np.count_nonzero(case.labels == value)
         assert saved.scores[name] == pytest.approx(2 * both / sizes, abs=0.02)
-    with pytest.raises(InputError, match="a bundle holds a network of volumes, and 'unet2d' takes slices"):
-        export_bundle(saved, tmp_path / "bundle", {})
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def load_tensorrt() -> Any:
             trt = import_module(library)
         except ImportError:
             continue
+        if not hasattr(trt, "__version__"):  # something else of that name, such as a program beside the one that runs
+            continue
         if not is_rtx(trt) and _numbers(trt.__version__) < OLDEST:
             raise InputError(
                 f"TensorRT {trt.__version__} is too old, {'.'.join(map(str, OLDEST))} is needed; "
