@@ -85,10 +85,10 @@ def command(
     from liver_seg_ros.training.comparison_report import write_comparison_csv, write_comparison_markdown
     from liver_seg_ros.training.variants import choose, read_recipes
 
-    log_steps(threads, quiet)
     place = ResultFolder(output, "compare", NAMES, (*recipes, cache), overwrite)
     named = choose([read_recipes(path) for path in recipes], only)
     budget = Budget(whole_numbers(seeds), steps, max_minutes)
+    log_steps(threads, quiet)
     runs = compare(named, output / "trainings", cache, budget, part)
     with place.filled() as folder:
         write_comparison_markdown(folder / NAMES[0], title, named, runs, budget, part)
