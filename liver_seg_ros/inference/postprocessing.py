@@ -20,6 +20,9 @@ from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 
 #: Voxels that touch by a face, an edge or a corner hang together; vessels one voxel wide often meet only so.
 _ANY_NEIGHBOR = 26
+#: What touches by a face alone. A lesion is counted so (`evaluation.lesions`, as LiTS does): a voxel at the corner of a
+#: tumor would be a lesion of its own.
+_FACES = 6
 
 #: A vessel this wide, or narrower, is in the liver where liver surrounds it, however deep its middle lies.
 _WIDEST_VESSEL_MM = 16.0
@@ -88,7 +91,7 @@ def clean_labels(labels: NDArray[np.uint8], geometry: Geometry, options: Postpro
       is inside the liver as far as the vessel is; liver and vessels are closed over `_WIDEST_VESSEL_MM` for that.
     - fill_holes: holes become liver.
     - min_volume: all goes where the liver is smaller than its `options.min_volume_mm3`; a smaller component of another
-      structure becomes liver inside the liver and background outside.
+      structure becomes liver inside the liver and background outside. Voxels of a tumor hang together by faces.
 
     Args:
         labels: `(K, J, I)` uint8, not changed.
@@ -144,9 +147,9 @@ def _clean_around(
         filled = fill_voids.fill(organ | (kept == VESSEL.value))
         kept[filled & (kept == BACKGROUND)] = LIVER.value
     if "min_volume" in options.steps:
-        for structure in (TUMOR, VESSEL):
+        for structure, connectivity in ((TUMOR, _FACES), (VESSEL, _ANY_NEIGHBOR)):
             least_voxels = ceil(options.min_volume_mm3.get(structure.name, 0.0) / geometry.voxel_volume_mm3)
-            small = _small_parts(kept == structure.value, least_voxels)
+            small = _small_parts(kept == structure.value, least_voxels, connectivity)
             kept[small] = np.where(inside[small], LIVER.value, BACKGROUND)
     return kept
 
@@ -191,13 +194,13 @@ def _enclosed(organ: NDArray[np.bool_], candidates: NDArray[np.bool_], geometry:
     return enclosed
 
 
-def _small_parts(mask: NDArray[np.bool_], least_voxels: int) -> NDArray[np.bool_]:
+def _small_parts(mask: NDArray[np.bool_], least_voxels: int, connectivity: int) -> NDArray[np.bool_]:
     """`(K, J, I)` bool: the components of `mask` with fewer voxels."""
     small = np.zeros_like(mask)
     box = Box.around(mask)
     if box is not None and least_voxels > 1:
         inner = mask[box.slices]
-        large = cc3d.dust(inner, threshold=least_voxels, connectivity=_ANY_NEIGHBOR)
+        large = cc3d.dust(inner, threshold=least_voxels, connectivity=connectivity)
         small[box.slices] = inner & ~large.astype(bool)
     return small
 

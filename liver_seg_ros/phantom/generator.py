@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +26,7 @@ from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
 from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu, vary_texture
 from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings
+from liver_seg_ros.phantom.varied_heart import muscle_hu, with_heart
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.phantom.vessel_growth import Obstacles, grow_tree, join_graphs, spread_targets
@@ -89,6 +90,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     if options.surroundings:
         organs = with_duodenum(organs, trunk, points, build, lattice.step_mm, np.random.default_rng((seed, 3)))
     varied = np.random.default_rng((seed, 1)) if options.variation == "varied" else None
+    heart = np.random.default_rng((seed, 4))
     if varied is not None:
         organs = Organs(vary_liver(organs, trunk, points, build, lattice.step_mm, varied), organs.shapes)
 
@@ -113,12 +115,14 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     else:
         tumors = draw_varied_tumors(count, inside[some], depth[some], phase, varied)
         liver = _bulged(organs.liver, tumors, lattice, np.maximum(trunk.cavity + 1, trunk.below_diaphragm + 3))
+        trunk = replace(trunk, shapes=with_heart(trunk, points, build, lattice.step_mm, heart))
         shapes = vary_surroundings(organs, trunk, liver, points, lattice.step_mm, varied)
 
     fatty = rng.random() < 0.2
     hu = {name: tissue.draw(phase, rng) for name, tissue in TISSUES.items()}
     if varied is not None:
         vary_hu(hu, phase, fatty, varied)
+        hu["myocardium"] = muscle_hu(phase, heart)
     liver_hu = hu["fatty_liver" if fatty else "liver"]
     insets = [
         *(imitators(grid, inside, portal, liver_hu, varied) if varied is not None else ()),

@@ -32,7 +32,7 @@ from liver_seg_ros.phantom.trunk import Build, Trunk
 #: are.
 _STRUCTURE_OF: dict[str, Structure] = {
     "lung": LUNG,
-    "heart": HEART,
+    **dict.fromkeys(("heart", "myocardium", "left_heart_blood", "right_heart_blood"), HEART),
     **dict.fromkeys(("cortical_bone", "marrow", "cartilage"), BONE),
     **dict.fromkeys(("stomach_wall", "stomach_content"), STOMACH),
     **dict.fromkeys(("gallbladder_wall", "bile"), GALLBLADDER),

@@ -78,6 +78,8 @@ SAME_AS: dict[str, str] = {
     "small_bowel_wall": "bowel_wall",
     "mesenteric_vein": "portal_vein",
     "mesenteric_artery": "aorta",
+    "left_heart_blood": "aorta",
+    "right_heart_blood": "heart",
 }
 
 

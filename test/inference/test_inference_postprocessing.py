@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import edt
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
@@ -183,6 +186,19 @@ def test_every_step_can_be_left_out(labels: NDArray[np.uint8]) -> None:
         for other, elsewhere in places.items():
             if other != step:
                 assert (kept[elsewhere] != labels[elsewhere]).all(), (step, other)
+
+
+def test_no_lesion_is_smaller_than_the_least_however_lesions_are_counted(labels: NDArray[np.uint8]) -> None:
+    """A speck at a tumor's corner is a lesion of its own to whoever counts by faces; a vessel's twig is none."""
+    labels[12:16, 20:24, 20:24] = 2
+    labels[16, 24, 24] = 2
+    labels[12:20, 30, 30] = 3
+    labels[20, 31, 31] = 3
+    options = replace(OPTIONS, min_volume_mm3={"tumor": 8.0, "vessel": 8.0})
+    cleaned = clean_labels(labels, GEOMETRY, options)
+    parts = ndimage.label(cleaned == 2)[0]  # by faces
+    assert (np.bincount(parts.ravel())[1:] * GEOMETRY.voxel_volume_mm3).min() >= 8
+    assert cleaned[16, 24, 24] == 1 and cleaned[20, 31, 31] == 3
 
 
 def test_without_any_step_nothing_changes(labels: NDArray[np.uint8]) -> None:

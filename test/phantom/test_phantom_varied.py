@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, gaussian_filter1d
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.labels import HEART, LIVER, TUMOR
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.exact_distance import exact_distance
@@ -24,6 +24,10 @@ from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 SCAN = PhantomOptions(
     size=(94, 84, 72), spacing_mm=(3.0, 3.0, 3.5), phase="portal_venous", tumor_count=5, center_mm=(0.0, 0.0, 0.0),
     variation="varied",
+)  # fmt: skip
+HEART_SCAN = PhantomOptions(
+    size=(70, 60, 50), spacing_mm=(4.0, 4.0, 4.0), phase="arterial", tumor_count=0, center_mm=(30.0, 0.0, 60.0),
+    surroundings=True,
 )  # fmt: skip
 
 
@@ -78,6 +82,20 @@ def test_image_and_labels_lie_on_each_other(phantom: Phantom) -> None:
     assert hu[binary_erosion(labels == 3)].mean() > hu[binary_erosion(labels == 1, iterations=2)].mean() + 5
     outside = binary_erosion(labels == 0, iterations=2)
     assert (hu[outside] < -200).mean() > 0.02  # lung or air
+
+
+def test_the_heart_has_muscle_and_chambers() -> None:
+    """In the arterial phase, where blood is far brighter than muscle; a plain phantom's heart is of one grey."""
+    chambers = {}
+    for variation in ("plain", "varied"):
+        phantom = generate_phantom(3, replace(HEART_SCAN, variation=variation))
+        assert phantom.surroundings is not None
+        heart = phantom.surroundings.array == HEART.value
+        assert 200 < heart.sum() * phantom.ct.geometry.voxel_volume_mm3 / 1000 < 1300
+        smooth = gaussian_filter(phantom.ct.array.astype(np.float32), 1.0)
+        bright = cc3d.dust(heart & (smooth > np.median(smooth[heart]) + 25), threshold=30)
+        chambers[variation] = int(cc3d.connected_components(bright).max())
+    assert chambers["plain"] == 0 < 2 < chambers["varied"]
 
 
 def test_tumors_reach_beyond_the_sizes_of_plain_ones() -> None:
