@@ -10,7 +10,8 @@ it out (`numpy.nanmean`). So Dice, IoU and VOE are NaN only where both masks are
 Precision is NaN for an empty answer, recall for an empty truth, specificity for a truth that fills the image.
 
 Paper 1 (TransFusionNet, section III-A) prints two equations under names that usually mean something else. Both forms
-are here, named apart: `volume_similarity` is its VOE (equation 14), `specificity` its precision (equation 15).
+are here, named apart: `volume_similarity` is its VOE (equation 14), `specificity` its precision (equation 15). (What it
+prints as precision is the usual one all the same: see `training.published`.)
 """
 
 from __future__ import annotations

@@ -31,15 +31,15 @@ def scores_to_dict(cases: Sequence[CaseScores]) -> dict[str, Any]:
     """Plain values for JSON: null where a metric has none, "inf" for a distance to nothing."""
     return {
         "cases": {
-            case.name: {s: {m: _plain(v) for m, v in metrics.items()} for s, metrics in case.scores.items()}
+            case.name: {s: {m: plain_figure(v) for m, v in metrics.items()} for s, metrics in case.scores.items()}
             for case in cases
         },
         "summary": {
             structure: {
                 metric: {
                     "cases": summary.cases,
-                    "mean": _plain(summary.mean),
-                    "deviation": _plain(summary.deviation),
+                    "mean": plain_figure(summary.mean),
+                    "deviation": plain_figure(summary.deviation),
                     "worst": summary.worst or None,
                 }
                 for metric, summary in metrics.items()
@@ -56,7 +56,8 @@ def write_scores_json(path: Path, cases: Sequence[CaseScores]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _plain(value: float) -> float | str | None:
+def plain_figure(value: float) -> float | str | None:
+    """For JSON: null where there is none, "inf" where it is."""
     if isnan(value):
         return None
     return value if isfinite(value) else "inf"

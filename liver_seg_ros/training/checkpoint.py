@@ -41,6 +41,8 @@ class Checkpoint:
         data: what else is known of them, see `provenance.Provenance`; of a bundle it began with, `began_with` tells.
         training_weights: what the training goes on with, where `weights` are their average; else empty.
         best: the highest Dice so far, as the recipe's `best_by` takes it; None where none was measured.
+        cpu_seconds: of processor, spent on the steps by the process that writes; 0 where nobody measured it.
+        history: `(step, scores)` of every measurement; of a training that began before there was any, of the rest.
     """
 
     recipe: Recipe
@@ -56,6 +58,8 @@ class Checkpoint:
     data: dict[str, Any] = field(default_factory=dict)
     training_weights: dict[str, Any] = field(default_factory=dict)
     best: float | None = None
+    cpu_seconds: float = 0.0
+    history: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""

@@ -7,23 +7,26 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isnan
 from pathlib import Path
 from statistics import fmean, stdev
-from time import process_time
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.case_scores import Definitions, summarize
+from liver_seg_ros.evaluation.precision_recall import PrecisionRecall
 from liver_seg_ros.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from liver_seg_ros.training.generate import generate
 from liver_seg_ros.training.hardware import Hardware
-from liver_seg_ros.training.judging import judge
+from liver_seg_ros.training.judging import judge_whole
 from liver_seg_ros.training.recipe import CHECKPOINT_SUFFIX, Recipe
 from liver_seg_ros.training.recipe_cases import training_and_validation
 from liver_seg_ros.training.source_cases import source_cases
 from liver_seg_ros.training.sources.about import PHANTOMS
 from liver_seg_ros.training.sources.subject import TESTING
 from liver_seg_ros.training.trainer import Trainer
+
+#: The area under `Run.curves`, among the metrics of `Run.scores`.
+AVERAGE_PRECISION = "average_precision"
 
 _log = logging.getLogger(__name__)
 
@@ -50,10 +53,12 @@ class Run:
     Attributes:
         variant: the recipe's name.
         seed: of weights and patches.
-        scores: structure -> metric -> mean over the cases.
+        scores: structure -> metric -> mean over the cases; `AVERAGE_PRECISION` is over the voxels of all of them.
         checkpoint: what came of it.
         parameters: how many the network has.
-        cpu_s: seconds of processor that its training took here; 0 where it was there already.
+        curves: structure -> precision over recall.
+        case_cpu_s: seconds of processor that the network takes for a case, on the CPU.
+        file_mb: size of the checkpoint's file, which holds the optimizer's state beside the weights.
     """
 
     variant: str
@@ -61,12 +66,14 @@ class Run:
     scores: Mapping[str, Mapping[str, float]]
     checkpoint: Checkpoint
     parameters: int
-    cpu_s: float
+    curves: Mapping[str, PrecisionRecall]
+    case_cpu_s: float
+    file_mb: float
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over the seeds: mean, and sample standard deviation (NaN of one seed alone)."""
+    """A figure over the seeds: mean, infinite where one is, and sample standard deviation (NaN of one seed alone)."""
 
     mean: float
     deviation: float
@@ -80,8 +87,9 @@ def compare(
     budget: Budget,
     part: str = TESTING,
     definitions: Definitions | None = None,
+    overlap_alone: bool = True,
 ) -> list[Run]:
-    """Train and judge every recipe with every seed; what an earlier run has done is not done again.
+    """Train and judge every recipe with every seed; what an earlier run has trained is not trained again.
 
     Where a recipe begins with another one's weights (`initial: <name>.pt`) or is taught by it
     (`distillation.teacher: <name>`), that one is trained before it, with the same seed.
@@ -94,24 +102,27 @@ def compare(
         for name in _in_order(recipes):
             folder = output / name / f"seed_{seed}"
             recipe = _with_folders(_budgeted(recipes[name], budget, seed), {*recipes}, output, seed)
-            started = process_time()
             checkpoint = _trained(recipe, folder, cache, budget.max_minutes)
-            cpu_s = process_time() - started
-            cases = judge(checkpoint, recipe, part, cache, definitions, overlap_alone=True)
-            summary = summarize(cases)
+            judged = judge_whole(checkpoint, recipe, part, cache, definitions, overlap_alone)
+            summary = summarize(judged.cases)
             means = {s: {m: figure.mean for m, figure in metrics.items()} for s, metrics in summary.items()}
+            for structure, curve in judged.curves.items():
+                means[structure][AVERAGE_PRECISION] = curve.average_precision
             parameters = sum(p.numel() for p in checkpoint.network().parameters())
-            runs.append(Run(name, seed, means, checkpoint, parameters, cpu_s))
+            file_mb = (folder / CHECKPOINT).stat().st_size / 1e6
+            runs.append(Run(name, seed, means, checkpoint, parameters, judged.curves, judged.cpu_s, file_mb))
             dice = ", ".join(f"{s} {m['dice']:.3f}" for s, m in means.items() if "dice" in m)
             _log.info("%s, seed %d: Dice %s", name, seed, dice)
     return runs
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of those that are finite."""
-    known = [value for value in values if isfinite(value)]
+    """Of those that have a value."""
+    known = [value for value in values if not isnan(value)]
     if not known:
         return Spread(math.nan, math.nan, 0)
+    if math.inf in known:
+        return Spread(math.inf, math.nan, len(known))
     return Spread(fmean(known), stdev(known) if len(known) > 1 else math.nan, len(known))
 
 

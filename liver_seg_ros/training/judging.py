@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.nn.functional import softmax
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.case_scores import ALL, CaseScores, Definitions, score_case
 from liver_seg_ros.evaluation.metrics import OVERLAP_METRICS, mean_iou, structure_mask
 from liver_seg_ros.evaluation.overlap import overlap
+from liver_seg_ros.evaluation.precision_recall import PrecisionRecall, PrecisionRecallCounter
 from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.training.cases import Case, case_folder, case_path, class_of_values, read_case
 from liver_seg_ros.training.checkpoint import Checkpoint
 from liver_seg_ros.training.generate import generate
-from liver_seg_ros.training.prediction import predict_classes
+from liver_seg_ros.training.prediction import logits_of
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.source_cases import source_cases
 from liver_seg_ros.training.sources.about import PHANTOMS
@@ -37,6 +41,21 @@ _WHOSE = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a network did on a part of a data set.
+
+    Attributes:
+        cases: every figure of every case.
+        curves: structure -> its precision over recall, over the voxels of all cases together, by the network's softmax.
+        cpu_s: seconds of processor that the network took for a case, on average; the same as without curves.
+    """
+
+    cases: list[CaseScores]
+    curves: Mapping[str, PrecisionRecall]
+    cpu_s: float
+
+
 def judge(
     checkpoint: Checkpoint,
     recipe: Recipe,
@@ -46,7 +65,20 @@ def judge(
     overlap_alone: bool = False,
     progress: Callable[[float], None] = lambda done: None,
 ) -> list[CaseScores]:
-    """Every metric of every case.
+    """Every metric of every case; see `judge_whole`."""
+    return judge_whole(checkpoint, recipe, part, cache, definitions, overlap_alone, progress).cases
+
+
+def judge_whole(
+    checkpoint: Checkpoint,
+    recipe: Recipe,
+    part: str,
+    cache: Path,
+    definitions: Definitions | None = None,
+    overlap_alone: bool = False,
+    progress: Callable[[float], None] = lambda done: None,
+) -> Judgement:
+    """Every metric of every case, curves, and how long it took, on the CPU.
 
     Distances are in mm by the network's spacing: where a recipe resamples every scan to one size, they are not those
     of the patient.
@@ -63,24 +95,45 @@ def judge(
     Raises:
         InputError: no such part, no case in it, or a scan that cannot be read where the recipe refuses such.
     """
-    own = checkpoint.recipe
+    own, chosen = checkpoint.recipe, definitions or Definitions()
     data = replace(own.data, **{name: getattr(recipe.data, name) for name in _WHOSE})
     judged = replace(own, data=data, initial=None, distillation=None)
     network, value_of = checkpoint.network(), _values(own)
-    spacing, chosen = own.data.spacing_mm, definitions or Definitions()
-    scores = []
+    scores, cpu_s = [], 0.0
+    counters = {structure: PrecisionRecallCounter() for structure in own.structures}
     cases = cases_of(judged, part, cache)
     for number, (name, case) in enumerate(cases.items()):
         progress(number / len(cases))
-        grid = Geometry((case.labels.shape[2], case.labels.shape[1], case.labels.shape[0]), spacing)
-        found = value_of[predict_classes(network, case.image, judged)]
         truth = value_of[class_of_values(own)[case.labels]]
+        found = np.empty_like(truth)
+        parts, first = logits_of(network, case.image, judged), 0
+        while True:
+            started = process_time()
+            logits = next(parts, None)
+            cpu_s += process_time() - started
+            if logits is None:
+                break
+            slices = slice(first, first := first + logits.shape[1])
+            found[slices] = value_of[logits.argmax(dim=0).numpy()]
+            _count(counters, softmax(logits, dim=0).numpy(), truth[slices], chosen.organ)
         if overlap_alone:
             scores.append(_overlaps(name, found, truth, own, chosen))
         else:
+            grid = Geometry((truth.shape[2], truth.shape[1], truth.shape[0]), own.data.spacing_mm)
             labels = (LabelVolume(found, grid), LabelVolume(truth, grid))
             scores.append(score_case(name, *labels, own.structures, chosen))
-    return scores
+    curves = {structure.name: counter.curve for structure, counter in counters.items()}
+    return Judgement(scores, curves, cpu_s / len(cases))
+
+
+def _count(
+    counters: Mapping[Structure, PrecisionRecallCounter], probability: NDArray[np.float32], truth: Labels, organ: bool
+) -> None:
+    """Count one part of a case, `probability` `(C, ...)`; that of the organ is that of all that is not background."""
+    for number, (structure, counter) in enumerate(counters.items(), 1):
+        is_organ = organ and structure is LIVER
+        likely = 1 - probability[0] if is_organ else probability[number]
+        counter.add(np.clip(likely, 0, 1), structure_mask(truth, structure.value, organ))
 
 
 def seeds_of(recipe: Recipe, part: str) -> range:

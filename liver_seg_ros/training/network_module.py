@@ -53,8 +53,8 @@ class NetworkModule(LightningModule):
         self._cases, self._max_seconds = cases, max_seconds
         self._inputs = inputs_of(recipe)
         self._layout = torch.channels_last if is_of_slices(recipe) else torch.channels_last_3d
-        #: Steps and seconds of earlier runs; the seconds of this one are added as it goes on.
-        self.first_step, self.seconds = 0, 0.0
+        #: Steps, seconds and seconds of processor of earlier runs; those of this one are added as it goes on.
+        self.first_step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.optimizer_state: dict[str, Any] | None = None
 
     @property

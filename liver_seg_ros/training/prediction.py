@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -21,9 +21,14 @@ _SLICES_AT_ONCE = 8
 _OVERLAP = 0.25
 
 
-@torch.no_grad()
 def predict_classes(network: nn.Module, image: NDArray[np.int16], recipe: Recipe) -> NDArray[np.int64]:
-    """The likeliest class of each voxel of a case.
+    """The likeliest class of each voxel of a case, `(K, J, I)` int64; see `logits_of`."""
+    return np.concatenate([logits.argmax(dim=0).cpu().numpy() for logits in logits_of(network, image, recipe)])
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, image: NDArray[np.int16], recipe: Recipe) -> Iterator[Tensor]:
+    """What the network gives for a case, from its first slices to its last.
 
     Args:
         network: on any device; is put into evaluation mode.
@@ -31,8 +36,8 @@ def predict_classes(network: nn.Module, image: NDArray[np.int16], recipe: Recipe
         recipe: what the network was trained by. Where it has `optimization.window`, or the network takes one size
             alone, windows slide over the case and are blended; else it is taken whole, slice by slice or as a volume.
 
-    Returns:
-        `(K, J, I)` int64.
+    Yields:
+        `(C, slices, J, I)`: of a network of slices some of them, else all.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -54,10 +59,10 @@ def predict_classes(network: nn.Module, image: NDArray[np.int16], recipe: Recipe
         logits: Tensor = network(image, *edges)
         return logits
 
-    parts = inputs.split(_SLICES_AT_ONCE)
-    found = [_logits(run, part.to(device), window).argmax(dim=1).cpu().numpy() for part in parts]
-    classes: NDArray[np.int64] = np.concatenate(found)
-    return (classes if is_of_slices(recipe) else classes[0])[:k, :j, :i]
+    for part in inputs.split(_SLICES_AT_ONCE):
+        logits = _logits(run, part.to(device), window)
+        by_class = logits.transpose(0, 1) if is_of_slices(recipe) else logits[0]
+        yield by_class[:, :k, :j, :i]
 
 
 def window_of(network: nn.Module, recipe: Recipe) -> tuple[int, ...] | None:

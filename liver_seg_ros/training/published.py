@@ -1,141 +1,197 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the five papers print, to stand beside our figures and never for them: other data, other training, other hands.
-
-Of each network the Dice and, where it is printed, the intersection over union, as fractions.
-"""
+"""What the five papers print, to stand beside our figures and never for them: other data, other training."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-#: Papers as tables name them.
-PAPER_1 = "paper 1 (Meng et al., TransFusionNet)"
-PAPER_2 = "paper 2 (Kuang et al., UCA-Net)"
-PAPER_3 = "paper 3 (Tran et al., UNet-ASPP and TransUNet with attention)"
-PAPER_4 = "paper 4 (d'Albenzio, Kamkova et al., 3DYNet)"
-PAPER_5 = "paper 5 (Yu and Han, MPU-Net)"
+from liver_seg_ros.training.printed import (
+    ACCURACY,
+    ALL,
+    DICE,
+    IOU,
+    MCC,
+    PAPER_1,
+    PAPER_2,
+    PAPER_3,
+    PAPER_4,
+    PAPER_5,
+    PRECISION,
+    RECALL,
+    SPECIFICITY,
+    VOLUME_SIMILARITY,
+    Cost,
+    Published,
+)
 
-DICE, IOU = "dice", "iou"
-#: The structure of a mean over classes.
-ALL = "all"
-
-
-@dataclass(frozen=True)
-class Published:
-    """One printed figure.
-
-    Attributes:
-        network: a row of the networks' registry.
-        paper: one of those above.
-        table: where in it.
-        data: what was scored.
-        structure: a name of the label table, "polyp", or `ALL`.
-        metric: `DICE` or `IOU`.
-        value: a fraction.
-        deviation: as printed; over cases, not over trainings. None where there is none.
-    """
-
-    network: str
-    paper: str
-    table: str
-    data: str
-    structure: str
-    metric: str
-    value: float
-    deviation: float | None = None
+#: Columns of paper 1's tables. Its VOE is equation 14. Its equation 15, of precision, is that of specificity; what is
+#: printed is precision as usual: only so do precision P and recall R give the printed Dice, 2 P R / (P + R), and the
+#: printed VOE, 2 (R - P) / (R + P).
+_OF_PAPER_1 = (IOU, DICE, VOLUME_SIMILARITY, PRECISION, RECALL)
+_WORDS_1 = {VOLUME_SIMILARITY: "VOE, equation 14"}
+_OF_PAPER_2 = (DICE, IOU)
+_OF_PAPER_4 = (RECALL, SPECIFICITY, PRECISION, DICE)
+_WORDS_4 = {RECALL: "sensitivity"}
+_OF_PAPER_5 = (DICE, ACCURACY, PRECISION, SPECIFICITY, IOU, MCC)
 
 
-def _pairs(
-    paper: str, table: str, data: str, structure: str, rows: dict[str, tuple[float, float]], scale: float = 1.0
+def _table(
+    paper: str,
+    place: tuple[str, str, str],
+    metrics: Sequence[str],
+    rows: Mapping[str, Sequence[float]],
+    deviations: Mapping[str, Sequence[float]] | None = None,
+    words: Mapping[str, str] | None = None,
+    scale: float = 1.0,
 ) -> tuple[Published, ...]:
-    """Of rows network -> (Dice, IoU)."""
+    """Of rows network -> a figure for each of `metrics`; `place` is table, data and structure."""
     return tuple(
-        Published(network, paper, table, data, structure, metric, round(value * scale, 4))
+        Published(
+            network,
+            paper,
+            *place,
+            metric,
+            round(value * scale, 8),
+            None if deviations is None else deviations[network][column],
+            (words or {}).get(metric, ""),
+        )
         for network, values in rows.items()
-        for metric, value in zip((DICE, IOU), values, strict=True)
+        for column, (metric, value) in enumerate(zip(metrics, values, strict=True))
     )
 
 
-def _ious(table: str, data: str, rows: dict[str, float]) -> tuple[Published, ...]:
-    return tuple(Published(network, PAPER_3, table, data, ALL, IOU, value) for network, value in rows.items())
+def _paper_1(table: str, data: str, structure: str, rows: Mapping[str, Sequence[float]]) -> tuple[Published, ...]:
+    return _table(PAPER_1, (table, data, structure), _OF_PAPER_1, rows, words=_WORDS_1)
 
 
-def _dices(rows: dict[tuple[str, str], tuple[float, float]]) -> tuple[Published, ...]:
-    return tuple(
-        Published(network, PAPER_4, "Table 1", "LiTS17, 15 test scans", structure, DICE, value, deviation)
-        for (network, structure), (value, deviation) in rows.items()
-    )
+def _paper_2(table: str, structure: str, rows: Mapping[str, Sequence[float]]) -> tuple[Published, ...]:
+    return _table(PAPER_2, (table, "LTVS (private), five seeds", structure), _OF_PAPER_2, rows, scale=0.01)
+
+
+def _paper_4(
+    structure: str, rows: Mapping[str, Sequence[float]], deviations: Mapping[str, Sequence[float]] | None = None
+) -> tuple[Published, ...]:
+    place = ("Table 1", "LiTS17, 15 test scans", structure)
+    return _table(PAPER_4, place, _OF_PAPER_4, rows, deviations, _WORDS_4)
+
+
+def _paper_5(table: str, data: str, rows: Mapping[str, Sequence[float]], scale: float = 0.01) -> tuple[Published, ...]:
+    return _table(PAPER_5, (table, f"LiTS17, {data}", "liver"), _OF_PAPER_5, rows, scale=scale)
+
+
+def _ious(data: str, rows: Mapping[str, float]) -> tuple[Published, ...]:
+    place = ("section 7.3", f"{data}, mean over classes", ALL)
+    return _table(PAPER_3, place, (IOU,), {network: (value,) for network, value in rows.items()})
 
 
 PUBLISHED: tuple[Published, ...] = (
-    *_pairs(PAPER_1, "Table I", "3D-IRCADb-01", "vessel", {
-        "segnet": (0.907, 0.839), "unet2d": (0.913, 0.846), "unet_plus_plus": (0.904, 0.831),
-        "unet3plus": (0.917, 0.853), "transunet": (0.913, 0.847), "transfusionnet": (0.918, 0.854),
-        "transfusionnet_edge": (0.921, 0.863),
+    *_paper_1("Table I", "3D-IRCADb-01", "vessel", {
+        "segnet": (0.839, 0.907, -0.067, 0.938, 0.879), "unet2d": (0.846, 0.913, -0.079, 0.951, 0.880),
+        "unet_plus_plus": (0.831, 0.904, -0.062, 0.934, 0.879), "unet3plus": (0.853, 0.917, -0.059, 0.945, 0.894),
+        "transunet": (0.847, 0.913, -0.066, 0.944, 0.885), "transfusionnet": (0.854, 0.918, -0.041, 0.938, 0.901),
+        "transfusionnet_edge": (0.863, 0.921, -0.051, 0.947, 0.901),
     }),
-    *_pairs(PAPER_1, "Table I", "LiTS", "tumor", {
-        "segnet": (0.887, 0.805), "unet2d": (0.905, 0.832), "unet_plus_plus": (0.902, 0.828),
-        "unet3plus": (0.895, 0.821), "transunet": (0.905, 0.834), "transfusionnet": (0.910, 0.840),
-        "transfusionnet_edge": (0.910, 0.840),
+    *_paper_1("Table I", "LiTS", "tumor", {
+        "segnet": (0.805, 0.887, -0.035, 0.904, 0.875), "unet2d": (0.832, 0.905, -0.024, 0.917, 0.897),
+        "unet_plus_plus": (0.828, 0.902, -0.020, 0.912, 0.896), "unet3plus": (0.821, 0.895, -0.002, 0.899, 0.898),
+        "transunet": (0.834, 0.905, -0.040, 0.923, 0.889), "transfusionnet": (0.840, 0.910, -0.018, 0.919, 0.904),
+        "transfusionnet_edge": (0.840, 0.910, -0.018, 0.919, 0.904),
     }),
-    *_pairs(PAPER_1, "Table II", "LTBV (private)", "vessel", {
-        "segnet": (0.881, 0.803), "unet2d": (0.893, 0.812), "unet_plus_plus": (0.892, 0.809),
-        "unet3plus": (0.897, 0.821), "transunet": (0.897, 0.818), "transfusionnet": (0.899, 0.822),
-        "transfusionnet_edge": (0.901, 0.854),
+    *_paper_1("Table II", "LTBV (private)", "vessel", {
+        "segnet": (0.803, 0.881, -0.056, 0.907, 0.858), "unet2d": (0.812, 0.893, -0.013, 0.902, 0.890),
+        "unet_plus_plus": (0.809, 0.892, -0.058, 0.919, 0.868), "unet3plus": (0.821, 0.897, 0.022, 0.892, 0.909),
+        "transunet": (0.818, 0.897, -0.049, 0.920, 0.876), "transfusionnet": (0.822, 0.899, -0.054, 0.925, 0.877),
+        "transfusionnet_edge": (0.854, 0.901, -0.040, 0.933, 0.895),
     }),
-    *_pairs(PAPER_1, "Table II", "LTBV (private)", "tumor", {
-        "segnet": (0.948, 0.905), "unet2d": (0.954, 0.915), "unet_plus_plus": (0.952, 0.912),
-        "unet3plus": (0.899, 0.827), "transunet": (0.955, 0.920), "transfusionnet": (0.961, 0.927),
-        "transfusionnet_edge": (0.954, 0.917),
+    *_paper_1("Table II", "LTBV (private)", "tumor", {
+        "segnet": (0.905, 0.948, 0.002, 0.922, 0.931), "unet2d": (0.915, 0.954, -0.018, 0.963, 0.946),
+        "unet_plus_plus": (0.912, 0.952, 0.003, 0.952, 0.954), "unet3plus": (0.827, 0.899, -0.037, 0.918, 0.885),
+        "transunet": (0.920, 0.955, -0.023, 0.967, 0.945), "transfusionnet": (0.927, 0.961, -0.011, 0.966, 0.955),
+        "transfusionnet_edge": (0.917, 0.954, -0.022, 0.975, 0.945),
     }),
-    *(
-        Published(network, PAPER_1, "Table III", data, structure, DICE, value)
-        for data, structure, values in (
-            ("3D-IRCADb-01", "vessel", (0.780, 0.858, 0.870)), ("LiTS", "tumor", (0.887, 0.905, 0.902))
-        )
-        for network, value in zip(
-            ("transfusionnet_no_skips", "transfusionnet_no_transformer_skips", "transfusionnet_no_cnn_skips"),
-            values,
-            strict=True,
-        )
-    ),
-    *_pairs(PAPER_2, "Table 1", "LTVS (private), five seeds", "tumor", {
+    # The 1.066 is printed so. The rows on LiTS are, digit by digit, SegNet's, U-Net's and UNet++'s of Table I.
+    *_paper_1("Table III", "3D-IRCADb-01", "vessel", {
+        "transfusionnet_no_skips": (0.654, 0.780, -0.163, 0.862, 0.732),
+        "transfusionnet_no_transformer_skips": (0.767, 0.858, 0.059, 1.066, 0.886),
+        "transfusionnet_no_cnn_skips": (0.785, 0.870, 0.019, 0.880, 0.868),
+    }),
+    *_paper_1("Table III", "LiTS", "tumor", {
+        "transfusionnet_no_skips": (0.805, 0.887, -0.035, 0.904, 0.875),
+        "transfusionnet_no_transformer_skips": (0.832, 0.905, -0.024, 0.917, 0.897),
+        "transfusionnet_no_cnn_skips": (0.828, 0.902, -0.020, 0.912, 0.896),
+    }),
+    *_paper_2("Table 1", "tumor", {
         "unet2d": (76.26, 64.89), "resunet2d": (76.30, 64.87), "uctransnet": (79.09, 66.26),
         "transunet": (77.99, 64.19), "unet3d_concat": (80.36, 68.96), "resunet3d": (83.71, 73.50),
         "attention_unet3d": (83.01, 73.20), "vnet": (83.60, 72.65), "uxnet3d": (82.81, 72.04),
         "ucanet": (84.96, 74.38),
-    }, 0.01),
-    *_pairs(PAPER_2, "Table 1", "LTVS (private), five seeds", "vessel", {
+    }),
+    *_paper_2("Table 1", "vessel", {
         "unet2d": (60.30, 44.10), "resunet2d": (62.45, 45.87), "uctransnet": (62.62, 46.26),
         "transunet": (62.39, 45.63), "unet3d_concat": (66.00, 49.10), "resunet3d": (66.97, 50.71),
         "attention_unet3d": (66.15, 50.33), "vnet": (65.53, 49.98), "uxnet3d": (66.76, 50.40),
         "ucanet": (67.47, 51.34),
-    }, 0.01),
-    *_pairs(PAPER_2, "Table 2", "LTVS (private), five seeds", "tumor", {
+    }),
+    *_paper_2("Table 2", "tumor", {
         "ucanet_none": (80.36, 68.96), "ucanet_sca": (84.20, 73.47), "ucanet_cca": (82.73, 71.90),
-    }, 0.01),
-    *_pairs(PAPER_2, "Table 2", "LTVS (private), five seeds", "vessel", {
+    }),
+    *_paper_2("Table 2", "vessel", {
         "ucanet_none": (66.00, 49.10), "ucanet_sca": (65.16, 48.07), "ucanet_cca": (67.40, 51.26),
-    }, 0.01),
+    }),
     Published("unet3d_concat", PAPER_2, "section 3.2", "LTVS (private)", "liver", DICE, 0.9517),
-    *_ious("section 7.3", "LiTS17, mean over classes", {
+    *_ious("LiTS17", {
         "unet_plus_plus": 0.3021, "unet_aspp": 0.4641, "transunet_attention_none": 0.0951,
         "transunet_attention": 0.1283,
     }),
-    *_ious("section 7.3", "Kvasir-SEG, mean over classes", {
-        "transunet_attention_none_rgb": 0.2057, "transunet_attention_rgb": 0.2370,
+    *_ious("Kvasir-SEG", {"transunet_attention_none_rgb": 0.2057, "transunet_attention_rgb": 0.2370}),
+    *_paper_4("liver", {
+        "vnet": (0.920, 0.995, 0.855, 0.884), "unet3d_concat": (0.699, 0.997, 0.893, 0.749),
+        "threedynet_ee": (0.921, 0.995, 0.848, 0.878), "threedynet": (0.933, 0.996, 0.856, 0.889),
+    }, {
+        "vnet": (0.071, 0.001, 0.046, 0.035), "unet3d_concat": (0.266, 0.003, 0.039, 0.194),
+        "threedynet_ee": (0.093, 0.002, 0.056, 0.043), "threedynet": (0.075, 0.001, 0.052, 0.037),
     }),
-    *_dices({
-        ("vnet", "liver"): (0.884, 0.035), ("vnet", "tumor"): (0.207, 0.259),
-        ("unet3d_concat", "liver"): (0.749, 0.194), ("unet3d_concat", "tumor"): (0.0, 0.0),
-        ("threedynet_ee", "liver"): (0.878, 0.043), ("threedynet_ee", "tumor"): (0.240, 0.193),
-        ("threedynet", "liver"): (0.889, 0.037), ("threedynet", "tumor"): (0.289, 0.283),
+    *_paper_4("tumor", {
+        "vnet": (0.200, 0.999, 0.370, 0.207), "threedynet_ee": (0.262, 0.999, 0.394, 0.240),
+        "threedynet": (0.276, 0.999, 0.483, 0.289),
+    }, {
+        "vnet": (0.304, 0.001, 0.354, 0.259), "threedynet_ee": (0.297, 0.001, 0.356, 0.193),
+        "threedynet": (0.309, 0.009, 0.383, 0.283),
     }),
-    *_pairs(PAPER_5, "Table 9", "LiTS17, 20 test scans", "liver", {"mpunet": (0.92171, 0.859115)}),
-    *_pairs(PAPER_5, "Table 5", "LiTS17, 22 validation scans", "liver", {"mpunet_unet": (0.8736, 0.7772)}),
+    *_paper_4("tumor", {"unet3d_concat": (0.0, 0.0, 0.0, 0.0)}),
+    *_paper_5("Table 5", "88 training scans", {
+        "mpunet": (96.08, 99.52, 97.88, 99.86, 92.56, 95.85), "mpunet_unet": (87.37, 98.41, 82.10, 98.69, 77.77, 86.77),
+    }),
+    *_paper_5("Table 5", "22 validation scans", {
+        "mpunet": (93.49, 98.74, 97.31, 99.74, 88.30, 93.08), "mpunet_unet": (87.36, 97.89, 81.77, 98.2, 77.72, 86.51),
+    }),
+    *_paper_5("Table 9", "20 test scans", {
+        "mpunet": (0.92171, 0.99084, 0.9191, 0.99524, 0.859115, 0.917395),
+    }, scale=1.0),
+)  # fmt: skip
+
+#: Paper 5's times are of one round over the scans, on its GPU.
+COSTS: tuple[Cost, ...] = tuple(
+    Cost(network, PAPER_5, "Table 6", what, value, unit)
+    for network, values in (
+        ("mpunet", (107, 12, 1, 120, 22_557_009, 250.34)), ("mpunet_unet", (17, 3, 1, 21, 2_326_638, 26.65))
+    )
+    for (what, unit), value in zip(
+        (
+            ("train time", "s"), ("validation time", "s"), ("output", "s"), ("total time", "s"), ("parameters", ""),
+            ("file size", "MB"),
+        ),
+        values,
+        strict=True,
+    )
 )  # fmt: skip
 
 
 def published_of(network: str) -> tuple[Published, ...]:
     """What the papers print of a network of the registry, in their order."""
     return tuple(figure for figure in PUBLISHED if figure.network == network)
+
+
+def costs_of(network: str) -> tuple[Cost, ...]:
+    """The times and sizes that the papers print of a network of the registry, in their order."""
+    return tuple(cost for cost in COSTS if cost.network == network)

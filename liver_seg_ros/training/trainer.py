@@ -94,13 +94,14 @@ class Trainer:
         averaged = self._resumed.weights if self._resumed and self._resumed.training_weights else None
         self._averaging = None if plan.ema is None else Averaging(network, plan.ema, averaged)
         self._judged = network if self._averaging is None else self._averaging.network
-        scores, best = (self._resumed.scores, self._resumed.best) if self._resumed else ({}, None)
-        self._validation = Validation(self._judged, validation, scores)
+        resumed = self._resumed
+        scores, history, best = (resumed.scores, resumed.history, resumed.best) if resumed else ({}, [], None)
+        self._validation = Validation(self._judged, validation, history, scores)
         self._checkpoints = Checkpoints(output, self._state, best)
-        if self._resumed is not None:
-            self.module.first_step, self.module.seconds = self._resumed.step, self._resumed.seconds
-            self.module.optimizer_state = self._resumed.optimizer
-            _log.info("resumed at step %d", self._resumed.step)
+        if resumed is not None:
+            self.module.first_step, self.module.seconds = resumed.step, resumed.seconds
+            self.module.cpu_seconds, self.module.optimizer_state = resumed.cpu_seconds, resumed.optimizer
+            _log.info("resumed at step %d", resumed.step)
         self._max_seconds = max_minutes * 60
 
     def run(self) -> Checkpoint:
@@ -169,6 +170,8 @@ class Trainer:
             f"{provenance.source}{self._taught_by}",
             dict(provenance.data),
             {} if self._averaging is None else module.network.state_dict(),
+            cpu_seconds=module.cpu_seconds,
+            history=list(self._validation.history),
         )
 
 

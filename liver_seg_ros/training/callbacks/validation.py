@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,12 +25,19 @@ class Validation(Callback):
     Args:
         network: what is measured, that of the training or its average.
         cases: by number.
-        scores: as last measured, of a training that goes on.
+        history: `(step, scores)` of earlier measurements, of a training that goes on.
+        scores: as last measured, where that one has no history.
     """
 
-    def __init__(self, network: nn.Module, cases: Mapping[int, Case], scores: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        cases: Mapping[int, Case],
+        history: Sequence[tuple[int, dict[str, float]]],
+        scores: Mapping[str, float],
+    ) -> None:
         self._network, self._cases = network, cases
-        self.scores = dict(scores)
+        self.history, self.scores = list(history), dict(scores)
 
     def on_train_batch_end(  # type: ignore[override]
         self, trainer: Trainer, pl_module: NetworkModule, outputs: Any, batch: Any, batch_idx: int
@@ -45,6 +52,7 @@ class Validation(Callback):
         counts = torch.from_numpy(counter.counts).to(pl_module.device)
         total = trainer.strategy.reduce(counts, reduce_op="sum")
         self.scores = DiceCounter(recipe.labels, torch.as_tensor(total).cpu().numpy()).scores()
+        self.history.append((pl_module.step, self.scores))
         said = ", ".join(f"{name} {score:.3f}" for name, score in self.scores.items())
         if trainer.is_global_zero:
             _log.info("step %d: Dice %s", pl_module.step, said)
