@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.training.distillation import Distillation
 from liver_seg_ros.training.gathering import gathered
 from liver_seg_ros.training.losses import Loss
@@ -21,6 +24,9 @@ from liver_seg_ros.training.optimizers import create_optimizer
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.schedules import learning_rate_factor
 from liver_seg_ros.training.slices import is_of_slices
+
+#: How PyTorch's batch norms and instance norms begin their complaint.
+_SINGLE = re.compile("more than 1 (value per channel|spatial element)")
 
 
 class NetworkModule(LightningModule):
@@ -106,13 +112,31 @@ class NetworkModule(LightningModule):
         needs_more = self._loss.outputs != ("logits",) and hasattr(self.network, "outputs")
         network: Callable[..., Any] = self.network.outputs if needs_more else self.network  # type: ignore[assignment]
         inputs = [batch[name].contiguous(memory_format=self._layout) for name in self._inputs]
-        prediction = network(*inputs)
+        with refused_single_values(self.recipe):
+            prediction = network(*inputs)
         with torch.autocast(self.device.type, enabled=False):
             loss = self._loss(gathered(prediction), gathered(batch["labels"]), epoch)
             if self._distillation is None:
                 return loss
             logits = prediction if isinstance(prediction, Tensor) else prediction.logits
             return loss + self._distillation(inputs[0], logits)
+
+
+@contextmanager
+def refused_single_values(recipe: Recipe) -> Iterator[None]:
+    """What PyTorch's norms say of one value per channel, which has no spread, as an `InputError` naming the options."""
+    try:
+        yield
+    except ValueError as error:
+        if _SINGLE.search(str(error)) is None:
+            raise
+        plan = recipe.optimization
+        raise InputError(
+            f"network '{recipe.network['name']}' brings an optimization.patch of {' x '.join(map(str, plan.patch))} "
+            f"down to one voxel, and in an optimization.batch of {plan.batch} that is one value per channel, which has "
+            "no spread to normalize by; give a batch of 2 or more (devices that share it share its statistics), or a "
+            "larger patch"
+        ) from error
 
 
 def set_training_mode(network: nn.Module, fixed_norm: bool) -> None:

@@ -137,6 +137,21 @@ def test_a_teacher_adds_what_it_knows_to_the_loss(recipe: Recipe, folder: Path, 
             train(replace(taught, distillation={**taught.distillation, **wrong}), folder, tmp_path / "wrong")
 
 
+def test_one_value_per_channel_is_refused_in_one_line(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
+    """The network halves 2 x 2 x 2 voxels to one; a batch of two has a spread, a batch of one has none."""
+
+    def train(batch: int, output: str) -> int:
+        plan = replace(recipe.optimization, patch=(2, 2, 2), batch=batch, steps=1, validate_every=1)
+        chosen = replace(recipe, optimization=plan)
+        return Trainer(chosen, tmp_path / output, PhantomDataset(folder, range(3), chosen), {}).run().step
+
+    with pytest.raises(
+        InputError, match=r"'unet3d' brings an optimization.patch of 2 x 2 x 2 .*batch of 1 that .*; give"
+    ):
+        train(1, "one")
+    assert train(2, "two") == 1
+
+
 def test_a_network_of_slices_is_refused(recipe: Recipe, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'transunet' takes slices.* feeds volumes; there are .*unet3d"):
         train(replace(recipe, network={"name": "transunet"}), folder, tmp_path / "out")
