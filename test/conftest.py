@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,22 @@ def faults() -> Path:
     if not folder.is_dir():
         pytest.skip(f"small inputs that were answered wrongly are not at {folder}; set LIVER_SEG_TEST_FAULTS to them")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """The folder of a file system of 1 MB; skips with a reason where it may not be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, timeout=60, check=False)
+    except OSError as error:
+        pytest.skip(f"no file system can be mounted: {error}")
+    if done.returncode:
+        pytest.skip(f"no file system may be mounted: {done.stderr.strip()} (root may)")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], timeout=60, check=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from liver_seg_ros.cli.help import OUTPUT
+from liver_seg_ros.cli.cohort_pacs import PacsOptions, is_pacs
+from liver_seg_ros.cli.dicom_options import (
+    NETWORK,
+    Accession,
+    Move,
+    MoveAddress,
+    MovePort,
+    PatientId,
+    StudyDate,
+    StudyUid,
+    Title,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+)
+from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import (
     Debug,
     Json,
@@ -34,6 +49,7 @@ PAGE_FILES = ("index.html", "worst.png")
 EXAMPLES = (
     "liver-seg cohort cts/ -o study",
     "liver-seg cohort cases.csv -o study --workers 8 --memory-gb 4",
+    "liver-seg cohort PACS@10.0.0.5:104 --date 20260101-20260131 --description '*venous*' -o study",
     "liver-seg cohort cases.csv -o /shared/study --scheduler tcp://10.0.0.5:8786",
 )
 
@@ -42,7 +58,10 @@ WORKERS = "Workers"
 
 def command(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Folder of CTs, or CSV with a column ct (and case, truth).")
+        Path,
+        typer.Argument(
+            metavar="IN", help="Folder of CTs, CSV with a column ct (and case, truth), or PACS as TITLE@host:port."
+        ),
     ],
     output: OutputFolder,
     workers: Annotated[
@@ -70,6 +89,28 @@ def command(
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     whose: Whose = None,
+    patient: PatientId = "",
+    accession: Accession = "",
+    date: StudyDate = "",
+    study: StudyUid = "",
+    description: Annotated[
+        str,
+        typer.Option(
+            "--description", metavar="TEXT", help="Of the series in a PACS, with * and ?.", show_default="any",
+            rich_help_panel=INPUT,
+        ),
+    ] = "",
+    spool_gb: Annotated[
+        float,
+        typer.Option("--spool-gb", min=0.001, metavar="GB", help="Most that waits of a PACS.", rich_help_panel=NETWORK),
+    ] = 20.0,
+    move: Move = False,
+    port: MovePort = 11112,
+    address: MoveAddress = "127.0.0.1",
+    title: Title = "LIVERSEG",
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_ca: TlsAuthority = None,
     no_page: Annotated[
         bool, typer.Option("--no-page", help="Leave out index.html and worst.png.", rich_help_panel=OUTPUT)
     ] = False,
@@ -82,6 +123,7 @@ def command(
     """Segment, measure and, where the truth is known, score many CTs; one row for each.
 
     In a folder each volume file is a case, and each folder that holds ct.* (with labels.* as its truth) or DICOM.
+    Of a PACS, each CT series that was asked for is one: fetched, worked on, and dropped again.
     Writes cohort.csv, cohort.parquet and a page, and for each case cases/NAME/labels.nii.gz and report.json. A CT that
     fails is a row that says why. Run again with the same -o, it goes on where it ended: what is done is not done again,
     what failed is. Exit code 1 where a case failed.
@@ -97,8 +139,14 @@ def command(
     if scheduler is not None and (workers is not None or memory_gb is not None):
         raise InputError("--scheduler has workers of its own: leave out --workers and --memory-gb")
     tables = (f"{STEM}.csv", f"{STEM}.parquet")
-    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), (source, models), overwrite)
-    cases = list_cases(source)
+    asks = is_pacs(source)
+    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), (None if asks else source, models), overwrite)
+    pacs = None
+    if asks:
+        tls = tls_cert, tls_key, tls_ca
+        wanted = PacsOptions(patient, accession, date, study, description, spool_gb, move, port, address, title, *tls)
+        pacs = wanted.cases(str(source), output)
+    cases = list_cases(source) if pacs is None else pacs.cases()
 
     from liver_seg_ros.cli.console import print_json, print_written
     from liver_seg_ros.cohort.cluster import local_client, remote_client
@@ -111,14 +159,17 @@ def command(
     load_default_segmenter(models, runtime, precision)  # what is wrong with the networks is no case's fault
     lines = _Lines(quiet or as_json)
     with local_client(workers, memory_gb) if scheduler is None else remote_client(scheduler) as client:
-        rows = run_cohort(cases, output, options, client, lines.told)
+        rows = run_cohort(cases, output, options, client, lines.told, pacs)
     names = list(tables)
     with place.filled() as folder:
         write_tables(folder, STEM, rows)
         if not no_page:
-            from liver_seg_ros.cohort.summary import write_summary
+            from liver_seg_ros.cohort.summary import read_ct, write_summary
 
-            names += write_summary(folder, source, rows, output)
+            read = read_ct if pacs is None else pacs.read
+            names += write_summary(folder, source, rows, output, read)
+    if pacs is not None:
+        pacs.close()
     failed = [row for row in rows if row["status"] == FAILED]
     if as_json:
         print_json({"input": str(source), "cases": rows})

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from liver_seg_ros.cli.help import INPUT
+
 NETWORK = "Network"
 
 PeerArgument = Annotated[str, typer.Argument(metavar="PEER", help="The PACS, as TITLE@host:port.")]
@@ -22,4 +24,35 @@ TlsKey = Annotated[
 TlsAuthority = Annotated[
     Path | None,
     typer.Option("--tls-ca", metavar="FILE", help="Who signed the other side's certificate.", rich_help_panel=NETWORK),
+]
+PatientId = Annotated[
+    str, typer.Option("--patient", metavar="ID", help="Patient ID.", show_default="any", rich_help_panel=INPUT)
+]
+Accession = Annotated[
+    str,
+    typer.Option("--accession", metavar="NUMBER", help="Accession number.", show_default="any", rich_help_panel=INPUT),
+]
+StudyDate = Annotated[
+    str,
+    typer.Option(
+        "--date",
+        metavar="DATE",
+        help="Study date YYYYMMDD, or two with a dash.",
+        show_default="any",
+        rich_help_panel=INPUT,
+    ),
+]
+StudyUid = Annotated[
+    str, typer.Option("--study", metavar="UID", help="Study Instance UID.", show_default="any", rich_help_panel=INPUT)
+]
+Move = Annotated[
+    bool, typer.Option("--move", help="By C-MOVE to --title, which the PACS has to know.", rich_help_panel=NETWORK)
+]
+MovePort = Annotated[
+    int,
+    typer.Option("--port", metavar="NUMBER", help="TCP port to listen on with --move.", min=1, rich_help_panel=NETWORK),
+]
+MoveAddress = Annotated[
+    str,
+    typer.Option("--address", metavar="ADDRESS", help="Interface to listen on with --move.", rich_help_panel=NETWORK),
 ]

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from liver_seg_ros.cli.dicom_options import (
+    Accession,
+    PatientId,
     PeerArgument,
+    StudyDate,
+    StudyUid,
     Title,
     TlsAuthority,
     TlsCertificate,
     TlsKey,
 )
-from liver_seg_ros.cli.help import INPUT
 from liver_seg_ros.cli.options import Debug, Json, Quiet, Verbose
 
 EXAMPLES = (
@@ -25,21 +24,10 @@ EXAMPLES = (
 
 def command(
     peer: PeerArgument,
-    patient: Annotated[
-        str, typer.Option(metavar="ID", help="Patient ID.", show_default="any", rich_help_panel=INPUT)
-    ] = "",
-    accession: Annotated[
-        str, typer.Option(metavar="NUMBER", help="Accession number.", show_default="any", rich_help_panel=INPUT)
-    ] = "",
-    date: Annotated[
-        str,
-        typer.Option(
-            metavar="DATE", help="Study date YYYYMMDD, or two with a dash.", show_default="any", rich_help_panel=INPUT
-        ),
-    ] = "",
-    study: Annotated[
-        str, typer.Option(metavar="UID", help="Study Instance UID.", show_default="any", rich_help_panel=INPUT)
-    ] = "",
+    patient: PatientId = "",
+    accession: Accession = "",
+    date: StudyDate = "",
+    study: StudyUid = "",
     title: Title = "LIVERSEG",
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,

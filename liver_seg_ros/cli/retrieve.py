@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.dicom_options import NETWORK, PeerArgument, Title, TlsAuthority, TlsCertificate, TlsKey
+from liver_seg_ros.cli.dicom_options import (
+    Move,
+    MoveAddress,
+    MovePort,
+    PeerArgument,
+    Title,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+)
 from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import Debug, Json, Quiet, Verbose
 
@@ -26,16 +35,9 @@ def command(
         Path,
         typer.Option("--output", "-o", metavar="SPOOL", help="Folder, as of `receive`.", rich_help_panel=OUTPUT),
     ],
-    move: Annotated[
-        bool, typer.Option("--move", help="By C-MOVE to --title, which the PACS has to know.", rich_help_panel=NETWORK)
-    ] = False,
-    port: Annotated[
-        int,
-        typer.Option(metavar="NUMBER", help="TCP port to listen on with --move.", min=1, rich_help_panel=NETWORK),
-    ] = 11112,
-    address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Interface to listen on with --move.", rich_help_panel=NETWORK)
-    ] = "127.0.0.1",
+    move: Move = False,
+    port: MovePort = 11112,
+    address: MoveAddress = "127.0.0.1",
     title: Title = "LIVERSEG",
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,

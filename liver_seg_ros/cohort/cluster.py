@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
@@ -93,9 +93,11 @@ def remote_client(address: str) -> Iterator[Client]:
 
 
 def each_done(
-    client: Client, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]
+    client: Client, function: Callable[..., T], jobs: Iterable[tuple[Any, ...]]
 ) -> Iterator[tuple[int, T | WorkerDiedError]]:
     """`function` of each of `jobs`, as they end: the job's place, and what it gave.
+
+    A job is taken from `jobs` when a worker is free for it.
 
     What a job raises is raised here. Where its worker ended, `function` is not asked again, and the result is a
     `WorkerDiedError` instead.

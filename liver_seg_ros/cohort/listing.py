@@ -27,11 +27,20 @@ class CohortCase:
         name: of its folder among the results, and its row.
         ct: file, or folder of DICOM.
         truth: labels to score against; None where there are none.
+        told: what its row says was read; "" for the path.
+        trouble: why the CT cannot be had; "" where it can.
     """
 
     name: str
     ct: Path
     truth: Path | None = None
+    told: str = ""
+    trouble: str = ""
+
+    @property
+    def source(self) -> str:
+        """What is read, in words."""
+        return self.told or str(self.ct)
 
 
 def list_cases(source: Path) -> list[CohortCase]:

@@ -85,9 +85,9 @@ def row_of(name: str, report: Report, seconds: float) -> Row:
     }
 
 
-def failed_row(name: str, ct: Path, why: str) -> Row:
+def failed_row(name: str, source: str, why: str) -> Row:
     """The row of a case that has no result."""
-    return {"case": name, "ct": str(ct), "status": FAILED, "message": why}
+    return {"case": name, "ct": source, "status": FAILED, "message": why}
 
 
 def write_tables(folder: Path, stem: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from liver_seg_ros.cohort.rows import Row, failed_row, read_row
 if TYPE_CHECKING:
     from distributed import Client
 
+    from liver_seg_ros.cohort.pacs import PacsCases
     from liver_seg_ros.cohort.work import Options
 
 CASES = "cases"
@@ -24,6 +26,7 @@ def run_cohort(
     options: Options,
     client: Client,
     told: Callable[[Row, int, int], None],
+    pacs: PacsCases | None = None,
 ) -> list[Row]:
     """The rows of all cases, in their order.
 
@@ -36,22 +39,27 @@ def run_cohort(
         options: the same for all.
         client: of the processes that work; they must see the same paths.
         told: called with each new row, how many are done, and how many were to be done.
+        pacs: where the cases are; None for files.
     """
     from liver_seg_ros.cohort.cluster import WorkerDiedError, each_done
     from liver_seg_ros.cohort.work import ROW, key_of, work_on
 
     # Workers of another machine have another working directory.
-    cases = [CohortCase(c.name, c.ct.absolute(), c.truth and c.truth.absolute()) for c in cases]
+    cases = [replace(c, ct=c.ct.absolute(), truth=c.truth and c.truth.absolute()) for c in cases]
     folders = [output.absolute() / CASES / case.name for case in cases]
-    keys = [key_of(case, options) for case in cases]
+    keys = [key_of(case, options, None if pacs is None else pacs.identity(case)) for case in cases]
     rows: dict[int, Row] = {
         place: row for place, folder in enumerate(folders) if (row := read_row(folder / ROW, keys[place])) is not None
     }
     left = [place for place in range(len(cases)) if place not in rows]
-    jobs = [(cases[place], folders[place], keys[place], options) for place in left]
+    wanted = [cases[place] for place in left]
+    ready = wanted if pacs is None else pacs.fetched(wanted)
+    jobs = ((case, folders[place], keys[place], options) for place, case in zip(left, ready, strict=True))
     for done, (job, result) in enumerate(each_done(client, work_on, jobs), 1):
         case = cases[left[job]]
-        row = failed_row(case.name, case.ct, str(result)) if isinstance(result, WorkerDiedError) else result
+        row = failed_row(case.name, case.source, str(result)) if isinstance(result, WorkerDiedError) else result
         rows[left[job]] = row
-        told(row, done, len(jobs))
+        if pacs is not None:
+            pacs.done(case)
+        told(row, done, len(left))
     return [rows[place] for place in range(len(cases))]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from math import inf
 from pathlib import Path
@@ -30,6 +30,11 @@ th { border-bottom: 1px solid #c4ccd4 } img { max-width: 100% } .number { text-a
 """
 
 
+def read_ct(row: Row) -> Volume:
+    """The CT of a row, where files are the cases."""
+    return read_volume(row["ct"])
+
+
 def worst_first(rows: Sequence[Row]) -> list[Row]:
     """The cases with a result, those to look at first in front.
 
@@ -43,7 +48,9 @@ def worst_first(rows: Sequence[Row]) -> list[Row]:
     return sorted((row for row in rows if row["status"] != FAILED), key=rank)
 
 
-def write_summary(folder: Path, source: Path, rows: Sequence[Row], results: Path) -> list[str]:
+def write_summary(
+    folder: Path, source: Path, rows: Sequence[Row], results: Path, read_ct: Callable[[Row], Volume] = read_ct
+) -> list[str]:
     """Write the page, and beside it a picture of the cases to look at first.
 
     Args:
@@ -51,31 +58,34 @@ def write_summary(folder: Path, source: Path, rows: Sequence[Row], results: Path
         source: what was worked on; its name is the page's title.
         rows: of all cases.
         results: the cohort's folder, which has the labels.
+        read_ct: gives the CT of a row.
 
     Returns:
         The names of the files.
     """
     shown = worst_first(rows)[:MOST_PICTURES]
-    pictured = _write_picture(folder, shown, results)
+    pictured = _write_picture(folder, shown, results, read_ct)
     with written_beside(folder / PAGE) as beside:
         beside.write_text(_page(source, rows, pictured), encoding="utf-8")
     return [PAGE, *([PICTURE] if pictured else [])]
 
 
-def _write_picture(folder: Path, rows: Sequence[Row], results: Path) -> bool:
+def _write_picture(folder: Path, rows: Sequence[Row], results: Path, read_ct: Callable[[Row], Volume]) -> bool:
     if not rows:
         return False
     try:
         with written_beside(folder / PICTURE) as beside:
-            contact_sheet(_volumes(results, rows), [_title(row) for row in rows], beside)
+            contact_sheet(_volumes(results, rows, read_ct), [_title(row) for row in rows], beside)
     except InputError:
         return False  # a CT that was there when it was worked on is gone: the page says all that it can
     return True
 
 
-def _volumes(results: Path, rows: Sequence[Row]) -> Iterator[tuple[Volume, LabelVolume]]:
+def _volumes(
+    results: Path, rows: Sequence[Row], read_ct: Callable[[Row], Volume]
+) -> Iterator[tuple[Volume, LabelVolume]]:
     for row in rows:
-        yield read_volume(row["ct"]), read_labels(results / CASES / row["case"] / LABELS)
+        yield read_ct(row), read_labels(results / CASES / row["case"] / LABELS)
 
 
 def _title(row: Row) -> str:

@@ -42,9 +42,15 @@ class Options:
     whose: str | None = None
 
 
-def key_of(case: CohortCase, options: Options) -> str:
-    """What a row depends on: the files, by name, size and time, the options, and this package's version."""
-    files = [(str(path), *_traits(path)) for path in (case.ct, case.truth) if path is not None]
+def key_of(case: CohortCase, options: Options, identity: tuple[object, ...] | None = None) -> str:
+    """What a row depends on: the files, the options, and this package's version.
+
+    Args:
+        case: whose files count by name, size and time.
+        options: of the work.
+        identity: counts instead of the files, where these are fetched first.
+    """
+    files = identity or [(str(path), *_traits(path)) for path in (case.ct, case.truth) if path is not None]
     told = json.dumps([files, asdict(options), __version__])
     return hashlib.sha256(told.encode()).hexdigest()
 
@@ -53,14 +59,16 @@ def work_on(case: CohortCase, folder: Path, key: str, options: Options) -> Row:
     """The row of a case. Its labels, its report and, last, the row itself are in `folder` then."""
     began = perf_counter()
     try:
+        if case.trouble:
+            raise InputError(case.trouble)
         row = _work(case, folder, options, began)
         write_row(folder / ROW, row, key)
     except (InputError, WriteError) as error:
-        row = failed_row(case.name, case.ct, str(error))
+        row = failed_row(case.name, case.source, str(error))
     except MemoryError as error:
-        row = failed_row(case.name, case.ct, memory_message(error))
+        row = failed_row(case.name, case.source, memory_message(error))
     except Exception as error:  # noqa: BLE001  one CT ends no cohort; its row says what it was
-        row = failed_row(case.name, case.ct, " ".join(f"{type(error).__name__}: {error}".split()))
+        row = failed_row(case.name, case.source, " ".join(f"{type(error).__name__}: {error}".split()))
     if row["status"] == FAILED:
         row["seconds"] = round(perf_counter() - began, 2)
     return row
@@ -84,7 +92,7 @@ def _work(case: CohortCase, folder: Path, options: Options, began: float) -> Row
         folder.mkdir(parents=True, exist_ok=True)
         write_labels(folder / LABELS, segmentation.labels)
     report = build_report(
-        source=str(case.ct),
+        source=case.source,
         uid=ct.uid,
         geometry=ct.geometry,
         measurements=measurements,

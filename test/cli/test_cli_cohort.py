@@ -16,7 +16,9 @@ import pytest
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra [cohort])")
 pytest.importorskip("distributed", reason="distributed is not installed (extra [cohort])")
 
-from liver_seg_ros.cohort.rows import NAMES  # noqa: E402  after the skips
+from liver_seg_ros.cohort.listing import CohortCase  # noqa: E402  after the skips
+from liver_seg_ros.cohort.rows import NAMES, read_row  # noqa: E402
+from liver_seg_ros.cohort.work import ROW, Options, work_on  # noqa: E402
 from liver_seg_ros.files.volumes import read_labels  # noqa: E402
 
 PATIENCE_S = 120.0
@@ -81,3 +83,17 @@ def test_what_is_wrong_with_all_cases_is_told_before_the_work(liver_seg, cts, sm
         told = liver_seg("cohort", *options)
         assert told.returncode == 2 and says in told.stderr and told.stderr.count("\n") == 1, told.stderr
     assert not Path(out).exists()
+
+
+def test_a_case_on_a_full_disk_is_a_row_that_says_so_and_is_done_once_there_is_space(
+    small_disk, small_models, small_ct
+):
+    case, options = CohortCase("a", small_ct / "ct.nii.gz"), Options(str(small_models))
+    filler, folder = small_disk / "filler", small_disk / "cases" / "a"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    row = work_on(case, folder, "key", options)
+    assert row["status"] == "failed" and "space" in row["message"] and "\n" not in row["message"]
+    assert [path for path in small_disk.rglob("*") if path.is_file()] == [filler]
+    filler.unlink()
+    assert work_on(case, folder, "key", options)["status"] == "found"
+    assert read_row(folder / ROW, "key")["case"] == "a"
