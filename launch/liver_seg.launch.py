@@ -104,6 +104,11 @@ def generate_launch_description() -> LaunchDescription:
             description="serve 3D Slicer over OpenIGTLink, in a process of its own; see config/igtl_bridge.yaml",
         ),
         DeclareLaunchArgument(
+            "dicom",
+            default_value="",
+            description="spool folder: receive CTs over DICOM, in a process of its own; see config/dicom_receiver.yaml",
+        ),
+        DeclareLaunchArgument(
             "registration",
             default_value="false",
             choices=["true", "false"],
@@ -171,6 +176,9 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
         parameters["reconstruction"]["parent_frame"] = ""
     if registers:
         parameters["registration"] = {"parent_frame": parent_frame}
+    if value["dicom"] and path:
+        raise RuntimeError("path:= and dicom:= would both publish the CT: give one of them")
+    received = {"dicom_receiver": {"spool": value["dicom"]}} if value["dicom"] else {}
     time = {"use_sim_time": True} if value["use_sim_time"] == "true" else {}
     of_all = time | ({"autostart": False} if value["autostart"] == "false" else {})
     own_file = _existing(value["params_file"])
@@ -178,7 +186,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     def node(executable: str, names: list[str], arguments: list[str]) -> Node:
         files = [str(share / "config" / f"{name}.yaml") for name in names]
         # In the composed process every node sees every value and takes those that it declares.
-        values = {key: entry for name in names for key, entry in parameters.get(name, {}).items()} | of_all
+        values = {key: entry for name in names for key, entry in (parameters | received).get(name, {}).items()} | of_all
         return Node(
             package=PACKAGE,
             executable=executable,
@@ -192,6 +200,7 @@ def _nodes(context: LaunchContext, share: Path) -> list[Node]:
     rviz = value["rviz"] == "true" or (value["rviz"] == "auto" and _is_there(RVIZ))
     first = [_rviz(share, value["namespace"], [time] if time else [])] if rviz else []
     first += [node(name, [name], []) for name, argument in _ON_REQUEST.items() if value[argument] == "true"]
+    first += [node(name, [name], []) for name in received]
     if value["composed"] == "true":
         arguments = [*([path] if path else []), *(["--registration"] if registers else [])]
         return [*first, node("liver_seg", list(parameters), arguments)]

@@ -32,7 +32,7 @@ def command(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TITLE", help="Who may send, TITLE or TITLE@address; repeatable.", rich_help_panel=NETWORK
+            metavar="TITLE", help="Who may send, TITLE or TITLE@address[:port]; repeatable.", rich_help_panel=NETWORK
         ),
     ] = None,
     tls_cert: TlsCertificate = None,
@@ -55,6 +55,9 @@ def command(
     associations: Annotated[
         int, typer.Option(metavar="NUMBER", help="Most senders at once.", min=1, rich_help_panel=NETWORK)
     ] = 20,
+    object_mb: Annotated[
+        float, typer.Option(metavar="MB", help="Most that one object may have.", min=1, rich_help_panel=NETWORK)
+    ] = 600.0,
     spool_gb: Annotated[
         float | None,
         typer.Option(
@@ -64,6 +67,10 @@ def command(
     keep_free_gb: Annotated[
         float, typer.Option(metavar="GB", help="Disk space that is left free.", min=0, rich_help_panel=OUTPUT)
     ] = 1.0,
+    commitment: Annotated[
+        bool,
+        typer.Option("--commitment", help="Tell who asks which objects the spool keeps.", rich_help_panel=OUTPUT),
+    ] = False,
     run: Annotated[
         str | None,
         typer.Option(metavar="LINE", help="Command line to run for each complete series.", rich_help_panel=OUTPUT),
@@ -76,7 +83,7 @@ def command(
     verbose: Verbose = False,
     debug: Debug = False,
 ) -> None:
-    """Receive CTs over DICOM (C-STORE, C-ECHO).
+    """Receive CTs over DICOM (C-STORE, C-ECHO, MPPS).
 
     A complete series appears in SPOOL/complete/<series UID>, which `ct_source` watches (watch_folder), or goes to a
     command, in which {folder} and {series} are filled in. Listens on this machine only, unless told otherwise; ends on
@@ -89,29 +96,13 @@ def command(
 
     from liver_seg_ros.cli.console import print_json, print_words
     from liver_seg_ros.cli.tables import Words
-    from liver_seg_ros.dicom_network.completeness import Patience
     from liver_seg_ros.dicom_network.delivery import Delivery
-    from liver_seg_ros.dicom_network.encryption import tls_context
-    from liver_seg_ros.dicom_network.incoming import IncomingSeries
-    from liver_seg_ros.dicom_network.limits import ReceiveLimits
-    from liver_seg_ros.dicom_network.peers import parse_allowed, parse_peer
-    from liver_seg_ros.dicom_network.query import counter
-    from liver_seg_ros.dicom_network.receiver import Listening, Receiver
-    from liver_seg_ros.dicom_network.spool import Spool
+    from liver_seg_ros.dicom_network.reception import Reception, ReceptionOptions
 
-    listening = Listening(
-        title, port, address, [parse_allowed(text) for text in peer or ()], tls_context(tls_cert, tls_key, tls_ca, True)
-    )
-    outgoing = tls_context(tls_cert, tls_key, tls_ca, False) if pacs is not None else None
-    count = None if pacs is None else counter(parse_peer(pacs), title, outgoing)
-    limits = ReceiveLimits(
-        associations=associations,
-        spool_mb=None if spool_gb is None else spool_gb * 1e3,
-        keep_free_mb=keep_free_gb * 1e3,
-    )
-    patience = Patience(quiet_s, min(quiet_s, 1.0), max(deadline_s, quiet_s))
-    place = Spool(spool, limits)
-    delivery = Delivery(place, run) if run is not None else None
+    options = ReceptionOptions(
+        title, address, port, peer or (), tls_cert, tls_key, tls_ca, pacs, quiet_s, deadline_s, associations, object_mb,
+        spool_gb, keep_free_gb, commitment,
+    )  # fmt: skip
     complete: list[Path] = []
     ended = threading.Event()
 
@@ -124,16 +115,15 @@ def command(
         if once:
             ended.set()
 
-    series = IncomingSeries(place, patience, limits, deliver, count)
-    receiver = Receiver(place, series, listening, limits)
-    found = receiver.start()
+    reception = Reception(spool, options, deliver)
+    delivery = Delivery(reception.spool, run) if run is not None else None
+    found = reception.start()
     if not quiet and not as_json:
         print_words(Words(f"{title} listens on {address}:{found}", whole=True))
-    series.start()
     ended.wait()
-    receiver.stop()
-    series.stop()
+    reception.stop()
     if delivery is not None:
         delivery.wait()
     if as_json:
-        print_json({"folder": str(complete[0]), "series": complete[0].name, "objects": place.count(complete[0])})
+        objects = reception.spool.count(complete[0])
+        print_json({"folder": str(complete[0]), "series": complete[0].name, "objects": objects})

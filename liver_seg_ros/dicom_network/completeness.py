@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a series is complete. DICOM has no word for it, so that it is concluded from what is known.
 
-In this order: the number that the PACS tells; the number that the objects themselves tell, once nothing came for a
-moment (one acquisition of several may be complete); no number at all, and nothing came for a while.
+In this order: the number that the modality tells of its work; the number that the PACS tells; the number that the
+objects themselves tell, once nothing came for a moment (one acquisition of several may be complete); no number at all,
+and nothing came for a while.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class SeriesState:
         study_uid, series_uid: its UIDs.
         count: objects that are here.
         last_s: when the last one came.
+        from_modality: how many it made; None where it does not tell.
         from_pacs: how many the PACS has; None where it is not known.
         acquisitions: how many there are of each, as far as objects told.
         series_total: how many there are, as far as an object told.
@@ -61,6 +63,7 @@ class SeriesState:
     series_uid: str
     count: int = 0
     last_s: float = 0.0
+    from_modality: int | None = None
     from_pacs: int | None = None
     acquisitions: dict[str, int | None] = field(default_factory=dict)
     series_total: int | None = None
@@ -89,7 +92,7 @@ class SeriesState:
     @property
     def expected(self) -> int | None:
         """How many there are, by the best that is known."""
-        return self.told if self.from_pacs is None else self.from_pacs
+        return next((n for n in (self.from_modality, self.from_pacs) if n is not None), self.told)
 
     def judge(self, now_s: float, patience: Patience) -> Verdict:
         """Whether it is complete."""
@@ -98,6 +101,7 @@ class SeriesState:
         if expected is None:
             return Verdict.COMPLETE if quiet_s >= patience.quiet_s else Verdict.WAIT
         if self.count >= expected:
-            settled_s = 0.0 if self.from_pacs is not None else patience.settled_s
+            certain = self.from_modality is not None or self.from_pacs is not None
+            settled_s = 0.0 if certain else patience.settled_s
             return Verdict.COMPLETE if quiet_s >= settled_s else Verdict.WAIT
         return Verdict.OVERDUE if quiet_s >= patience.deadline_s else Verdict.WAIT

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from liver_seg_ros.dicom_network.completeness import Patience, SeriesState, Verd
 from liver_seg_ros.dicom_network.limits import MB, ReceiveLimits
 from liver_seg_ros.dicom_network.spool import Spool
 from liver_seg_ros.dicom_network.statuses import RefusedError
-from liver_seg_ros.errors import InputError
+from liver_seg_ros.errors import InputError, WriteError
 
+#: How many objects the modality made of a series, by its UID; None where it has not said.
+Made = Callable[[str], "int | None"]
 #: Asks a PACS how many objects a series has, by its study and its own UID; None where it does not say.
 Count = Callable[[str, str], "int | None"]
 
 _LOOK_S = 0.1
+_END_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,8 @@ class IncomingSeries:
         limits: of objects, for those that are read again.
         deliver: is called with the folder of each complete series, on the watching thread.
         count: asks a PACS; None without one.
+        made: what modalities told; None where nobody is told.
+        around: makes what surrounds all that the watching thread does.
     """
 
     def __init__(
@@ -44,7 +50,10 @@ class IncomingSeries:
         limits: ReceiveLimits,
         deliver: Callable[[Path], None],
         count: Count | None = None,
+        made: Made | None = None,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._made, self._around = made, around
         self._spool, self._patience, self._deliver, self._count = spool, patience, deliver, count
         self._states: dict[str, SeriesState] = {}
         self._named: set[str] = set()
@@ -60,12 +69,19 @@ class IncomingSeries:
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Watch no more; a PACS that is being asked just now is not waited for."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(_END_S)
 
     def take(self, arrived: Arrived, data: bytes) -> None:
-        """Put an object on disk, unless it is there; for good once this returns. Raises `OSError` where it cannot."""
+        """Put an object on disk, unless it is there; for good once this returns.
+
+        Raises `OSError` or `WriteError` where that cannot be, or the spool has reached its limit.
+        """
+        if self._spool.has(arrived):
+            return
+        if not self._spool.has_room(len(data)):
+            raise WriteError.of(self._spool.folder)
         with self._spool.staged(data) as staged, self._lock:
             if self._spool.place(staged, arrived):
                 self._note(arrived)
@@ -74,7 +90,7 @@ class IncomingSeries:
         state = self._states.get(arrived.series_uid)
         if state is None:  # of a series that was complete once, those that came then count too
             before = self._spool.count(self._spool.complete / arrived.series_uid)
-            state = SeriesState(arrived.study_uid, arrived.series_uid, before)
+            state = SeriesState(arrived.study_uid, arrived.series_uid, before, slices=before)
         self._states[arrived.series_uid] = state.with_object(arrived, time.monotonic())
         self._named.discard(arrived.series_uid)
 
@@ -104,18 +120,22 @@ class IncomingSeries:
         _log.info("series %s goes on", series_uid)
 
     def _watch(self) -> None:
-        while not self._ended.wait(_LOOK_S):
-            for state in self.states():
-                self._look_at(state)
+        with self._around():
+            while not self._ended.wait(_LOOK_S):
+                for state in self.states():
+                    self._look_at(state)
 
     def _look_at(self, state: SeriesState) -> None:
         quiet_s = time.monotonic() - state.last_s
-        if self._count is not None and state.series_uid not in self._asked and quiet_s >= self._patience.settled_s:
+        made = self._made(state.series_uid) if self._made is not None else None
+        if made != state.from_modality:
+            state = self._known(state, made, state.from_pacs)
+        settled = quiet_s >= self._patience.settled_s
+        if self._count is not None and made is None and state.series_uid not in self._asked and settled:
             self._asked.add(state.series_uid)
-            state = replace(state, from_pacs=self._count(state.study_uid, state.series_uid))
-            with self._lock:
-                current = self._states[state.series_uid]
-                state = self._states[state.series_uid] = replace(current, from_pacs=state.from_pacs)
+            state = self._known(state, None, self._count(state.study_uid, state.series_uid))
+        if self._ended.is_set():
+            return  # while a PACS was asked; the next process goes on
         verdict = state.judge(time.monotonic(), self._patience)
         if verdict is Verdict.COMPLETE:
             self._finish(state)
@@ -126,6 +146,14 @@ class IncomingSeries:
                 state.series_uid, state.count, state.expected, self._patience.deadline_s,
             )  # fmt: skip
 
+    def _known(self, state: SeriesState, from_modality: int | None, from_pacs: int | None) -> SeriesState:
+        """The state as it is now, with these numbers of objects."""
+        with self._lock:
+            now = self._states[state.series_uid]
+            current = replace(now, from_modality=from_modality, from_pacs=from_pacs)
+            self._states[state.series_uid] = current
+            return current
+
     def _finish(self, state: SeriesState) -> None:
         with self._lock:
             if self._states.get(state.series_uid) != state:
@@ -133,12 +161,15 @@ class IncomingSeries:
             try:
                 folder = self._spool.finish(state.series_uid)
             except OSError as error:
-                _log.warning("series %s: cannot be moved (%s)", state.series_uid, error.strerror)
+                if state.series_uid not in self._named:  # once, and tried again until there is room
+                    self._named.add(state.series_uid)
+                    _log.warning("series %s: cannot be moved (%s)", state.series_uid, error.strerror)
                 return
             del self._states[state.series_uid]
             self._asked.discard(state.series_uid)
         if not state.slices:
             _log.warning("series %s: holds scouts only; nothing is made of it", state.series_uid)
+            return
         _log.info("series %s is complete: %d objects", state.series_uid, state.count)
         try:
             self._deliver(folder)

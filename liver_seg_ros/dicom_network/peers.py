@@ -42,10 +42,12 @@ class AllowedPeer:
     Attributes:
         title: its AE title.
         host: the only address that it may call from; None for any.
+        port: where it listens itself; None where that is not known.
     """
 
     title: str
     host: str | None = None
+    port: int | None = None
 
 
 def parse_peer(text: str) -> Peer:
@@ -60,8 +62,20 @@ def parse_peer(text: str) -> Peer:
 
 
 def parse_allowed(text: str) -> AllowedPeer:
-    """Who may call, written as `TITLE` or `TITLE@address`. Raises `InputError` where it is written otherwise."""
-    title, at, host = text.partition("@")
-    if at and not _HOST.fullmatch(host):
-        raise InputError(f"'{text[:64]}' names nobody who may call; write TITLE or TITLE@address")
-    return AllowedPeer(check_title(title), host or None)
+    """Who may call, written as `TITLE`, `TITLE@address` or `TITLE@address:port` (IPv6 in brackets then).
+
+    Raises `InputError` where it is written otherwise.
+    """
+    title, at, place = text.partition("@")
+    host, colon, _ = place.rpartition(":")
+    if colon and (":" not in host or host.endswith("]")):
+        peer = parse_peer(text)
+        return AllowedPeer(peer.title, peer.host, peer.port)
+    if at and not _HOST.fullmatch(place):
+        raise InputError(f"'{text[:64]}' names nobody who may call; write TITLE, TITLE@address or TITLE@address:port")
+    return AllowedPeer(check_title(title), place or None)
+
+
+def parse_list(text: str) -> list[str]:
+    """Entries with commas between, as one parameter of a node holds them."""
+    return [entry.strip() for entry in text.split(",") if entry.strip()]

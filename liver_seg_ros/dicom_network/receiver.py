@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The storage provider (C-STORE, C-ECHO): takes CT images into a spool and tells when a series is complete.
+"""The storage provider (C-STORE, C-ECHO): takes CT images into a spool.
 
 An object is answered with success once it is on disk, and never before. Log lines name peers by title and address, and
 series and objects by UID; nothing else of an object is said.
@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Protocol
 
 from pydicom import Dataset
 from pydicom.uid import (
@@ -25,6 +27,7 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from liver_seg_ros.dicom_network.arrived import judge
+from liver_seg_ros.dicom_network.caller import caller_of
 from liver_seg_ros.dicom_network.incoming import IncomingSeries
 from liver_seg_ros.dicom_network.limits import MB, ReceiveLimits
 from liver_seg_ros.dicom_network.peers import AllowedPeer, check_title
@@ -32,7 +35,7 @@ from liver_seg_ros.dicom_network.services import VERIFICATION
 from liver_seg_ros.dicom_network.spool import Spool
 from liver_seg_ros.dicom_network.statuses import OUT_OF_RESOURCES, SUCCESS, RefusedError
 from liver_seg_ros.dicom_network.wire import MOST_PDU_BYTES, BoundedReading
-from liver_seg_ros.errors import InputError, WriteError
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_codec import SYNTAXES
 from liver_seg_ros.files.dicom_file import CT_STORAGES
 
@@ -44,6 +47,8 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
 #: Of an association's refusal (PS3.8 9.3.4): result, source, reason.
 _UNKNOWN_CALLER = (0x01, 0x01, 0x03)
 _FULL = (0x02, 0x03, 0x02)
+#: Without room for so much no object can be taken: an association would be for nothing.
+_LEAST_BYTES = 4096
 #: Connections beyond those that may be associations, which are there to be refused politely.
 _WAITING_CONNECTIONS = 16
 
@@ -71,6 +76,19 @@ class Listening:
     tls: ssl.SSLContext | None = None
 
 
+class Service(Protocol):
+    """What is offered besides storage and verification.
+
+    Attributes:
+        sop_class: by which it is asked for.
+    """
+
+    sop_class: UID
+
+    def handlers(self) -> list[tuple[Any, Callable[[Event], Any]]]:
+        """What pynetdicom is to call, and when."""
+
+
 class Receiver:
     """Listens from `start` to `stop`, in threads.
 
@@ -79,11 +97,23 @@ class Receiver:
         series: is told of each object that is there.
         listening: where and for whom.
         limits: of what is taken.
+        services: that are offered besides.
+        around: makes what surrounds all that is done for one message.
     """
 
-    def __init__(self, spool: Spool, series: IncomingSeries, listening: Listening, limits: ReceiveLimits) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        series: IncomingSeries,
+        listening: Listening,
+        limits: ReceiveLimits,
+        services: Sequence[Service] = (),
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         check_title(listening.title)
+        self._services, self._around = services, around
         self._spool, self._series, self._listening, self._limits = spool, series, listening, limits
+        self._full = False
         self._readings: dict[object, BoundedReading] = {}
         self._ae = AE(ae_title=listening.title)
         self._ae.require_called_aet = True
@@ -94,6 +124,8 @@ class Receiver:
         self._ae.add_supported_context(VERIFICATION)
         for storage in CT_STORAGES:
             self._ae.add_supported_context(storage, list(TRANSFER_SYNTAXES))
+        for service in services:
+            self._ae.add_supported_context(service.sop_class)
 
     def start(self) -> int:
         """Listen; the port. Raises `InputError` where that cannot be."""
@@ -105,12 +137,13 @@ class Receiver:
             (evt.EVT_REQUESTED, self._on_requested),
             (evt.EVT_REJECTED, self._on_rejected),
             (evt.EVT_C_STORE, self._on_store),
+            *(pair for service in self._services for pair in service.handlers()),
         ]
         try:
             server: Any = self._ae.start_server(
                 where,
                 block=False,
-                evt_handlers=handlers,
+                evt_handlers=[(event, self._surrounded(handler)) for event, handler in handlers],
                 ssl_context=self._listening.tls,
             )
         except (OSError, OverflowError) as error:
@@ -124,6 +157,18 @@ class Receiver:
     def stop(self) -> None:
         """End all associations and listen no more."""
         self._ae.shutdown()
+
+    def _surrounded(self, handler: Callable[[Event], Any]) -> Callable[[Event], Any]:
+        @wraps(handler)
+        def surrounded(event: Event) -> Any:
+            with self._around():
+                try:
+                    return handler(event)
+                except Exception as error:
+                    _log.error("%s: %s while a message was dealt with", caller_of(event), type(error).__name__)
+                    raise  # pynetdicom answers that it failed, and says nothing
+
+        return surrounded
 
     def _on_open(self, event: Event) -> None:
         socket: Any = event.assoc.dul.socket
@@ -146,16 +191,16 @@ class Receiver:
         allowed = [peer for peer in self._listening.peers if peer.title == caller]
         if self._listening.peers and not any(peer.host in (None, requestor.address) for peer in allowed):
             self._refuse(event, _UNKNOWN_CALLER, "is not known")
-        elif not self._spool.has_room():
+        elif not self._spool.has_room(_LEAST_BYTES):
             self._refuse(event, _FULL, "finds the disk full")
 
     def _refuse(self, event: Event, reason: tuple[int, int, int], why: str) -> None:
+        _log.warning("%s %s: refused", caller_of(event), why)
         event.assoc.acse.send_reject(*reason)
         event.assoc.kill()  # once it is sent
-        _log.warning("%s %s: refused", _caller(event), why)
 
     def _on_rejected(self, event: Event) -> None:
-        _log.warning("%s: refused: it called another title, is not known, or there are too many", _caller(event))
+        _log.warning("%s: refused: it called another title, is not known, or there are too many", caller_of(event))
 
     def _on_store(self, event: Event) -> Dataset | int:
         request: Any = event.request
@@ -170,14 +215,13 @@ class Receiver:
         except RefusedError as refused:
             return self._not_taken(event, data, refused)
         try:
-            if self._spool.has(arrived):
-                return SUCCESS  # it was answered for already
-            if not self._spool.has_room(len(data)):
-                raise WriteError.of(self._spool.folder)
             self._series.take(arrived, data)
+            self._full = False
         except (OSError, InputError):
-            _log.warning("%s: an object of series %s: no room", _caller(event), arrived.series_uid)
-            return _answer(RefusedError(OUT_OF_RESOURCES, "no room; send it again later"))
+            if not self._full:  # one line until there is room again
+                _log.warning("%s: an object of series %s: no room", caller_of(event), arrived.series_uid)
+            self._full = True
+            return RefusedError(OUT_OF_RESOURCES, "no room; send it again later").answer()
         return SUCCESS
 
     def _not_taken(self, event: Event, data: bytes, refused: RefusedError) -> Dataset:
@@ -186,17 +230,5 @@ class Receiver:
         except (OSError, InputError):
             kept = False
         where = "kept aside" if kept else "not kept"
-        _log.warning("%s: an object %s: answered 0x%04X, %s", _caller(event), refused.reason, refused.status, where)
-        return _answer(refused)
-
-
-def _answer(refused: RefusedError) -> Dataset:
-    answer = Dataset()
-    answer.Status, answer.ErrorComment = refused.status, refused.comment
-    return answer
-
-
-def _caller(event: Event) -> str:
-    requestor = event.assoc.requestor
-    title = str(getattr(requestor.primitive, "calling_ae_title", None) or "").strip()
-    return f"{''.join(c for c in title[:16] if c.isprintable())}@{requestor.address}"
+        _log.warning("%s: an object %s: answered 0x%04X, %s", caller_of(event), refused.reason, refused.status, where)
+        return refused.answer()

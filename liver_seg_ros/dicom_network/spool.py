@@ -5,6 +5,7 @@
     complete/<series>/<instance>.dcm   complete ones, for whoever watches this folder
     aside/<digest>.dcm, .txt           what was not taken, and why
     handed/<series>                    complete series that a command was run for
+    steps/<step>.json                  what modalities told of their work
 
 Files appear whole (written beside, synced, renamed). Their names are UIDs, which were checked to be some.
 """
@@ -41,11 +42,11 @@ class Spool:
     def __init__(self, folder: Path, limits: ReceiveLimits) -> None:
         self.folder = folder
         self._limits = limits
-        self.incoming, self.complete, self.aside, self.handed = (
-            folder / name for name in ("incoming", "complete", "aside", "handed")
+        self.incoming, self.complete, self.aside, self.handed, self.steps = (
+            folder / name for name in ("incoming", "complete", "aside", "handed", "steps")
         )
         check_folder(folder, "SPOOL")
-        for part in (self.incoming, self.complete, self.aside, self.handed):
+        for part in (self.incoming, self.complete, self.aside, self.handed, self.steps):
             part.mkdir(parents=True, exist_ok=True)
         self._alone = _locked(folder)
         for leftover in folder.rglob(_HALF_WRITTEN):  # of a process that was killed; nobody was answered for it
@@ -123,6 +124,11 @@ class Spool:
             source.rmdir()
         return target
 
+    def objects(self) -> Iterator[Path]:
+        """All objects that are here, of series that are complete and of those that are coming."""
+        for part in (self.complete, self.incoming):
+            yield from part.glob("*/*.dcm")
+
     def files_of(self, series_uid: str) -> list[Path]:
         """The objects that are here of a series that is coming."""
         return sorted((self.incoming / series_uid).glob("*.dcm"))
@@ -143,6 +149,22 @@ class Spool:
         """Note that a command ended for the first `count` objects of a complete series."""
         with written_beside(self.handed / folder.name) as beside:
             beside.write_text(f"{count} {exit_code}\n", encoding="ascii")
+
+    def remove(self, folder: Path, count: int) -> None:
+        """Delete a complete series, unless more than its `count` objects are there by now."""
+        if self.count(folder) == count and not (self.incoming / folder.name).exists():
+            self.forget(folder.name)
+
+    def series(self) -> set[str]:
+        """All that something is here of, by UID."""
+        return {path.name for part in (self.incoming, self.complete) for path in part.iterdir() if is_uid(path.name)}
+
+    def forget(self, series_uid: str) -> None:
+        """Delete all that is here of a series."""
+        for part in (self.incoming, self.complete):
+            shutil.rmtree(part / series_uid, ignore_errors=True)
+        (self.handed / series_uid).unlink(missing_ok=True)
+        self._looked_s = float("-inf")
 
     @staticmethod
     def count(folder: Path) -> int:

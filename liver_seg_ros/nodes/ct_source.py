@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,10 @@ from rclpy.timer import Timer
 from std_srvs.srv import Trigger
 
 from liver_seg_ros.files.folder_watch import FolderWatch
+from liver_seg_ros.nodes.ct_output import CtOutput, Deliver
 from liver_seg_ros.nodes.parameter_tables import CT_SOURCE
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
-from liver_seg_ros.nodes.volume_output import VolumeOutput
-from liver_seg_ros.nodes.work.reading import Reading
-from liver_seg_ros.nodes.workplaces import workplace
-from liver_seg_ros.progress import Cancelled, raise_if_cancelled
-from liver_seg_ros.volume import Volume
 
 SOURCE = ("path", "series_uid", "acquisition")
 _LOOK_PERIOD_S = 0.5
@@ -35,10 +31,9 @@ class CtSource(StageNode):
         kwargs: those of `rclpy.node.Node`.
     """
 
-    def __init__(self, deliver: Callable[[Volume], None] | None = None, **kwargs: object) -> None:
+    def __init__(self, deliver: Deliver | None = None, **kwargs: object) -> None:
         super().__init__("ct_source", CT_SOURCE, **kwargs)
-        self._deliver = deliver
-        self._output = VolumeOutput(self, "ct")
+        self._output = CtOutput(self, deliver)
         self._watch: FolderWatch | None = None
         self._timer: Timer | None = None
         self.create_service(Trigger, "~/publish", self._on_publish)
@@ -92,22 +87,9 @@ class CtSource(StageNode):
 
     def _start_reading(self, source: dict[str, str]) -> None:
         if source["path"]:
-            self.worker.submit(lambda cancelled: self._publish(**source, cancelled=cancelled))
+            self.worker.submit(lambda cancelled: self._output.read_and_publish(**source, cancelled=cancelled))
         else:
             self.diagnostics.say("no path; set the parameter 'path'")
-
-    def _publish(self, path: str, series_uid: str, acquisition: str, cancelled: Cancelled) -> None:
-        self.diagnostics.begin(f"reading {path}")
-        place = workplace(self, Reading)
-        try:
-            [volume] = place.run(Reading.read, path, series_uid, acquisition, cancelled=cancelled)
-        finally:
-            place.close()  # files are read seldom, and what reads them has memory
-        raise_if_cancelled(cancelled, "reading")
-        if self._deliver is not None:
-            self._deliver(volume)
-        self._output.publish(volume, self.get_clock().now().to_msg(), cancelled)
-        self.diagnostics.conclude(f"published {path} as volume {volume.uid}", last_volume=volume.uid)
 
 
 def _make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:

@@ -5,7 +5,8 @@ liver_seg [--ros-args ...]       segments what comes on the topic `ct`
 liver_seg CT [--ros-args ...]    reads the CT itself: no volume crosses DDS on its way to the meshes
 
 Before `--ros-args`, the name of each further node that is wanted: `--planner --needle_guard --slice_viewer
---planning_scene --registration`; the last one then says where the CT's frame is.
+--planning_scene --registration --dicom_receiver`. `registration` then says where the CT's frame is; `dicom_receiver`
+hands what it receives to the segmentation, which takes no other CT then.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from liver_seg_ros.nodes.reconstruction import ReconstructionNode
 from liver_seg_ros.nodes.segmentation import SegmentationNode
 from liver_seg_ros.nodes.stage_node import StageNode
 
-_REGISTRATION = "--registration"
+_REGISTRATION, _RECEIVER = "--registration", "--dicom_receiver"
 #: Option to the module and class of the node; imported where it is wanted.
 _FURTHER = {
     _REGISTRATION: ("registration", "RegistrationNode"),
@@ -44,15 +45,22 @@ def make_nodes(arguments: Sequence[str]) -> Sequence[StageNode]:
         InputError: an option that is none.
     """
     wanted = [argument for argument in arguments if argument.startswith("--")]
-    unknown = [option for option in wanted if option not in _FURTHER]
+    unknown = [option for option in wanted if option not in (*_FURTHER, _RECEIVER)]
     if unknown:
-        raise InputError(f"{unknown[0]} is no option; give any of: {' '.join(_FURTHER)}")
+        raise InputError(f"{unknown[0]} is no option; give any of: {' '.join((*_FURTHER, _RECEIVER))}")
     path = next((argument for argument in arguments if argument not in wanted), "")
     # One node says where the CT's frame is; both have a parameter of that name, which a command line gives to both.
     left_to_others = [Parameter("parent_frame", value="")] if _REGISTRATION in wanted else []
+    receives = _RECEIVER in wanted
+    if receives and path:
+        raise InputError(f"{path} and {_RECEIVER} would both publish the CT; give one of them")
     reconstruction = ReconstructionNode(subscribe=False, parameter_overrides=left_to_others)
-    segmentation = SegmentationNode(subscribe=not path, deliver=reconstruction.accept)
+    segmentation = SegmentationNode(subscribe=not (path or receives), deliver=reconstruction.accept)
     nodes = [*(_node(option)() for option in _FURTHER if option in wanted), reconstruction, segmentation]
+    if receives:
+        from liver_seg_ros.nodes.dicom_receiver import DicomReceiver
+
+        nodes.append(DicomReceiver(deliver=segmentation.accept))
     if path:
         nodes.append(CtSource(deliver=segmentation.accept, parameter_overrides=[Parameter("path", value=path)]))
     return nodes

@@ -13,6 +13,7 @@ from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
+from liver_seg_ros.dicom_network.peers import check_title, parse_allowed, parse_list, parse_peer
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.igtl.devices import taken_of
 from liver_seg_ros.labels import structures_named
@@ -132,6 +133,23 @@ def structures(value: str) -> None:
 def poses(value: str) -> None:
     """A `Check`: poses of OpenIGTLink and the frames that they move, or nothing."""
     taken_of(value)
+
+
+def title(value: str) -> None:
+    """A `Check`: an AE title of DICOM."""
+    check_title(value)
+
+
+def callers(value: str) -> None:
+    """A `Check`: who may send DICOM objects, with commas between, or nothing."""
+    for entry in parse_list(value):
+        parse_allowed(entry)
+
+
+def peer_or_nothing(value: str) -> None:
+    """A `Check`: who is called over DICOM, or nobody."""
+    if value:
+        parse_peer(value)
 
 
 def place(value: Any) -> None:

@@ -13,14 +13,17 @@ from liver_seg_ros.inference.runtimes.choice import AUTO, RUNTIMES
 from liver_seg_ros.nodes.messages.slab import COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_ZLIB
 from liver_seg_ros.nodes.parameter_rules import (
     Applies,
+    callers,
     direction,
     frame,
     frame_or_nothing,
     one_of,
+    peer_or_nothing,
     place,
     poses,
     rotation,
     structures,
+    title,
 )
 from liver_seg_ros.nodes.parameters import Row
 from liver_seg_ros.nodes.slice_parameters import THROUGH, VIEWS
@@ -343,6 +346,59 @@ IGTL_BRIDGE = (
     *VOLUME_INPUT,
 )
 
+DICOM_RECEIVER = (
+    _before_activate(
+        "spool",
+        "",
+        "Folder that takes what is received, made where it is missing; one process has it. It has to be given.",
+    ),
+    _before_activate("title", "LIVERSEG", "Own AE title; who calls another one is refused.", check=title),
+    _before_activate(
+        "address",
+        "127.0.0.1",
+        "Where it listens: this machine only, or the address of a network card; `0.0.0.0`: all of them.",
+    ),
+    _before_activate("port", 11112, "TCP port; 0: any that is free.", span=(0, 65535)),
+    _before_activate(
+        "peers",
+        "",
+        "Who may send: `TITLE` or `TITLE@address[:port]` with commas between; empty: anybody who reaches the port.",
+        check=callers,
+    ),
+    _before_activate("tls_cert", "", "File with the own certificate (PEM), which encrypts; empty: no TLS."),
+    _before_activate("tls_key", "", "File with its key (PEM)."),
+    _before_activate(
+        "tls_ca", "", "File with the certificates of those who sign the senders'; they have to show one then."
+    ),
+    _before_activate(
+        "pacs",
+        "",
+        "A PACS, `TITLE@host:port`, that is asked how many objects a series has; empty: nobody is asked.",
+        check=peer_or_nothing,
+    ),
+    _before_activate("quiet_s", 10.0, "A series of unknown length is complete then.", "s", (0, 3600)),
+    _before_activate(
+        "deadline_s", 600.0, "A series that lacks objects and gets none for so long is named.", "s", (0, 604_800)
+    ),
+    _before_activate("associations", 20, "Senders at once; more are refused and may come again.", span=(1, 1000)),
+    _before_activate(
+        "object_mb", 600.0, "Of an object as sent; a larger one ends its association.", "MB", (1, 100_000)
+    ),
+    _before_activate(
+        "spool_gb", 0.0, "Of all that lies in the spool; what is more is refused. 0: the disk.", "GB", (0, 1e6)
+    ),
+    _before_activate("keep_free_gb", 1.0, "Of the disk; what would take from it is refused.", "GB", (0, 1e6)),
+    _before_activate(
+        "commitment",
+        False,
+        "Storage commitment: tell who asks which objects the spool keeps. A scanner may delete them then.",
+    ),
+    Row("remove_published", False, "Delete a series from the spool once it is published; false: it stays."),
+    *VOLUME_OUTPUT,
+    *SHARED_MEMORY,
+    *WORKER_PROCESS,
+)
+
 #: Per executable, the composed one left out; `ALL` is in none.
 TABLES: dict[str, tuple[Row, ...]] = {
     "ct_source": CT_SOURCE,
@@ -354,4 +410,5 @@ TABLES: dict[str, tuple[Row, ...]] = {
     "slice_viewer": SLICE_VIEWER,
     "registration": REGISTRATION,
     "igtl_bridge": IGTL_BRIDGE,
+    "dicom_receiver": DICOM_RECEIVER,
 }

@@ -8,16 +8,16 @@ import queue
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import FileDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from liver_seg_ros.dicom_network.completeness import Patience
@@ -27,41 +27,9 @@ from liver_seg_ros.dicom_network.peers import AllowedPeer
 from liver_seg_ros.dicom_network.receiver import Listening, Receiver
 from liver_seg_ros.dicom_network.spool import Spool
 
-#: How long anything may take on a slow machine.
-LONG_S = 90.0
-PATIENT = "Doe^Unmistakable"
+sys.path.insert(0, str(Path(__file__).parent))
 
-
-def slices(count: int = 6, announce: bool = False) -> list[FileDataset]:
-    """A CT series of small slices; with `announce` each says how many there are."""
-    study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    made = []
-    for k in range(count):
-        dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=bytes(128))
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
-        dataset.PatientName, dataset.PatientID, dataset.Modality = PATIENT, "P-4711", "CT"
-        dataset.StudyDate, dataset.AccessionNumber = "20260105", "A77"
-        dataset.InstanceNumber, dataset.AcquisitionNumber = k + 1, 1
-        if announce:
-            dataset.ImagesInAcquisition = count
-        dataset.ImagePositionPatient, dataset.ImageOrientationPatient = [0, 0, 5.0 * k], [1, 0, 0, 0, 1, 0]
-        dataset.PixelSpacing, dataset.RescaleSlope, dataset.RescaleIntercept = [4, 4], 1, 0
-        dataset.Rows, dataset.Columns = 16, 20
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
-        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-        dataset.PixelData = np.random.default_rng(k).normal(40, 20, (16, 20)).astype(np.int16).tobytes()
-        made.append(dataset)
-    return made
-
-
-def saved(folder: Path, datasets: list[FileDataset]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, dataset in enumerate(datasets):
-        dataset.save_as(folder / f"{number:03}.dcm")
-    return folder
+from dicom_series import LONG_S, dcmtk, saved, slices
 
 
 @pytest.fixture(scope="session")
@@ -121,10 +89,14 @@ def receiving(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
     started: list[Receiving] = []
 
     def start(
-        limits: ReceiveLimits | None = None, patience: Patience | None = None, count: object = None, **listening: object
+        limits: ReceiveLimits | None = None,
+        patience: Patience | None = None,
+        count: object = None,
+        folder: Path = tmp_path / "spool",
+        **listening: object,
     ) -> Receiving:
         limits = limits or ReceiveLimits(keep_free_mb=0)
-        spool = Spool(tmp_path / "spool", limits)
+        spool = Spool(folder, limits)
         delivered: queue.Queue[Path] = queue.Queue()
         patience = patience or Patience(quiet_s=0.5, settled_s=0.1, deadline_s=60)
         series = IncomingSeries(spool, patience, limits, delivered.put, count)
@@ -140,15 +112,10 @@ def receiving(tmp_path: Path) -> Iterator[Callable[..., Receiving]]:
         one.stop()
 
 
-@pytest.fixture(scope="session")
-def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs one of dcmtk's programs, which `make setup-dev` installs."""
-
-    def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [program, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=LONG_S, check=False)
-
-    return run
+@pytest.fixture(scope="session", name="dcmtk")
+def dcmtk_() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """See `dicom_series.dcmtk`."""
+    return dcmtk
 
 
 @dataclass(frozen=True)

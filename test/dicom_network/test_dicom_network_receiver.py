@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -310,3 +311,28 @@ def test_one_process_a_spool_and_one_a_port(receiving: Callable, tmp_path: Path)
     here.spool.close()
     with pytest.raises(InputError, match="cannot listen"):
         receiving(port=here.port)
+
+
+def test_a_disk_without_space_loses_nothing_and_refuses_who_comes(
+    receiving: Callable, make_slices: Callable, small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file system that is full to its last byte, without any limit of our own: what was answered for is there."""
+    sent = make_slices(30, announce=True)
+    here = receiving(folder=small_disk / "spool")
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 80_000))
+    opened = here.associate()
+    statuses = [opened.send_c_store(dataset).Status for dataset in sent]
+    taken = [dataset for dataset, status in zip(sent, statuses, strict=True) if status == 0]
+    assert 0 < len(taken) < 30 and set(statuses) == {0, 0xA700}
+    incoming = here.spool.incoming / sent[0].SeriesInstanceUID
+    assert instances(incoming) == {dataset.SOPInstanceUID for dataset in taken}
+    for dataset in taken:
+        assert dcmread(incoming / f"{dataset.SOPInstanceUID}.dcm").PixelData == dataset.PixelData
+    assert here.associate().is_rejected
+    assert any("disk full" in record.getMessage() for record in caplog.records)
+    assert sum("no room" in record.getMessage() for record in caplog.records) == 1  # not once for each
+    filler.unlink()
+    assert {opened.send_c_store(dataset).Status for dataset in sent} == {0}
+    opened.release()
+    assert instances(here.complete()) == {dataset.SOPInstanceUID for dataset in sent}

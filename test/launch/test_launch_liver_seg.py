@@ -27,6 +27,7 @@ ARGUMENTS = {
     "viewer",
     "scene",
     "igtl",
+    "dicom",
     "registration",
     "rviz",
     "namespace",
@@ -59,6 +60,7 @@ def test_every_argument_is_described(evaluate: Evaluate) -> None:
         ),
         ({"scene": "true"}, [("planning_scene", []), ("liver_seg", [])]),
         ({"igtl": "true"}, [("igtl_bridge", []), ("liver_seg", [])]),
+        ({"dicom": "spool"}, [("dicom_receiver", []), ("liver_seg", [])]),
         (
             {"guard": "true", "planner": "true", "viewer": "true"},
             [("planner", []), ("needle_guard", []), ("slice_viewer", []), ("liver_seg", [])],
@@ -93,6 +95,14 @@ def test_each_node_gets_its_file_and_the_arguments_values(evaluate: Evaluate) ->
     assert (guard.values, guard.files) == ({}, ["needle_guard.yaml"]) and (
         REPOSITORY / "config" / guard.files[0]
     ).is_file()
+
+
+def test_a_spool_starts_the_receiver_of_it_where_no_file_gives_the_ct(evaluate: Evaluate) -> None:
+    receiver, together = evaluate(dicom="/data/spool", log_level="debug").started
+    assert (receiver.values, receiver.files) == ({"spool": "/data/spool"}, ["dicom_receiver.yaml"])
+    assert together.values == {} and "dicom_receiver.yaml" not in together.files
+    with pytest.raises(RuntimeError, match="would both publish the CT"):
+        evaluate(dicom="spool", path="a.nii.gz")
 
 
 def test_no_parent_frame_can_be_said(evaluate: Evaluate) -> None:

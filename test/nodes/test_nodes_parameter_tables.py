@@ -17,7 +17,7 @@ from liver_seg_ros.nodes.parameter_tables import ALL, TABLES
 from liver_seg_ros.nodes.parameters import Row
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = {"_m": "m", "_m_s": "m/s", "_s": "s", "_hz": "Hz", "_mb": "MB", "_hu": "HU"}
+UNITS = {"_m": "m", "_m_s": "m/s", "_s": "s", "_hz": "Hz", "_mb": "MB", "_gb": "GB", "_hu": "HU"}
 ROWS = {f"{node}.{row.name}": row for node, rows in {"all": ALL, **TABLES}.items() for row in rows}
 
 
@@ -29,7 +29,7 @@ def test_a_row_is_whole_and_its_default_is_good(row: Row) -> None:
     assert not is_number or row.span[0] <= row.default <= row.span[1]
     for check in (finite, row.check or finite):
         check(row.default)
-    suffix = re.search(r"(_m_s|_m|_s|_hz|_mb|_hu)?$", row.name).group()
+    suffix = re.search(r"(_m_s|_m|_s|_hz|_mb|_gb|_hu)?$", row.name).group()
     assert row.unit == ("" if isinstance(row.default, bool) else UNITS.get(suffix, ""))
     assert not row.read_only or row.applies is Applies.ANY_TIME
 

@@ -31,6 +31,7 @@ NODES = (
     "planning_scene",
     "registration",
     "igtl_bridge",
+    "dicom_receiver",
     "liver_seg",
 )
 

@@ -16,11 +16,12 @@ ROS_OWN = {"use_sim_time", "start_type_description_service"}
     "name",
     [
         "ct_source", "segmentation", "reconstruction", "needle_guard", "planner", "slice_viewer", "registration",
-        "planning_scene", "igtl_bridge",
+        "planning_scene", "igtl_bridge", "dicom_receiver",
     ],
 )  # fmt: skip
 def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
     from liver_seg_ros.nodes.ct_source import CtSource
+    from liver_seg_ros.nodes.dicom_receiver import DicomReceiver
     from liver_seg_ros.nodes.igtl_bridge import IgtlBridge
     from liver_seg_ros.nodes.needle_guard import NeedleGuard
     from liver_seg_ros.nodes.planner import PlannerNode
@@ -40,6 +41,7 @@ def test_the_file_holds_the_nodes_parameters_and_defaults(ros, name):
         "planning_scene": PlanningSceneNode,
         "registration": RegistrationNode,
         "igtl_bridge": IgtlBridge,
+        "dicom_receiver": DicomReceiver,
     }[name]
     node = kind(context=ros.context)
     try:

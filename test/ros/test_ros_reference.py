@@ -78,9 +78,10 @@ def default_in_words(value: object) -> str:
 
 
 @pytest.fixture(params=executables())
-def node(ros, models, request) -> str:
+def node(ros, models, tmp_path, request) -> str:
     """The name of a node that runs alone and is active."""
-    extra = {"models_dir": str(models)} if request.param == "segmentation" else {}
+    given = {"segmentation": {"models_dir": str(models)}, "dicom_receiver": {"spool": str(tmp_path / "spool")}}
+    extra = given.get(request.param, {})
     ros.start(request.param, **extra)
     ros.spin_until(lambda: ros.state(request.param) == "active")
     return request.param
@@ -136,7 +137,7 @@ def test_parameters_are_those_of_the_page(ros, node):
     for name, descriptor, value in zip(names, described, values, strict=True):
         assert descriptor.description.endswith("."), name
         assert told[name]["range"] == span(descriptor), name
-        if name not in ("autostart", "models_dir"):  # which the test gives
+        if name not in ("autostart", "models_dir", "spool"):  # which the test gives
             assert told[name]["default"] == default_in_words(parameter_value_to_python(value)), name
         is_number = descriptor.type in (ParameterType.PARAMETER_INTEGER, ParameterType.PARAMETER_DOUBLE)
         assert is_number == (told[name]["range"] != "any"), f"{name} is a number without a range, or the reverse"
