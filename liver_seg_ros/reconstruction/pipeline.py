@@ -23,10 +23,10 @@ from liver_seg_ros.progress import (
     part_of,
     raise_if_cancelled,
 )
-from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
+from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.measuring.structures import (
     StructureMeasurement,
-    measure_mask,
+    measure_structure,
     measured_structures,
     with_gaps,
 )
@@ -39,6 +39,7 @@ from liver_seg_ros.reconstruction.meshes.quality import mesh_quality
 from liver_seg_ros.reconstruction.meshes.self_intersections import without_self_intersections
 from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface, surface_to_mesh
 from liver_seg_ros.reconstruction.noise import refuse_noise
+from liver_seg_ros.reconstruction.structure_masks import StructureMasks
 from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
@@ -139,18 +140,18 @@ def reconstruct(
 
     whole = labels
     with clock.stage("masks"):
-        labels = labelled_box(labels)
+        masks = StructureMasks(labels)
+        labels = masks.labels
         check_memory(labels, options.interpolate)
         refuse_noise(labels)
     meshes: list[Mesh] = []
     collisions: list[Mesh] = []
-    measurements, organ = [], None
+    measurements = []
     shares = _shares(labels)
     surfaces(0.0)
     for structure in measured_structures(labels):
         with clock.stage("masks"):
-            mask = structure_mask(labels, structure)
-        organ = mask if structure == LIVER else organ
+            mask = masks.of(structure)
         quality, collision_quality = None, None
         if mask is not None:
             share = part_of(surfaces, *shares[structure])
@@ -170,10 +171,10 @@ def reconstruct(
                     collision_quality = CollisionMeshQuality(sound, margin_mm, collision.largest_distance_mm)
             share(1.0)
         with clock.stage("measurements"):
-            measurement = measure_mask(structure, mask)
+            measurement = measure_structure(structure, masks)
             measurements.append(replace(measurement, mesh=quality, collision_mesh=collision_quality))
     with clock.stage("measurements"):
-        measured = with_gaps(tuple(measurements), whole, organ)
+        measured = with_gaps(tuple(measurements), whole, masks)
     surfaces(1.0)
     progress("cloud", 0.0)
     with clock.stage("cloud"):
@@ -181,7 +182,7 @@ def reconstruct(
     progress("cloud", 1.0)
     progress("vessels", 0.0)
     with clock.stage("vessels"):
-        tree = vessel_tree(labels)
+        tree = vessel_tree(labels, masks)
     progress("vessels", 1.0)
     return Reconstruction(
         meshes=tuple(meshes),

@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import to_vector
-from liver_seg_ros.labels import LIVER, TUMOR, Structure, structure_by_name
+from liver_seg_ros.labels import TUMOR, Structure, structure_by_name
 from liver_seg_ros.measurement import AxialDiameter, PartMeasurement, StructureMeasurement
 from liver_seg_ros.reconstruction.components import affordable
-from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
+from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.measuring.diameters import (
     axial_diameter,
     diameter_uncertainty_mm,
@@ -34,7 +34,8 @@ from liver_seg_ros.reconstruction.measuring.diameters import (
 )
 from liver_seg_ros.reconstruction.measuring.lesion_confidence import ProbabilityAt, with_confidence
 from liver_seg_ros.reconstruction.measuring.lesion_gaps import lesion_gaps
-from liver_seg_ros.reconstruction.parts import Parts, connected_parts
+from liver_seg_ros.reconstruction.parts import Parts
+from liver_seg_ros.reconstruction.structure_masks import StructureMasks
 from liver_seg_ros.volume import LabelVolume
 
 __all__ = [
@@ -42,7 +43,7 @@ __all__ = [
     "PartMeasurement",
     "StructureMeasurement",
     "measure",
-    "measure_mask",
+    "measure_structure",
     "measured_structures",
     "with_gaps",
 ]
@@ -61,10 +62,9 @@ def measure(labels: LabelVolume, probability_at: ProbabilityAt | None = None) ->
 
     `probability_at` says how probable tumor is where, for the confidence in each lesion; None where nobody knows.
     """
-    box = labelled_box(labels)
-    organ = structure_mask(box, LIVER)
-    measured = (measure_mask(s, organ if s == LIVER else structure_mask(box, s)) for s in measured_structures(box))
-    found = with_gaps(tuple(measured), labels, organ)
+    masks = StructureMasks(labels)
+    measured = tuple(measure_structure(structure, masks) for structure in measured_structures(masks.labels))
+    found = with_gaps(measured, labels, masks)
     return found if probability_at is None else with_confidence(found, labels, probability_at)
 
 
@@ -73,14 +73,14 @@ def measured_structures(labels: LabelVolume) -> tuple[Structure, ...]:
     return tuple(structure_by_name(name) for name in labels.counts())
 
 
-def measure_mask(structure: Structure, mask: StructureMask | None) -> StructureMeasurement:
+def measure_structure(structure: Structure, masks: StructureMasks) -> StructureMeasurement:
     """The measurement of one structure from its voxels, where it has any.
 
     What a lesion is near to is not in it, since that takes the other structures: see `with_gaps`.
     """
-    if mask is None:
+    mask, parts = masks.of(structure), masks.parts(structure)
+    if mask is None or parts is None:
         return StructureMeasurement(structure, 0.0, 0.0, 0)
-    parts = connected_parts(mask)
     lesions: tuple[PartMeasurement, ...] = ()
     if structure == TUMOR:
         one_by_one = max(1, affordable(parts.sizes, MOST_LESIONS, _MOST_BOXES * mask.array.size))
@@ -99,15 +99,15 @@ def measure_mask(structure: Structure, mask: StructureMask | None) -> StructureM
 
 
 def with_gaps(
-    measured: tuple[StructureMeasurement, ...], labels: LabelVolume, organ: StructureMask | None = None
+    measured: tuple[StructureMeasurement, ...], labels: LabelVolume, masks: StructureMasks | None = None
 ) -> tuple[StructureMeasurement, ...]:
     """The same measurements with what each lesion is near to, and whether the scan's border cuts it.
 
-    `labels` and `organ` are those of `lesion_gaps.lesion_gaps`.
+    `labels` and `masks` are those of `lesion_gaps.lesion_gaps`.
     """
 
     def filled(measurement: StructureMeasurement) -> StructureMeasurement:
-        gaps = lesion_gaps(labels, organ, len(measurement.parts))
+        gaps = lesion_gaps(labels, masks, len(measurement.parts))
         parts = zip(measurement.parts, gaps, strict=True)
         return replace(
             measurement,

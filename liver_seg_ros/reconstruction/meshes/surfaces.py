@@ -82,7 +82,7 @@ def extract_surface(mask: StructureMask, counted: StructureMask | None = None) -
         counted: the mask as it was before; its voxels say the volume. None where that is `mask`.
     """
     spacing_mm = mask.geometry.spacing_mm
-    filled = fill_voids.fill(mask.array)
+    filled = mask.filled
     is_organ = mask.structure in ORGANS
     field = _smoothed_field(filled, spacing_mm) if is_organ else bridged(filled).view(np.uint8)
     closed_off = fill_voids.fill(field > 0.5)  # smoothing and bridging can close a cavity that was open
@@ -140,7 +140,8 @@ def _smoothed_field(mask: NDArray[np.bool_], spacing_mm: Vector) -> NDArray[np.f
     # Islands of a few voxels stay below 0.5 everywhere; they are kept as they are.
     islands, count = cc3d.connected_components(mask, connectivity=26, return_N=True)
     lost = np.setdiff1d(np.arange(1, count + 1), islands[field > 0.5])
-    field[np.isin(islands, lost)] = 1.0
+    if len(lost):
+        field[np.isin(islands, lost)] = 1.0
     return field
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from liver_seg_ros.labels import LIVER_VESSELS
-from liver_seg_ros.reconstruction.masks import labelled_box, structure_mask
+from liver_seg_ros.reconstruction.structure_masks import StructureMasks
 from liver_seg_ros.reconstruction.vessels.branches import Forest, build_tree
 from liver_seg_ros.reconstruction.vessels.centerlines import trace_centerlines
 from liver_seg_ros.reconstruction.vessels.trees import grow_trees
@@ -13,7 +13,7 @@ from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
 
 
-def vessel_tree(labels: LabelVolume) -> VesselTree:
+def vessel_tree(labels: LabelVolume, masks: StructureMasks | None = None) -> VesselTree:
     """The vessels of the liver as trees of centerlines, in LPS mm.
 
     Each vessel row of the label table (`LIVER_VESSELS`) gives trees of its own: one for each connected part, or several
@@ -26,11 +26,12 @@ def vessel_tree(labels: LabelVolume) -> VesselTree:
 
     Args:
         labels: on any right-handed grid. Without a vessel the tree is empty.
+        masks: of these labels, for who has them already.
     """
-    labels = labelled_box(labels)
+    masks = masks or StructureMasks(labels)
     forests = []
     for structure in LIVER_VESSELS:
-        mask = structure_mask(labels, structure)
+        mask = masks.of(structure)
         if mask is None:
             continue
         spacing_mm = mask.geometry.spacing_mm
