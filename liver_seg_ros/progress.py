@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from time import perf_counter
 from typing import TypeVar
 
@@ -118,3 +120,39 @@ class Stages:
         if self._running:
             self.seconds[self._running[-1]] += now - self._since
         self._since = now
+
+
+class StagesBeside:
+    """The clock of a job whose stages run beside each other, in several threads.
+
+    While n of them run each is given the n-th part of the time: so the seconds of all stages add up to those in which
+    there was any.
+
+    Attributes:
+        seconds: of each stage, in the order in which they began.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._running: Counter[str] = Counter()
+        self._since = 0.0
+        self._lock = Lock()
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the body's time for stage `name`."""
+        self._change(name, 1)
+        try:
+            yield
+        finally:
+            self._change(name, -1)
+
+    def _change(self, name: str, by: int) -> None:
+        with self._lock:
+            now, count = perf_counter(), self._running.total()
+            for running, times in self._running.items():
+                self.seconds[running] += (now - self._since) * times / count
+            self._since = now
+            self.seconds.setdefault(name, 0.0)
+            self._running[name] += by
+            self._running = +self._running  # without those that have ended

@@ -29,7 +29,7 @@ PAD = 1
 #: How far around a vessel distances are taken first: most are thinner than this.
 _REACH_MM = 10.0
 
-#: Voxels that are looked for in trees at most. A liver at 0.75 mm has about a million at its borders and in its vessels.
+#: Voxels that are looked for in trees at most. A liver at 0.75 mm has a million at its borders and in its vessels.
 _MOST_IN_TREES = 4_000_000
 
 _IS_VESSEL = np.isin(np.arange(256), [structure.value for structure in LIVER_VESSELS])  # by voxel value
@@ -120,7 +120,7 @@ def _enclosed_vessel(crop: NDArray[np.uint8], spacing_mm: Vector) -> NDArray[np.
 def _nearer_to_organ(
     crop: NDArray[np.uint8], window: Box, box: Box, spacing_mm: Vector
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Of the vessel voxels in `box`: whether liver or tumor is nearer than what is outside, and where that is for certain.
+    """Of the vessel voxels in `box`: whether liver or tumor is nearer than what is outside, and where that is certain.
 
     Only what lies in `window` around the box is looked at, and its border taken for the outside: that is certain for
     voxels which have one of the two no further away than the border is. Elsewhere both are False.

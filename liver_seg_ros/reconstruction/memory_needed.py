@@ -21,9 +21,20 @@ BYTES_PER_VESSEL_VOXEL = 2000
 
 def bytes_needed(labels: LabelVolume, interpolate: bool = True) -> int:
     """About how much memory the structure that takes the most will take, in bytes."""
+    return max(_of_each(labels, interpolate), default=0)
+
+
+def jobs_at_once(labels: LabelVolume, interpolate: bool = True) -> int:
+    """How many structures may be worked on at the same time: two, where free memory holds the two largest."""
+    largest = sorted(_of_each(labels, interpolate))[-2:]
+    return 2 if sum(largest) <= free_memory_bytes() else 1
+
+
+def _of_each(labels: LabelVolume, interpolate: bool) -> list[int]:
+    """Bytes that the surface of each structure will take, and the tree of each of its vessels."""
     division = thin_slices(labels.geometry.spacing_mm) if interpolate else 1
     boxes = dict(enumerate(find_objects(labels.array), start=1))
-    most = 0
+    needed = []
     for name, voxels in labels.counts().items():
         structure = structure_by_name(name)
         values = (LIVER.value, TUMOR.value) if structure == LIVER else (structure.value,)
@@ -31,9 +42,10 @@ def bytes_needed(labels: LabelVolume, interpolate: bool = True) -> int:
         if not voxels or not found:
             continue
         around = prod(max(s.stop for s in axis) - min(s.start for s in axis) for axis in zip(*found, strict=True))
-        of_tree = BYTES_PER_VESSEL_VOXEL * voxels if structure in LIVER_VESSELS else 0
-        most = max(most, BYTES_PER_VOXEL * division * around, of_tree)
-    return most
+        needed.append(BYTES_PER_VOXEL * division * around)
+        if structure in LIVER_VESSELS:
+            needed.append(BYTES_PER_VESSEL_VOXEL * voxels)
+    return needed
 
 
 def check_memory(labels: LabelVolume, interpolate: bool = True) -> None:

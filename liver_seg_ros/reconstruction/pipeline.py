@@ -5,23 +5,24 @@ from __future__ import annotations
 
 import logging
 import math
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import LIVER, Structure, structure_by_name
+from liver_seg_ros.labels import Structure, structure_by_name
 from liver_seg_ros.measurement import CollisionMeshQuality, MeshQuality
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.progress import (
     Cancelled,
     Done,
     Progress,
-    Stages,
+    StagesBeside,
     never_cancelled,
     no_progress,
+    not_told,
     part_of,
-    raise_if_cancelled,
 )
 from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.measuring.structures import (
@@ -30,7 +31,7 @@ from liver_seg_ros.reconstruction.measuring.structures import (
     measured_structures,
     with_gaps,
 )
-from liver_seg_ros.reconstruction.memory_needed import check_memory
+from liver_seg_ros.reconstruction.memory_needed import check_memory, jobs_at_once
 from liver_seg_ros.reconstruction.meshes.cloud import sample_surfaces
 from liver_seg_ros.reconstruction.meshes.collision import collision_mesh
 from liver_seg_ros.reconstruction.meshes.decimation import decimate
@@ -40,6 +41,7 @@ from liver_seg_ros.reconstruction.meshes.self_intersections import without_self_
 from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface, surface_to_mesh
 from liver_seg_ros.reconstruction.noise import refuse_noise
 from liver_seg_ros.reconstruction.structure_masks import StructureMasks
+from liver_seg_ros.reconstruction.telling import Telling
 from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume
@@ -97,6 +99,7 @@ class Reconstruction:
         measurements: one per structure of `LabelVolume.counts`, zeros where it has no voxel; of its meshes too.
         tree: centerlines of the vessels, with radii; empty where there are none.
         seconds: per stage, over all structures: masks, surfaces, decimation, collision, measurements, cloud, vessels.
+            Two stages that run at the same time share it, so that all add up to the time that it took.
     """
 
     meshes: tuple[Mesh, ...]
@@ -124,74 +127,110 @@ def reconstruct(
             has no meshes, an empty cloud and measurements of zero.
         options: the defaults where None.
         progress: gets the stages "surfaces" (all that is made structure by structure), "cloud" and "vessels".
-        cancelled: asked between the steps of each structure, which take at most a few seconds.
+        cancelled: asked between the steps of each structure, which take at most a few seconds. Two structures are
+            worked on at a time, where memory allows it; neither this nor `progress` is called by two threads at once.
 
     Raises:
         CancelledError: `cancelled` said so.
         InputError: it would need more memory than the machine has free, or the labels are noise (`noise`).
     """
     options = options or ReconstructionOptions()
-    clock = Stages(cancelled=cancelled)
+    clock = StagesBeside()
     clock.seconds.update(dict.fromkeys(_STAGES, 0.0))
-
-    def surfaces(fraction: float) -> None:
-        raise_if_cancelled(cancelled, "surfaces")
-        progress("surfaces", fraction)
-
-    whole = labels
-    with clock.stage("masks"):
+    telling = Telling("surfaces", progress, cancelled)
+    telling.ask()
+    with clock.timed("masks"):
         masks = StructureMasks(labels)
-        labels = masks.labels
-        check_memory(labels, options.interpolate)
-        refuse_noise(labels)
-    meshes: list[Mesh] = []
-    collisions: list[Mesh] = []
-    measurements = []
-    shares = _shares(labels)
-    surfaces(0.0)
-    for structure in measured_structures(labels):
-        with clock.stage("masks"):
-            mask = masks.of(structure)
-        quality, collision_quality = None, None
-        if mask is not None:
-            share = part_of(surfaces, *shares[structure])
-            with clock.stage("surfaces"):
-                shape = interpolated(mask) if options.interpolate else mask
-                surface = extract_surface(shape, counted=mask)
-            with clock.stage("decimation"):
-                mesh = _decimated(surface, shape, options.triangle_budget, part_of(share, *_DECIMATION))
-                meshes.append(mesh)
-                quality = _checked(mesh, "mesh")
-            if options.collision_margin_mm > 0:
-                with clock.stage("collision"):
-                    margin_mm, budget = options.collision_margin_mm, options.collision_triangle_budget
-                    collision = collision_mesh(shape, mesh, margin_mm, budget, part_of(share, *_COLLISION))
-                    collisions.append(collision.mesh)
-                    sound = _checked(collision.mesh, "collision mesh")
-                    collision_quality = CollisionMeshQuality(sound, margin_mm, collision.largest_distance_mm)
-            share(1.0)
-        with clock.stage("measurements"):
-            measurement = measure_structure(structure, masks)
-            measurements.append(replace(measurement, mesh=quality, collision_mesh=collision_quality))
-    with clock.stage("measurements"):
-        measured = with_gaps(tuple(measurements), whole, masks)
-    surfaces(1.0)
-    progress("cloud", 0.0)
-    with clock.stage("cloud"):
-        cloud = sample_surfaces(meshes, options.point_spacing_mm)
-    progress("cloud", 1.0)
-    progress("vessels", 0.0)
-    with clock.stage("vessels"):
-        tree = vessel_tree(labels, masks)
+        check_memory(masks.labels, options.interpolate)
+        refuse_noise(masks.labels)
+        shares = _shares(masks.labels)
+        threads = jobs_at_once(masks.labels, options.interpolate)
+    telling.share("begin", 0.0, 0.0)(0.0)
+    structures = measured_structures(masks.labels)
+    largest_first = sorted(structures, key=lambda s: shares[s][0] - shares[s][1] if s in shares else 0.0)
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = {s: pool.submit(_structure, s, masks, options, clock, telling, shares.get(s)) for s in largest_first}
+        growing = pool.submit(_tree, masks, clock, telling)
+        try:
+            for job in wait(jobs.values(), return_when=FIRST_EXCEPTION).done:
+                job.result()  # raises what one of them has raised
+            made = [jobs[structure].result() for structure in structures]
+            with clock.timed("measurements"):
+                measured = with_gaps(tuple(of.measurement for of in made), labels, masks)
+            telling.share("end", _STRUCTURES_END, 1.0)(1.0)
+            meshes = tuple(of.mesh for of in made if of.mesh is not None)
+            progress("cloud", 0.0)
+            with clock.timed("cloud"):
+                cloud = sample_surfaces(meshes, options.point_spacing_mm)
+            progress("cloud", 1.0)
+            progress("vessels", 0.0)
+            tree = growing.result()
+        except BaseException:
+            telling.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
     progress("vessels", 1.0)
     return Reconstruction(
-        meshes=tuple(meshes),
-        collision_meshes=tuple(collisions),
+        meshes=meshes,
+        collision_meshes=tuple(of.collision for of in made if of.collision is not None),
         cloud=cloud,
         measurements=measured,
         tree=tree,
         seconds=clock.seconds,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What was made of one structure."""
+
+    measurement: StructureMeasurement
+    mesh: Mesh | None = None
+    collision: Mesh | None = None
+
+
+def _structure(
+    structure: Structure,
+    masks: StructureMasks,
+    options: ReconstructionOptions,
+    clock: StagesBeside,
+    telling: Telling,
+    share: tuple[float, float] | None,
+) -> _Made:
+    """The meshes and measurements of one structure; `share` is its part of the stage, None where it has no voxel."""
+    telling.ask()
+    with clock.timed("masks"):
+        mask = masks.of(structure)
+    if mask is None:
+        return _Made(measure_structure(structure, masks))
+    done = telling.share(structure, *share) if share is not None else not_told
+    with clock.timed("surfaces"):
+        shape = interpolated(mask) if options.interpolate else mask
+        surface = extract_surface(shape, counted=mask)
+    telling.ask()
+    with clock.timed("decimation"):
+        mesh = _decimated(surface, shape, options.triangle_budget, part_of(done, *_DECIMATION))
+        quality = _checked(mesh, "mesh")
+    telling.ask()
+    found, collision_quality = None, None
+    if options.collision_margin_mm > 0:
+        with clock.timed("collision"):
+            margin_mm, budget = options.collision_margin_mm, options.collision_triangle_budget
+            found = collision_mesh(shape, mesh, margin_mm, budget, part_of(done, *_COLLISION))
+            sound = _checked(found.mesh, "collision mesh")
+            collision_quality = CollisionMeshQuality(sound, margin_mm, found.largest_distance_mm)
+    telling.ask()
+    with clock.timed("measurements"):
+        measurement = measure_structure(structure, masks)
+    done(1.0)
+    measured = replace(measurement, mesh=quality, collision_mesh=collision_quality)
+    return _Made(measured, mesh, None if found is None else found.mesh)
+
+
+def _tree(masks: StructureMasks, clock: StagesBeside, telling: Telling) -> VesselTree:
+    telling.ask()
+    with clock.timed("vessels"):
+        return vessel_tree(masks.labels, masks)
 
 
 def _shares(labels: LabelVolume) -> dict[Structure, tuple[float, float]]:

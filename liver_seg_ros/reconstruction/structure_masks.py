@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The masks and parts of one segmentation, each made once for all that is made of it: surfaces, measurements, vessels."""
+"""The masks and parts of one segmentation, each made once for whoever needs them."""
 
 from __future__ import annotations
 
