@@ -206,18 +206,22 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     diagonal_mm = float(np.linalg.norm(cell_mm))
     offset_mm = max(margin_mm, diagonal_mm if thin else 0.0) / 2
     pad = np.ceil(offset_mm / spacing_mm).astype(int) + 2 * steps
-    cells = np.pad(mask.array, [(n, n) for n in pad[::-1]])
-    for axis, step in enumerate(steps[::-1]):
-        cells = np.logical_or.reduceat(cells, np.arange(0, cells.shape[axis], step), axis=axis)
+    padded = np.pad(mask.array, [(n, n) for n in pad[::-1]])
+    cells = _in_blocks(padded, steps[::-1], np.logical_or)
     first = (steps - 1) / 2 - pad  # index of the first cell's center
     grid = mask.geometry.padded(tuple(pad.tolist())).in_blocks(tuple(steps.tolist()))
 
-    # Exact where the surface can be. A cell knows the distance only to half its own diagonal, and about a voxel.
-    outside_mm, inside_mm = (
-        edt.edt(part, anisotropy=tuple(cell_mm[::-1]), black_border=False, parallel=2) for part in (~cells, cells)
-    )
-    reach_mm = offset_mm + cell_mm.max() + diagonal_mm / 2 + spacing_mm.max()
-    near = np.nonzero((outside_mm <= reach_mm) & (inside_mm <= 1.01 * diagonal_mm))
+    # Exact where the surface can be: within a cell's edge of the offset. A cell with a voxel in it knows the distance
+    # but for where in it the voxel is and how far the mesh is from that. One full of voxels lies inside: too far away
+    # where its edge is no longer than the offset.
+    around_mm = tuple(cell_mm[::-1])
+    outside_mm = edt.edt(~cells, anisotropy=around_mm, black_border=False, parallel=2)
+    in_cell_mm = float(np.linalg.norm(cell_mm - spacing_mm)) / 2 + 1.5 * float(spacing_mm.max())
+    if cell_mm.max() <= offset_mm:
+        deep = _in_blocks(padded, steps[::-1], np.logical_and)
+    else:
+        deep = edt.edt(cells, anisotropy=around_mm, black_border=False, parallel=2) > 1.01 * diagonal_mm
+    near = np.nonzero((outside_mm <= offset_mm + cell_mm.max() + in_cell_mm) & ~deep)
     points_mm = grid.index_to_lps(np.stack(near[::-1], axis=1))
     distance_mm = np.minimum(inner.visual.signed_distance(points_mm), inner.to_centers_mm(points_mm))
     inner.step()
@@ -231,6 +235,18 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     vertices, triangles = isosurface(field, tuple(cell_mm), 0.0)
     inner.step()
     return Surface(vertices + first * spacing_mm, triangles.astype(np.int32))
+
+
+def _in_blocks(array: NDArray[np.bool_], steps: NDArray[np.intp], reduce: np.ufunc) -> NDArray[np.bool_]:
+    """Blocks of `steps` `(k, j, i)` voxels, reduced to one each; the last may be cut off."""
+    for axis, step in enumerate(steps.tolist()):
+        array = np.moveaxis(array, axis, 0)
+        blocks = array[::step].copy()
+        for n in range(1, step):
+            others = array[n::step]
+            reduce(blocks[: len(others)], others, out=blocks[: len(others)])
+        array = np.moveaxis(blocks, 0, axis)
+    return array
 
 
 def _warn(found: CollisionMesh, margin_mm: float, triangle_budget: int) -> None:

@@ -39,6 +39,10 @@ AGGRESSIVENESS = (7.0, 9.0, 11.0)
 #: Rounds of keeping broken places as they were before a step counts as failed.
 ROUNDS = 4
 
+#: How many times as many triangles as asked for a part has at most when it is decimated to what was asked for. What has
+#: more goes half-way there first: where thin branches break the surface, only the last and shorter way is gone again.
+LAST_STEP = 3.5
+
 #: A part of fewer triangles is kept as it is, as long as the budget allows it.
 SMALL_PART = 64
 
@@ -81,6 +85,9 @@ def _decimate_part(part: Surface, target: int, done: Done) -> Surface:
     """A connected part with `target` triangles, or with as few as it can have while it stays closed and one."""
     next_step = approaching(done, 0.5)
     current, step = part, 0.0  # at first straight to the target, then by halves, by quarters, by eighths
+    if len(part.triangles) > 2 * LAST_STEP * target:
+        current = _collapse(part, int(LAST_STEP * target)) or part
+        next_step()
     while len(current.triangles) > target and step < 0.9:
         goal = max(target, int(len(current.triangles) * step))
         smaller = _collapse(current, goal)

@@ -70,25 +70,37 @@ def parts_of_vertices(triangles: Triangles, vertex_count: int) -> tuple[int, NDA
 def area_vectors(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
     """`(T, 3)` outward normals as long as the triangles' areas."""
     a, b, c = (vertices[triangles[:, corner]].astype(np.float64) for corner in range(3))
-    return np.cross(b - a, c - a) / 2
+    return _cross(b - a, c - a) / 2
 
 
 def signed_volumes(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
     """`(T,)` volumes between the triangles and the origin; their sum is that of a closed mesh, positive if outward."""
     a, b, c = (vertices[triangles[:, corner]].astype(np.float64) for corner in range(3))
-    return np.einsum("ti,ti->t", a, np.cross(b, c)) / 6
+    return np.einsum("ti,ti->t", a, _cross(b, c)) / 6
 
 
-def vertex_normals(vertices: Vertices, triangles: Triangles) -> NDArray[np.float64]:
+def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The products of `(T, 3)` vectors, in half of the time that `np.cross` takes."""
+    found = np.empty_like(a)
+    for axis, (one, other) in enumerate(((1, 2), (2, 0), (0, 1))):
+        np.subtract(a[:, one] * b[:, other], a[:, other] * b[:, one], out=found[:, axis])
+    return found
+
+
+def vertex_normals(
+    vertices: Vertices, triangles: Triangles, vectors: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """`(V, 3)` outward unit normals: the area-weighted mean of the triangles around.
 
     Where these have no area or cancel out, the normal of the nearest vertex that has one; zero where no vertex has.
+    `vectors` are the `area_vectors`, for who has them already.
     """
-    vectors = area_vectors(vertices, triangles)
-    corners = triangles.reshape(-1)
-    normals = np.stack(
-        [np.bincount(corners, np.repeat(vectors[:, axis], 3), minlength=len(vertices)) for axis in range(3)], axis=1
-    )
+    vectors = area_vectors(vertices, triangles) if vectors is None else vectors
+    count = len(vertices)
+    normals = np.empty((count, 3))
+    for axis in range(3):
+        of_corners = (np.bincount(triangles[:, n], vectors[:, axis], minlength=count) for n in range(3))
+        normals[:, axis] = sum(of_corners)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     known = length[:, 0] > 1e-12
     normals = np.divide(normals, length, out=np.zeros_like(normals), where=known[:, None])
@@ -131,14 +143,17 @@ def restore_volume(
         `(V, 3)` float64 vertices.
     """
     moved = vertices.astype(np.float64)
-    group_of_triangle = group[triangles[:, 0]]
+    first_corner = triangles[:, 0]
+    group_of_triangle = group[first_corner]
     offset_mm = np.zeros(len(volume_mm3))
     for _ in range(3):
-        area = np.linalg.norm(area_vectors(moved, triangles), axis=1)
+        vectors = area_vectors(moved, triangles)
+        area = np.sqrt(np.einsum("ti,ti->t", vectors, vectors))
         areas = np.bincount(group_of_triangle, area, minlength=len(volume_mm3))
-        volumes = np.bincount(group_of_triangle, signed_volumes(moved, triangles), minlength=len(volume_mm3))
+        under = np.einsum("ti,ti->t", moved[first_corner], vectors) / 3  # the volumes as `signed_volumes` has them
+        volumes = np.bincount(group_of_triangle, under, minlength=len(volume_mm3))
         missing_mm = np.divide(volume_mm3 - volumes, areas, out=np.zeros(len(volume_mm3)), where=areas > 0)
         step_mm = (offset_mm + missing_mm).clip(-limit_mm, limit_mm) - offset_mm
         offset_mm += step_mm
-        moved += step_mm[group, None] * vertex_normals(moved, triangles)
+        moved += step_mm[group, None] * vertex_normals(moved, triangles, vectors)
     return moved
