@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from liver_seg_ros import progress
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.progress import Stages, approaching, never_cancelled, no_progress, part_of
 
@@ -85,3 +86,19 @@ def test_work_of_unknown_length_comes_nearer_and_never_arrives() -> None:
     for _ in range(20):
         step()
     assert steady == sorted(set(steady)) and steady[0] == pytest.approx(0.2) and steady[-1] < 1
+
+
+def test_stages_beside_each_other_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress, "perf_counter", lambda: now)
+    clock = progress.StagesBeside()
+    with clock.timed("one"):
+        now += 1
+        with clock.timed("other"):
+            now += 2
+            with clock.timed("one"):
+                now += 3
+    now += 50  # nothing runs
+    with clock.timed("other"):
+        now += 4
+    assert clock.seconds == {"one": pytest.approx(1 + 1 + 2), "other": pytest.approx(1 + 1 + 4)}

@@ -151,7 +151,7 @@ def _nearer_to_organ(
         to_border = np.minimum(places + 1, np.array(kinds.shape) - places) * spacing_mm[::-1]
         to_outside = np.minimum(to_outside, to_border.min(axis=1))
     nearer, known = np.zeros((2, *kinds[inner].shape), bool)
-    nearer.reshape(-1)[asked] = to_organ <= to_outside
+    nearer.reshape(-1)[asked] = to_organ <= to_outside * (1 + 1e-6)  # equal ones are rounded either way
     known.reshape(-1)[asked] = np.minimum(to_organ, to_outside) <= _REACH_MM
     return nearer, known
 

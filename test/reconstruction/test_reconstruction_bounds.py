@@ -82,6 +82,38 @@ def test_a_ball_of_many_corners_takes_few_distances(monkeypatch: pytest.MonkeyPa
     assert max(taken, default=0) <= diameters._MOST_DISTANCES and sum(taken) < 5_000_000
 
 
+def test_a_body_with_no_farthest_places_takes_bounded_distances_and_says_what_it_may_have_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every place near a corner of a tetrahedron is as far from all near the other three: a ball rules nothing out."""
+    random = np.random.default_rng(0)
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 100.0
+    points = np.repeat(corners, 500, axis=0) + random.normal(size=(2000, 3))
+    taken = []
+
+    def counted(some: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+        taken.append(len(some) * len(others))
+        return cdist(some, others)
+
+    truth = float(cdist(points, points).max())
+    monkeypatch.setattr(diameters, "cdist", counted)
+    assert diameters.farthest(points) == (pytest.approx(truth), 0.0) and sum(taken) > 1_000_000
+    taken.clear()
+    monkeypatch.setattr(diameters, "_MOST_DISTANCES", 20_000)
+    monkeypatch.setattr(diameters, "_MOST_PAIRS", 100_000)
+    found_mm, more_mm = diameters.farthest(points)
+    assert sum(taken) <= 120_000 and more_mm > 0
+    assert found_mm <= truth <= found_mm + more_mm
+
+
+def test_vessels_are_enclosed_alike_by_trees_and_by_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.random.default_rng(4).choice([0, 1, 1, 1, 3], (24, 25, 26)).astype(np.uint8)
+    labels = LabelVolume(array, Geometry((26, 25, 24), SPACING_MM))
+    by_trees = structure_mask(labels, LIVER).array
+    monkeypatch.setattr(masks, "_MOST_IN_TREES", 0)
+    assert np.array_equal(by_trees, structure_mask(labels, LIVER).array)
+
+
 @settings(max_examples=60)
 @given(seed=SEEDS)
 def test_vessels_are_enclosed_where_liver_is_nearer_whichever_way_it_is_found(seed: int) -> None:

@@ -13,9 +13,10 @@ from scipy.spatial.distance import cdist
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BILE_DUCT, LIVER, PORTAL_VEIN, TUMOR, VENA_CAVA, VESSEL
-from liver_seg_ros.reconstruction.masks import PAD, structure_mask
+from liver_seg_ros.reconstruction.masks import PAD, StructureMask, structure_mask
+from liver_seg_ros.reconstruction.measuring import lesion_gaps as gaps_module
 from liver_seg_ros.reconstruction.measuring.lesion_gaps import BLOOD_VESSELS, lesion_gaps
-from liver_seg_ros.reconstruction.parts import lesions
+from liver_seg_ros.reconstruction.parts import lesions, surface_points
 from liver_seg_ros.volume import LabelVolume
 
 SPACING_MM = (0.8, 1.1, 2.5)
@@ -50,11 +51,13 @@ def faces_mm(mask: NDArray[np.bool_], geometry: Geometry, at_border: bool = True
 
 
 @settings(max_examples=120)
-@given(seed=SEEDS)
-def test_gaps_are_those_of_all_pairs_of_faces(seed: int) -> None:
+@given(seed=SEEDS, reach_mm=st.sampled_from([0.5, 2.0, 10.0]))
+def test_gaps_are_those_of_all_pairs_of_faces(seed: int, reach_mm: float) -> None:
     scan = labels(seed)
     numbers, count = ndimage.label(scan.array == TUMOR.value, ANY_NEIGHBOR)
-    found = lesion_gaps(scan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaps_module, "_FIRST_REACH_MM", reach_mm)
+        found = lesion_gaps(scan)
     assert len(found) == count == len(lesions(scan))
     organ = structure_mask(scan, LIVER)
     whole = np.zeros(scan.array.shape, bool)
@@ -105,6 +108,26 @@ def test_only_the_largest_are_measured_where_so_many_are_asked_for() -> None:
     assert [len(lesion_gaps(scan, count=count)) for count in (0, 1, 2, 3, 4, None)] == [0, 1, 2, 3, 3, 3]
     assert lesion_gaps(scan, count=1) == lesion_gaps(scan)[:1]
     assert PAD == 1
+
+
+def test_around_a_lesion_no_more_is_looked_at_than_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.full((60, 60, 60), LIVER.value, np.uint8)
+    array[28:32, 28:32, 28:32], array[30, 30, 5:12] = TUMOR.value, VESSEL.value
+    looked_at = []
+
+    def counted(mask: StructureMask, *more: int) -> NDArray[np.float64]:
+        looked_at.append(mask.array.size)
+        return surface_points(mask, *more)
+
+    monkeypatch.setattr(gaps_module, "surface_points", counted)
+    [lesion] = lesion_gaps(LabelVolume(array, Geometry((60, 60, 60))))
+    assert lesion.to_vessel is not None and lesion.to_vessel.distance_mm == 16.0
+    assert lesion.to_capsule is None  # the scan's border is no capsule
+    array[:, :, 50:] = 0
+    looked_at.clear()
+    [lesion] = lesion_gaps(LabelVolume(array, Geometry((60, 60, 60))))
+    assert lesion.to_capsule is not None and lesion.to_capsule.distance_mm == 18.0
+    assert max(looked_at) < 60**3 / 2
 
 
 def test_bile_is_no_blood_and_the_cava_is_a_vessel() -> None:

@@ -13,6 +13,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.reconstruction.meshes import surfaces
 from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
 from liver_seg_ros.reconstruction.meshes.triangles import area_vectors, is_watertight, parts_of_vertices, signed_volumes
 from liver_seg_ros.volume import LabelVolume
@@ -53,6 +54,34 @@ def test_a_ball_has_its_volume_place_and_roundness_on_an_oblique_anisotropic_gri
     assert np.linalg.norm(mesh.normals, axis=1) == pytest.approx(1.0, abs=1e-5)
     centroids = mesh.vertices_mm[mesh.triangles].mean(axis=1) - center
     assert (np.einsum("ti,ti->t", area_vectors(mesh.vertices_mm, mesh.triangles), centroids) > 0).mean() > 0.999
+
+
+def test_an_organ_of_small_voxels_has_fewer_triangles_and_is_no_further_from_its_shape(painted, monkeypatch):
+    center = np.array([30.2, 29.7, 30.4])
+    labels = painted(Geometry((80, 80, 75), (0.75, 0.75, 0.8)), (LIVER.value, ball(center, 25.0)))
+    coarse = mesh_of(labels, LIVER)
+    monkeypatch.setattr(surfaces, "COARSEST_MM", 0.0)
+    fine = mesh_of(labels, LIVER)
+    assert len(coarse.triangles) < 0.5 * len(fine.triangles)
+    assert is_watertight(coarse.triangles, len(coarse.vertices_mm))
+    away_mm = [abs(np.linalg.norm(m.vertices_mm - center, axis=1) - 25.0) for m in (coarse, fine)]
+    assert away_mm[0].mean() < 1.1 * away_mm[1].mean() and away_mm[0].max() < 1.1 * away_mm[1].max()
+    assert volume_mm3(coarse) == pytest.approx(volume_mm3(fine), rel=1e-4)
+
+
+def test_an_organ_in_parts_or_with_a_thread_keeps_all_of_them(painted):
+    geometry = Geometry((80, 80, 75), (0.75, 0.75, 0.8))
+    speck = ball([50.25, 50.25, 50.4], 0.1)  # one voxel, between those of every second
+    assert (
+        part_count(mesh_of(painted(geometry, (LIVER.value, ball([25, 25, 25], 15)), (LIVER.value, speck)), LIVER)) == 2
+    )
+    joined = painted(
+        geometry,
+        (LIVER.value, ball([20, 20, 20], 12)),
+        (LIVER.value, ball([45, 20, 20], 10)),
+        (LIVER.value, lambda points: (abs(points - [32, 19.5, 20]) < [10, 0.4, 0.4]).all(axis=-1)),
+    )
+    assert part_count(mesh_of(joined, LIVER)) == 2  # as the Gaussian leaves it on the whole grid
 
 
 SPACINGS = [(1.0, 1.0, 1.0), (0.7, 0.7, 1.25), (0.8, 0.8, 2.5)]

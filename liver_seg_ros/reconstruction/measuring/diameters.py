@@ -21,9 +21,20 @@ from liver_seg_ros.measurement import AxialDiameter
 #: Distances held in memory at a time, 8 bytes each.
 _MOST_DISTANCES = 2_000_000
 
+#: Distances looked at for one diameter, a second or two. A liver takes a thousandth of it.
+_MOST_PAIRS = 200_000_000
+
 
 def largest_diameter_mm(part: NDArray[np.bool_], spacing_mm: Vector) -> float:
-    """The exact largest distance between centers of voxel faces of a part `[k, j, i]`, which is not empty."""
+    """The first of `largest_diameter`."""
+    return largest_diameter(part, spacing_mm)[0]
+
+
+def largest_diameter(part: NDArray[np.bool_], spacing_mm: Vector) -> tuple[float, float]:
+    """The largest distance between centers of voxel faces of a part `[k, j, i]`, which is not empty.
+
+    And what it may be more at most: 0 but for bodies of which too many places are about as far from each other.
+    """
     k, j = np.nonzero(part.any(axis=2))
     rows = part[k, j]  # (R, I): rows of voxels; only their two ends can be corners of the convex hull
     first, last = _row_ends(rows)
@@ -32,16 +43,22 @@ def largest_diameter_mm(part: NDArray[np.bool_], spacing_mm: Vector) -> float:
         ends = ends[_hull_vertices(ends.astype(float))]
     faces = np.concatenate([np.eye(3), -np.eye(3)]) / 2
     points = (ends[:, None] + faces).reshape(-1, 3) * np.array(spacing_mm)
-    return farthest_mm(points[_hull_vertices(points)])
+    return farthest(points[_hull_vertices(points)])
 
 
 def farthest_mm(points: NDArray[np.float64]) -> float:
-    """The exact largest distance between two of the points `(N, 3)`, N > 0.
+    """The first of `farthest`."""
+    return farthest(points)[0]
+
+
+def farthest(points: NDArray[np.float64]) -> tuple[float, float]:
+    """The largest distance between two of the points `(N, 3)`, N > 0, and what it may be more at most.
 
     Of two points that are further apart than d at least one lies outside of any given ball of diameter d. So a good
     pair is found first, by going from a point to the farthest one as long as that grows, and then only points outside
-    the ball over it are compared with all, the outermost first. Of bodies of any usual shape these are few; of the
-    rest, memory is bounded and time is that of all pairs.
+    the ball over it are compared with all, the outermost first. Of bodies of any usual shape these are few, and the
+    distance is exact. Of the rest no more than `_MOST_PAIRS` are compared: what is left lies in a ball, whose diameter
+    bounds it.
     """
     best_mm, middle, end = 0.0, points[0], points[0]
     while True:
@@ -57,8 +74,10 @@ def farthest_mm(points: NDArray[np.float64]) -> float:
     for first in range(0, len(points), at_a_time):
         if 2 * outward_mm[order[first]] <= best_mm:
             break
+        if first * len(points) >= _MOST_PAIRS:
+            return best_mm, float(2 * outward_mm[order[first]] - best_mm)
         best_mm = max(best_mm, float(cdist(points[order[first : first + at_a_time]], points).max()))
-    return best_mm
+    return best_mm, 0.0
 
 
 def diameter_uncertainty_mm(spacing_mm: Vector) -> float:

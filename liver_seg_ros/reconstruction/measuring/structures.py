@@ -14,6 +14,7 @@ largest diameter as many are looked at as is affordable; what another could have
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -30,7 +31,7 @@ from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.measuring.diameters import (
     axial_diameter,
     diameter_uncertainty_mm,
-    largest_diameter_mm,
+    largest_diameter,
 )
 from liver_seg_ros.reconstruction.measuring.lesion_confidence import ProbabilityAt, with_confidence
 from liver_seg_ros.reconstruction.measuring.lesion_gaps import lesion_gaps
@@ -55,6 +56,8 @@ MOST_LESIONS = 200
 _MOST_BOXES = 4
 
 Found = TypeVar("Found")
+
+_log = logging.getLogger(__name__)
 
 
 def measure(labels: LabelVolume, probability_at: ProbabilityAt | None = None) -> tuple[StructureMeasurement, ...]:
@@ -124,13 +127,14 @@ def _measure_part(part: StructureMask) -> PartMeasurement:
     spacing_mm = part.geometry.spacing_mm
     # The mean index along each axis from the number of voxels in each plane across it: noise has too many to list.
     planes = (np.moveaxis(part.array, axis, 0).sum(axis=(1, 2)) for axis in (2, 1, 0))
+    diameter_mm, more_mm = largest_diameter(part.array, spacing_mm)
     center = part.geometry.index_to_lps([np.average(np.arange(len(voxels)), weights=voxels) for voxels in planes])
     return PartMeasurement(
         _volume_ml(part),
-        largest_diameter_mm(part.array, spacing_mm),
+        diameter_mm,
         to_vector(center),
         _volume_uncertainty_ml(part),
-        diameter_uncertainty_mm(spacing_mm),
+        diameter_uncertainty_mm(spacing_mm) + more_mm,
         axial_diameter(part.array, part.geometry),
     )
 
@@ -156,17 +160,23 @@ def _largest_diameters(parts: Parts) -> tuple[float, float, AxialDiameter]:
     in_slice = np.arange(3) != np.abs(parts.mask.geometry.direction_matrix[2]).argmax()
     boxes_mm = parts.sizes * spacing_mm  # (P, 3)
 
-    def in_space(place: int) -> tuple[float, float]:
-        diameter_mm = largest_diameter_mm(parts[place].array, spacing_mm)
-        return diameter_mm, diameter_mm
+    def in_space(place: int) -> tuple[float, tuple[float, float]]:
+        found = largest_diameter(parts[place].array, spacing_mm)
+        return found[0], found
 
     def in_slices(place: int) -> tuple[float, AxialDiameter]:
         part = parts[place]
         axial = axial_diameter(part.array, part.geometry)
         return axial.long_mm, axial
 
-    diameter_mm, more_mm = _largest(parts, np.linalg.norm(boxes_mm, axis=1), in_space)
+    (diameter_mm, of_it_mm), more_mm = _largest(parts, np.linalg.norm(boxes_mm, axis=1), in_space)
     axial, more_axial_mm = _largest(parts, np.linalg.norm(boxes_mm[:, in_slice], axis=1), in_slices)
+    more_mm = max(more_mm, of_it_mm)
+    if more_mm > 0:
+        _log.warning(
+            "%s: the largest diameter is %.1f mm or up to %.1f mm more; its labels are noise or no usual body",
+            parts.mask.structure.title, diameter_mm, more_mm,
+        )  # fmt: skip
     return diameter_mm, more_mm, replace(axial, uncertainty_mm=axial.uncertainty_mm + more_axial_mm)
 
 
