@@ -12,6 +12,7 @@ one found by more than `TOLERANCE_MM`: that is certain, not likely.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,7 +88,9 @@ class DistanceField:
         """
         return self.surface.signed_distance(checked_points(points_mm, "points"))
 
-    def along(self, starts_mm: ArrayLike, stops_mm: ArrayLike, radius_mm: float = 0.0) -> SegmentClearance:
+    def along(
+        self, starts_mm: ArrayLike, stops_mm: ArrayLike, radius_mm: float = 0.0, enough_mm: float = -np.inf
+    ) -> SegmentClearance:
         """The smallest distance to the structure along segments, or needles with round ends (capsules).
 
         At most `TOLERANCE_MM` larger than the exact one, never smaller. A segment may be a single point.
@@ -95,6 +98,8 @@ class DistanceField:
         Args:
             starts_mm, stops_mm: `(N, 3)` LPS ends of the axes.
             radius_mm: of the needle.
+            enough_mm: who only asks whether the clearance is below this, as for a limit, has a part of the work: where
+                it is, any clearance below it comes back.
 
         Raises:
             InputError: points of another shape, of different number or not finite, or a negative radius.
@@ -103,11 +108,16 @@ class DistanceField:
         if not radius_mm >= 0:
             raise InputError(f"a needle's radius of {radius_mm} mm is negative")
         distances, places = np.empty(len(starts)), np.empty((len(starts), 3))
-        for first in range(0, len(starts), CHUNK):
+        bound, enough_mm = self.lower_bound_squared, enough_mm + radius_mm
+
+        def search(first: int) -> None:
             part = slice(first, first + CHUNK)
             distances[part], places[part] = smallest_along(
-                self.surface, starts[part], stops[part], self.lower_bound_squared, STEP_MM, TOLERANCE_MM
+                self.surface, starts[part], stops[part], bound, STEP_MM, TOLERANCE_MM, enough_mm
             )
+
+        with ThreadPoolExecutor(2) as pool:  # numpy works in one while open3d works in the other
+            list(pool.map(search, range(0, len(starts), CHUNK)))
         return SegmentClearance(distances - radius_mm, places)
 
     def lower_bound_squared(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,10 +17,11 @@ from scipy.spatial import cKDTree
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Vector
-from liver_seg_ros.labels import Structure
+from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.plain import plain, plain_fields
 from liver_seg_ros.planning.anatomy import Anatomy
-from liver_seg_ros.planning.clearance import TOLERANCE_MM
+from liver_seg_ros.planning.capsule import capsule_passage
+from liver_seg_ros.planning.clearance import TOLERANCE_MM, SegmentClearance
 from liver_seg_ros.planning.limits import NOT_WEIGHED, Limits
 from liver_seg_ros.planning.trajectory import TrajectoryEvaluations, evaluate_trajectories
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
@@ -128,24 +129,20 @@ def rank_trajectories(
     rejected: dict[str, int] = {}
     short = np.linalg.norm(entries - target, axis=1) <= limits.max_length_mm
     _count(rejected, "length", ~short)
-    entries = entries[short]
-    evaluations = evaluate_trajectories(
-        anatomy, entries, np.broadcast_to(target, entries.shape), limits.needle_radius_mm
-    )
-    accepted = np.flatnonzero(_keeps_to(evaluations, limits, rejected))
+    evaluations = _accepted(anatomy, entries[short], target, limits, rejected)
+    entries = evaluations.entries_mm
 
     clearance_mm, nearest = _smallest_clearance(evaluations, limits)
-    layer = np.zeros(len(entries), np.intp)
     certain_mm = np.round(clearance_mm / TOLERANCE_MM) * TOLERANCE_MM  # what is less different is not better
-    layer[accepted] = pareto_layers(evaluations.length_mm[accepted], certain_mm[accepted])
-    best_first = accepted[np.lexsort((evaluations.length_mm[accepted], -certain_mm[accepted], layer[accepted]))]
+    layer = pareto_layers(evaluations.length_mm, certain_mm)
+    best_first = np.lexsort((evaluations.length_mm, -certain_mm, layer))
     chosen = _spread(entries[best_first], apart_mm, count)
     x, y, z = (float(v) for v in target)
     return Ranking(
         (x, y, z),
         limits,
         candidates,
-        len(accepted),
+        len(evaluations),
         rejected,
         tuple(
             RankedTrajectory(evaluations[n], float(clearance_mm[n]), nearest[n], int(layer[n]), alike)
@@ -179,24 +176,43 @@ def pareto_layers(length_mm: NDArray[np.float64], clearance_mm: NDArray[np.float
     return layer
 
 
-def _keeps_to(evaluations: TrajectoryEvaluations, limits: Limits, rejected: dict[str, int]) -> NDArray[np.bool_]:
-    """`(N,)`; those that do not are counted by the first reason."""
-    kept = np.ones(len(evaluations), bool)
-    reasons = [
-        (
-            f"clearance to {structure.name}{_found_by(structure, evaluations.anatomy)}",
-            evaluations.clearance_mm[:, column] < limits.least_clearance_mm[structure],
-        )
-        for column, structure in enumerate(evaluations.structures)
-        if structure in limits.least_clearance_mm
-    ]
-    reasons.append(("entry angle", evaluations.entry_angle_deg > limits.max_entry_angle_deg))  # False without an angle
+def _accepted(
+    anatomy: Anatomy,
+    entries: NDArray[np.float64],
+    target: NDArray[np.float64],
+    limits: Limits,
+    rejected: dict[str, int],
+) -> TrajectoryEvaluations:
+    """The needles that keep to the limits, with all that is known of them; the others are counted by the first reason.
+
+    Limit by limit: nothing more is asked about a needle that breaks one, nor how far it breaks it.
+    """
+    radius_mm = limits.needle_radius_mm
+    known: dict[Structure, SegmentClearance] = {}
+
+    def keep(reason: str, kept: NDArray[np.bool_]) -> None:
+        nonlocal entries
+        _count(rejected, reason, ~kept)
+        entries = entries[kept]
+        for structure, found in known.items():
+            known[structure] = SegmentClearance(found.clearance_mm[kept], found.at_mm[kept])
+
+    def targets() -> NDArray[np.float64]:
+        return np.broadcast_to(target, entries.shape)
+
+    for structure, field in anatomy.fields.items():
+        if structure in limits.least_clearance_mm and structure != LIVER:
+            least_mm = limits.least_clearance_mm[structure]
+            known[structure] = found = field.along(entries, targets(), radius_mm, least_mm)
+            keep(f"clearance to {structure.name}{_found_by(structure, anatomy)}", ~(found.clearance_mm < least_mm))
+    liver = anatomy.fields.get(LIVER)
+    passage = capsule_passage(None if liver is None else liver.surface, entries, targets())
+    steep = passage.entry_angle_deg > limits.max_entry_angle_deg  # False without an angle
     # From outside once in, and out again only to a target that lies outside.
-    reasons.append(("leaves the liver", evaluations.capsule_crossings > 2))
-    for reason, breaks in reasons:
-        _count(rejected, reason, kept & breaks)
-        kept &= ~breaks
-    return kept
+    leaves = passage.crossings[~steep] > 2
+    keep("entry angle", ~steep)
+    keep("leaves the liver", ~leaves)
+    return evaluate_trajectories(anatomy, entries, targets(), radius_mm, known=known)
 
 
 def _found_by(structure: Structure, anatomy: Anatomy) -> str:

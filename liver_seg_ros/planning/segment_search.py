@@ -37,14 +37,16 @@ def smallest_along(
     lower_bound_squared: Callable[[Array], Array],
     step_mm: float,
     tolerance_mm: float,
+    enough_mm: float = -np.inf,
 ) -> tuple[Array, Array]:
     """`(N,)` smallest signed distances along segments, at most the tolerance too large, and `(N, 3)` where they are.
 
     Args:
         starts, stops: `(N, 3)` LPS points in mm.
         lower_bound_squared: of `(M, 3)` points what squared distances are not below, mm^2; asked every `step_mm`.
+        enough_mm: where a distance below this is found no smaller one is looked for: it is what comes back.
     """
-    search = _Search(surface, starts, stops, tolerance_mm)
+    search = _Search(surface, starts, stops, tolerance_mm, enough_mm)
     intervals = search.first_intervals(lower_bound_squared, step_mm)
     while len(intervals.segment):
         intervals = search.refine(intervals)
@@ -79,11 +81,13 @@ class _Intervals:
 class _Search:
     """What is known of each segment: `value_mm` `(N,)`, the smallest value found so far, at `along_mm` `(N,)`."""
 
-    def __init__(self, surface: SurfaceQueries, starts: Array, stops: Array, tolerance_mm: float) -> None:
+    def __init__(
+        self, surface: SurfaceQueries, starts: Array, stops: Array, tolerance_mm: float, enough_mm: float
+    ) -> None:
         self._surface = surface
         self._starts, self._stops = starts, stops
         self._direction, self._length = directions(starts, stops)
-        self._tolerance_mm = tolerance_mm
+        self._tolerance_mm, self._enough_mm = tolerance_mm, enough_mm
         self.value_mm = np.full(len(starts), np.inf)
         self.along_mm = np.zeros(len(starts))
 
@@ -107,13 +111,15 @@ class _Search:
         best = by_bound[np.diff(segment[by_bound], prepend=-1) > 0]
         asked = inside & ~on_surface
         asked[best[~crosses[segment[best]]]] = True
+        asked &= self._open(segment)
         ids = np.flatnonzero(asked)
         distance_mm[ids], nearest_mm[ids] = self._ask(segment[ids], along_mm[ids], inside[ids])
 
         first = np.flatnonzero(segment[1:] == segment[:-1])
         ends = np.stack([first, first + 1], axis=1)
         intervals = _Intervals(segment[first], inside[first], along_mm[ends], distance_mm[ends], nearest_mm[ends])
-        hopeful = self._lowest(intervals)[0] < self.value_mm[intervals.segment] - self._tolerance_mm
+        hopeful = self._open(intervals.segment)
+        hopeful[hopeful] = self._may_be_better(intervals.of(hopeful))[0]
         unknown = np.zeros(len(segment), bool)
         unknown[ends[hopeful]] = True
         ids = np.flatnonzero(unknown & np.isnan(nearest_mm[:, 0]))
@@ -123,8 +129,8 @@ class _Search:
 
     def refine(self, intervals: _Intervals) -> _Intervals:
         """The halves of those intervals that may hold something better."""
-        lowest_mm, fraction = self._lowest(intervals)
-        hopeful = lowest_mm < self.value_mm[intervals.segment] - self._tolerance_mm
+        intervals = intervals.of(self._open(intervals.segment))
+        hopeful, fraction = self._may_be_better(intervals)
         intervals, fraction = intervals.of(hopeful), fraction[hopeful]
         begin, end = intervals.along_mm.T
         middle = begin + fraction * (end - begin)
@@ -184,6 +190,15 @@ class _Search:
         best = best[value_mm[best] < self.value_mm[segment[best]]]
         self.value_mm[segment[best]] = value_mm[best]
         self.along_mm[segment[best]] = along_mm[best]
+
+    def _open(self, segment: Ids) -> Mask:
+        """Of which segments more is to be known."""
+        return np.asarray(self.value_mm[segment] >= self._enough_mm)
+
+    def _may_be_better(self, intervals: _Intervals) -> tuple[Mask, Array]:
+        """`(M,)` which intervals may hold something better than was found, and where each is to be cut."""
+        lowest_mm, fraction = self._lowest(intervals)
+        return lowest_mm < self.value_mm[intervals.segment] - self._tolerance_mm, fraction
 
     def _lowest(self, intervals: _Intervals) -> tuple[Array, Array]:
         """`(M,)` bounds of the signed distance in each interval, and the fraction of its length to cut it at."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import LIVER, Structure
 from liver_seg_ros.planning.anatomy import Anatomy
 from liver_seg_ros.planning.capsule import capsule_passage
-from liver_seg_ros.planning.clearance import checked_segments
+from liver_seg_ros.planning.clearance import SegmentClearance, checked_segments
 from liver_seg_ros.planning.trajectory_values import (
     NEEDLE_RADIUS_MM,
     Clearance,
@@ -123,6 +123,7 @@ def evaluate_trajectories(
     targets_mm: ArrayLike,
     radius_mm: float = NEEDLE_RADIUS_MM,
     least_vessel_radius_mm: float = LEAST_VESSEL_RADIUS_MM,
+    known: Mapping[Structure, SegmentClearance] | None = None,
 ) -> TrajectoryEvaluations:
     """Evaluate many trajectories. Without a liver none of them is in it; entry and target may be one point.
 
@@ -132,6 +133,7 @@ def evaluate_trajectories(
         entries_mm, targets_mm: `(N, 3)` LPS, anywhere.
         radius_mm: of the needles.
         least_vessel_radius_mm: thinner vessels do not count as crossed.
+        known: clearances of these needles that are not to be searched for again.
 
     Raises:
         InputError: points of another shape, of different number or not finite, or a negative radius.
@@ -141,14 +143,15 @@ def evaluate_trajectories(
         raise InputError(f"a needle's radius of {radius_mm} mm; give a length of zero or more")
     fields = {structure: field for structure, field in anatomy.fields.items() if structure != LIVER}
     liver = anatomy.fields.get(LIVER)
+    known = known or {}
     with ThreadPoolExecutor(2) as pool:  # numpy works in one while open3d works in the other
-        clearances = [pool.submit(field.along, entries, targets, radius_mm) for field in fields.values()]
+        asked = {s: pool.submit(f.along, entries, targets, radius_mm) for s, f in fields.items() if s not in known}
         crossings = pool.submit(vessel_crossings, anatomy.tree, entries, targets, radius_mm, least_vessel_radius_mm)
         passage = capsule_passage(None if liver is None else liver.surface, entries, targets)
     clearance_mm, at_mm = np.empty((len(entries), len(fields))), np.empty((len(entries), len(fields), 3))
-    for column, clearance in enumerate(clearances):
-        clearance_mm[:, column] = clearance.result().clearance_mm
-        at_mm[:, column] = clearance.result().at_mm
+    for column, structure in enumerate(fields):
+        found = known[structure] if structure in known else asked[structure].result()
+        clearance_mm[:, column], at_mm[:, column] = found.clearance_mm, found.at_mm
     return TrajectoryEvaluations(
         anatomy,
         entries,

@@ -22,6 +22,8 @@ from liver_seg_ros.planning.clearance import distance_fields
 from liver_seg_ros.planning.limits import Limits
 from liver_seg_ros.planning.ranking import APART_MM, pareto_layers, rank_trajectories
 from liver_seg_ros.planning.target import lesion_target
+from liver_seg_ros.planning.trajectory import evaluate_trajectories
+from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 from liver_seg_ros.vessel_tree import EMPTY_TREE
 from liver_seg_ros.volume import LabelVolume
 
@@ -70,6 +72,37 @@ def test_each_way_keeps_to_the_limits_and_each_rejected_one_is_counted_once(pati
         assert way.evaluation.clearance_mm(BONE) >= 2
         assert way.clearance_mm == way.evaluation.clearance_mm(VESSEL)  # a rib is in the way, not in danger
         assert way.clearance_mm == way.evaluation.clearance_mm(way.nearest)
+
+
+def test_limit_by_limit_is_the_same_as_all_answers_and_then_the_limits(patient, entries):
+    limits = Limits(max_length_mm=110, max_entry_angle_deg=12, least_clearance_mm={VESSEL: 15.0, BONE: 8.0, LIVER: 1.0})
+    found = rank_trajectories(patient, TARGET, entries, limits, count=10_000, apart_mm=0)
+    entries = entries[np.linalg.norm(entries - TARGET, axis=1) <= 110]
+    all_of_them = evaluate_trajectories(patient, entries, np.broadcast_to(TARGET, entries.shape))
+    assert all_of_them.structures == (VESSEL, BONE)
+    breaks = [all_of_them.clearance_mm[:, 0] < 15, all_of_them.clearance_mm[:, 1] < 8]
+    breaks.append(all_of_them.entry_angle_deg > 12)
+    for n, reason in enumerate(("clearance to vessel", "clearance to bone", "entry angle")):
+        assert found.rejected[reason] == (breaks[n] & ~np.any([*breaks[:n], np.zeros(len(entries))], axis=0)).sum() > 9
+    accepted = np.flatnonzero(~np.any(breaks, axis=0))
+    expected = {all_of_them[n].trajectory.entry_mm: all_of_them[n] for n in accepted}
+    assert len(found.trajectories) == found.accepted == len(expected) > 50
+    for way in found.trajectories:
+        assert way.evaluation == expected[way.evaluation.trajectory.entry_mm]  # to the bit
+
+
+def test_who_only_asks_for_a_limit_asks_for_fewer_distances(patient, entries, monkeypatch):
+    asked = []
+    real = SurfaceQueries.nearest
+    monkeypatch.setattr(SurfaceQueries, "nearest", lambda self, points: asked.append(len(points)) or real(self, points))
+    field, targets = patient.fields[VESSEL], np.broadcast_to([-20.0, 0.0, 0.0], entries.shape)
+    exact = field.along(entries, targets, 0.75)
+    whole = sum(asked)
+    asked.clear()
+    roughly = field.along(entries, targets, 0.75, enough_mm=0.0)
+    assert sum(asked) < whole / 4  # all of them end in the vessel
+    assert np.array_equal(roughly.clearance_mm < 0, exact.clearance_mm < 0)
+    assert (roughly.clearance_mm >= exact.clearance_mm).all()
 
 
 def test_a_vessel_in_the_way_and_bones_exclude_and_a_structure_without_a_limit_does_not(patient):
