@@ -72,9 +72,9 @@ BOARDS = (
 
 #: What the table cannot show, since it takes the work of each stage as given.
 BEYOND_THE_PEAK = (
-    "A network at its peak is made faster by fewer voxels, fewer channels or INT8 alone. The bytes of the other stages are",
-    "the least that they have to touch: what is far below its peak there is held up by single threads, by Python's lock",
-    "and by memory that is read in no order, so that its peak is where it could go at most and not what is to be had.",
+    "A network at its peak is made faster by fewer voxels, fewer channels or INT8 alone. The bytes of other stages are",
+    "the least that they have to touch: what is far below its peak there is held up by single threads, by Python's",
+    "lock and by memory that is read in no order, so that its peak is a bound and not what is to be had.",
 )
 
 
@@ -162,8 +162,8 @@ def _next_factor(seconds: dict[str, float], at_peak_s: dict[str, float]) -> list
     lines = [
         "## Where the next factor of two lies",
         "",
-        f"All stages together take {whole:.2f} s, at their peaks {sum(at_peak_s.values()):.2f} s. What each would give at",
-        "its peak, the largest first, and how many times as fast the whole would be with all above it:",
+        f"All stages together take {whole:.2f} s, at their peaks {sum(at_peak_s.values()):.2f} s. What each would give",
+        "at its peak, the largest first, and how many times as fast the whole would be with all above it:",
         "",
         "| stage | seconds | at the peak | gained | whole, times as fast |",
         "| --- | ---: | ---: | ---: | ---: |",
