@@ -13,6 +13,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import BundleSpec
 from liver_seg_ros.inference.entropy_map import EntropyMap
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.tumor_probability import TumorProbability
 from liver_seg_ros.orientation import Reorientation
 from liver_seg_ros.short_repr import short_repr
@@ -52,13 +53,13 @@ class Doubt:
         )
 
     def watch(
-        self, number: int, grid: Geometry, part: Geometry, scores: Iterator[NDArray[np.float32]]
+        self, number: int, grid: Geometry, region: Region, scores: Iterator[NDArray[np.float32]]
     ) -> Iterator[NDArray[np.float32]]:
-        """The slices `(C, J, I)` that network `number` gives on `grid` of `part` of the CT, as they are."""
+        """The slices `(C, J, I)` that network `number` gives on `grid` of a region of the CT, as they are."""
         if self.tumors is not None and number == self.of_tumors:
-            scores = self.tumors.watch(grid, scores)
+            scores = self.tumors.watch(grid, scores, region)
         if self.entropy is not None and number == 0:
-            scores = self.entropy.watch(grid, part, scores)
+            scores = self.entropy.watch(grid, region, scores)
         return scores
 
     def entropy_volume(self, ct: Volume, reorientation: Reorientation) -> Volume | None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import BundleSpec
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.resampling import resampled_slices
 from liver_seg_ros.short_repr import short_repr
 
@@ -32,17 +33,17 @@ class EntropyMap:
 
     def __init__(self, spec: BundleSpec, geometry: Geometry) -> None:
         self._per_score = np.float32(1 / (spec.calibration.temperature or 1.0))
-        self._seen: list[tuple[Geometry, Geometry, NDArray[np.uint8]]] = []
+        self._seen: list[tuple[Geometry, Region, NDArray[np.uint8]]] = []
         self._geometry = geometry
 
     __repr__ = short_repr
 
     def watch(
-        self, grid: Geometry, part: Geometry, scores: Iterator[NDArray[np.float32]]
+        self, grid: Geometry, region: Region, scores: Iterator[NDArray[np.float32]]
     ) -> Iterator[NDArray[np.float32]]:
-        """The slices `(C, J, I)` of `grid` as they are, each kept in mind; they are of `part` of the CT's grid."""
+        """The slices `(C, J, I)` of `grid` as they are, each kept in mind; they are of `region` of the CT."""
         kept = np.zeros(grid.shape, np.uint8)
-        self._seen.append((grid, part, kept))
+        self._seen.append((grid, region, kept))
         for k, planes in enumerate(scores):
             kept[k] = np.rint(FULL * self._of_slice(planes))
             yield planes
@@ -50,11 +51,12 @@ class EntropyMap:
     def on_ct(self) -> NDArray[np.uint8]:
         """`(K, J, I)`: on the CT's grid, 0 where nobody looked; where it was looked twice, what was seen first."""
         found = np.zeros(self._geometry.shape, np.uint8)
-        for grid, part, kept in reversed(self._seen):
-            box: Box = self._geometry.place_of(part)
-            into = found[box.slices]
-            for k, plane in enumerate(resampled_slices(lambda k, kept=kept: kept[k], grid, part)):  # type: ignore[misc]
-                into[k] = np.rint(plane)
+        for grid, region, kept in reversed(self._seen):
+            into = found[region.box.slices]
+            part = self._geometry.crop(region.box)
+            planes = resampled_slices(lambda k, kept=kept: kept[k], grid, part)  # type: ignore[misc]
+            for k, (plane, inside) in enumerate(zip(planes, region.slices(), strict=True)):
+                np.copyto(into[k], np.rint(plane).astype(np.uint8), where=inside)
         return found
 
     def _of_slice(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,13 +15,14 @@ from liver_seg_ros.inference.fusion import lay_over
 from liver_seg_ros.inference.input_spec import CT_VIEW, InputSpec
 from liver_seg_ros.inference.liver_scores import LiverScores
 from liver_seg_ros.inference.network import Network
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.progress import Stages
 
 
 @dataclass(eq=False)
 class Labeling:
-    """One CT being labeled, box by box.
+    """One CT being labeled, region by region.
 
     Attributes:
         networks: of stage "segment", in the order in which they are asked.
@@ -42,8 +43,9 @@ class Labeling:
     liver: LiverScores | None = None
     _spacings: dict[int, Vector] = field(default_factory=dict)  # by network: what the first box was seen at
 
-    def label(self, box: Box, stage: str) -> NDArray[np.uint8]:
-        """The networks' labels `(K, J, I)` of the voxels in `box`; `stage` is what the work is called."""
+    def label(self, region: Region, stage: str) -> NDArray[np.uint8]:
+        """The networks' labels `(K, J, I)` of the box of `region`, 0 beyond it; `stage` is what the work is called."""
+        box = region.box
         target, stages = self.geometry.crop(box), self.stages
         labels = np.zeros(target.shape, np.uint8)
         for name in ("resample", stage, "upsample"):  # in the order of a reader, not of generators
@@ -60,9 +62,16 @@ class Labeling:
                     number, network.spec.input.spacing_for(self._measured(network, box))
                 )
                 grid, scores = network.scores(
-                    self.hu[shown.slices], self.geometry.crop(shown), stages, stage, "resample", shares, spacing_mm
+                    self.hu[shown.slices],
+                    self.geometry.crop(shown),
+                    stages,
+                    stage,
+                    "resample",
+                    shares,
+                    spacing_mm,
+                    region,
                 )
-                scores = self.doubt.watch(number, grid, target, scores)
+                scores = self.doubt.watch(number, grid, region, scores)
                 # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels
                 # lost 0.05 of Dice that way.
                 for k, winners in enumerate(network.winners(scores, grid, target)):
@@ -71,6 +80,8 @@ class Labeling:
                     labels[k] = found if first else lay_over(labels[k], found)
                 # Its activations must not stand beside the next network's, nor beside what postprocessing needs.
                 network.release_memory()
+            for k, inside in enumerate(region.slices()):
+                labels[k] *= inside
         return labels
 
     def _measured(self, network: Network, box: Box) -> Geometry:

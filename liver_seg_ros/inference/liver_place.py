@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
 from math import ceil, floor
 
 import edt
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.short_repr import short_repr
 
 
@@ -27,13 +26,15 @@ class LiverPlace:
 
     Attributes:
         box: on the CT's grid.
-        coarse_near: `(K, J, I)` bool on the network's grid over the CT's extent: at most half the box's margin away.
+        coarse_liver: `(K, J, I)` bool on the network's grid over the CT's extent: what it is a place of.
+        coarse_near: `(K, J, I)` bool on the same grid: at most half the box's margin away.
         coarse: that grid.
         geometry: the CT's grid.
         margin_mm: the box's margin.
     """
 
     box: Box
+    coarse_liver: NDArray[np.bool_]
     coarse_near: NDArray[np.bool_]
     coarse: Geometry
     geometry: Geometry
@@ -41,13 +42,10 @@ class LiverPlace:
 
     __repr__ = short_repr
 
-    def near_slices(self) -> Iterator[NDArray[np.bool_]]:
-        """Slice by slice of `box`, `(J, I)` bool on the CT's voxels: those near the liver."""
-        k, j, i = (self._coarse_index(axis) for axis in (2, 1, 0))
-        for coarse_k, slices in groupby(k.tolist()):
-            near = self.coarse_near[coarse_k][np.ix_(j, i)]
-            for _ in slices:
-                yield near
+    @property
+    def region(self) -> Region:
+        """The voxels near the liver."""
+        return Region(self.box, self.coarse_near, self.coarse, self.geometry, self.coarse_liver, self.margin_mm)
 
     def touched_by(self, organ: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Where an organ found in the box ends because nothing counts any further.
@@ -59,21 +57,20 @@ class LiverPlace:
             `(K, J, I)` bool on the coarse grid: where the organ borders on what is not near. The CT's own border is no
             edge.
         """
-        edge = self.coarse_near & _beside(~self.coarse_near)
-        touched = self._holding(organ) & edge
-        if not touched.any():  # the cheap question, as most livers end well within
-            return touched
-        near = np.stack(list(self.near_slices()))
-        return self._holding(organ & near & _beside(~near)) & edge
-
-    def _holding(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """`(K, J, I)` bool on the coarse grid: its voxels that hold one of `mask`, `(K, J, I)` of `box`."""
-        indices = [self._coarse_index(axis) for axis in (2, 1, 0)]
-        for axis, index in enumerate(indices):
-            mask = np.logical_or.reduceat(mask, np.flatnonzero(np.diff(index, prepend=-1)), axis=axis)
-        holding = np.zeros_like(self.coarse_near)
-        holding[np.ix_(*(np.unique(index) for index in indices))] = mask
-        return holding
+        blocks = [_Runs.of(self.region.coarse_index(axis)) for axis in (2, 1, 0)]
+        inside = np.ix_(*(block.values for block in blocks))
+        near = self.coarse_near[inside]
+        touching = np.zeros_like(near)
+        for axis in range(near.ndim):
+            for step in (-1, 1):
+                edge = near & _has_beside(~near, axis, step)
+                touching |= _holding(organ, edge, blocks, axis, step)
+        touched = np.zeros_like(self.coarse_near)
+        touched[inside] = touching
+        # Voxels of a CT wider than the coarse ones skip some of these, and so may lie beside what is not near alone.
+        return touched & np.logical_or.reduce(
+            [_has_beside(~self.coarse_near, axis, step) for axis in range(3) for step in (-1, 1)]
+        )
 
     def widened(self, touched: NDArray[np.bool_]) -> LiverPlace:
         """The place with half the margin more around `touched` `(K, J, I)` on the coarse grid."""
@@ -82,26 +79,11 @@ class LiverPlace:
         box = self.box if around is None else _hull(self.box, around)
         return replace(self, box=box, coarse_near=self.coarse_near | further)
 
-    def unseen(self, seen: Box) -> Box | None:
-        """The part of the box that holds all that is near and not in `seen`, half a margin around it; None for nothing.
-
-        On the CT's grid, as `seen` is.
-        """
-        near = self.coarse_near.copy()
-        inside = []
-        for axis in (2, 1, 0):  # a coarse voxel may lie across the border of what was seen
-            index = self._coarse_index(axis, seen)
-            inner = seen.start[axis] > 0, seen.stop[axis] < self.geometry.size[axis]
-            inside.append(slice(int(index[0]) + inner[0], int(index[-1]) + 1 - inner[1]))
-        near[tuple(inside)] = False
-        return _box_on(near, self.coarse, self.geometry, self.margin_mm / 2)
-
-    def _coarse_index(self, axis: int, box: Box | None = None) -> NDArray[np.intp]:
-        """Of each of the box's voxels along an index axis, the coarse voxel that it lies in."""
-        box = box or self.box
-        centers = np.arange(box.start[axis], box.stop[axis]) + 0.5
-        per_coarse = self.coarse.spacing_mm[axis] / self.geometry.spacing_mm[axis]
-        return np.minimum((centers / per_coarse).astype(np.intp), self.coarse.size[axis] - 1)
+    def beyond(self, seen: LiverPlace) -> Region | None:
+        """What is near here and was not in `seen`, with a box half a margin around it; None for nothing."""
+        new = self.coarse_near & ~seen.coarse_near
+        box = _box_on(new, self.coarse, self.geometry, self.margin_mm / 2)
+        return None if box is None else Region(box, new, self.coarse, self.geometry, None, self.margin_mm)
 
 
 def place_of(liver: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, margin_mm: float) -> LiverPlace | None:
@@ -113,7 +95,7 @@ def place_of(liver: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, mar
     box = _box_on(liver, coarse, geometry, margin_mm)
     if box is None:
         return None
-    return LiverPlace(box, _within(liver, coarse, margin_mm / 2), coarse, geometry, margin_mm)
+    return LiverPlace(box, liver, _within(liver, coarse, margin_mm / 2), coarse, geometry, margin_mm)
 
 
 def _box_on(mask: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, margin_mm: float) -> Box | None:
@@ -139,15 +121,48 @@ def _within(mask: NDArray[np.bool_], grid: Geometry, reach_mm: float) -> NDArray
     return within
 
 
-def _beside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The voxels that share a face with one of `mask`."""
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Equal numbers in a row: what they are, where each run begins and how long it is."""
+
+    values: NDArray[np.intp]
+    begins: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+
+    @staticmethod
+    def of(numbers: NDArray[np.intp]) -> _Runs:
+        """Those of numbers that never fall."""
+        return _Runs(*np.unique(numbers, return_index=True, return_counts=True))
+
+    def place(self, run: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+        """Where the `n`-th of each run is, the last one where a run is shorter, or -1 for the last one."""
+        last = self.lengths[run] - 1
+        return self.begins[run] + (last if n < 0 else np.minimum(n, last))
+
+
+def _has_beside(mask: NDArray[np.bool_], axis: int, step: int) -> NDArray[np.bool_]:
+    """The voxels whose neighbor along an axis, `step` 1 or -1 away, is one of `mask`."""
     beside = np.zeros_like(mask)
-    for axis in range(mask.ndim):
-        low, high = [slice(None)] * mask.ndim, [slice(None)] * mask.ndim
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        beside[tuple(low)] |= mask[tuple(high)]
-        beside[tuple(high)] |= mask[tuple(low)]
+    low, high = [slice(None)] * mask.ndim, [slice(None)] * mask.ndim
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    here, there = (low, high) if step > 0 else (high, low)
+    beside[tuple(here)] = mask[tuple(there)]
     return beside
+
+
+def _holding(
+    organ: NDArray[np.bool_], asked: NDArray[np.bool_], blocks: list[_Runs], axis: int, step: int
+) -> NDArray[np.bool_]:
+    """Which of the blocks `asked` of the voxels of `organ` have one of it on the face towards `step` along an axis."""
+    holding = np.zeros_like(asked)
+    index = np.nonzero(asked)
+    found = np.zeros(len(index[0]), bool)
+    across = [other for other in range(asked.ndim) if other != axis]
+    for n in np.ndindex(*(int(blocks[other].lengths.max()) for other in across)):
+        offsets = dict(zip(across, n, strict=True)) | {axis: -1 if step > 0 else 0}
+        found |= organ[tuple(blocks[a].place(index[a], offsets[a]) for a in range(asked.ndim))]
+    holding[index] = found
+    return holding
 
 
 def _hull(a: Box, b: Box) -> Box:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.inference.liver_place import LiverPlace
-from liver_seg_ros.inference.postprocessing import largest_liver
-from liver_seg_ros.labels import LIVER, TUMOR
+from liver_seg_ros.inference.postprocessing import Organ
+from liver_seg_ros.inference.region import Region
 
 #: How often it is looked further, each time by half the place's margin, before it is left at that.
 MOST_ROUNDS = 4
@@ -39,8 +39,9 @@ class Looked:
 
 def look(
     place: LiverPlace,
-    label: Callable[[Box, bool], Labels],
-    clean: Callable[[Labels, LiverPlace], Labels],
+    label: Callable[[Region, bool], Labels],
+    find_organ: Callable[[Labels, LiverPlace], Organ],
+    clean: Callable[[Organ, LiverPlace], Labels],
     further: bool = True,
 ) -> Looked:
     """Find the liver at `place`, and further while it reaches the edge of that, for `MOST_ROUNDS` at most.
@@ -50,56 +51,38 @@ def look(
 
     Args:
         place: where to look first.
-        label: of a box of the CT, and whether that is further than at first: its labels, `(K, J, I)`.
-        clean: of labels of a place's box that count there: those that are anatomy.
+        label: of a region of the CT, and whether that is further than at first: the labels `(K, J, I)` of its box, 0
+            beyond it.
+        find_organ: of the labels of a place's box: where the liver is.
+        clean: of the organ in a place's box: its labels that are anatomy.
         further: False where the liver is the one that the place was made around, and so reaches no further.
     """
-    seen = label(place.box, False)
-    labels = clean(_counting(seen, place), place)
-    if not further:
-        return Looked(labels, place, 0.0, False)
-    touched = place.touched_by(_organ(labels))
-    if not touched.any() or place.margin_mm <= 0:
-        return Looked(labels, place, 0.0, bool(touched.any()))
-    organ_voxels, gained = np.count_nonzero(largest_liver(_counting(seen, place))), None
-    rounds = 0
-    while touched.any() and rounds < MOST_ROUNDS:
-        wider, larger = _further(place, seen, touched, label)
-        organ = largest_liver(_counting(larger, wider))
-        more = np.count_nonzero(organ) - organ_voxels
+    seen = label(place.region, False)
+    organ = find_organ(seen, place)
+    touched = place.touched_by(organ.mask) if further else np.zeros_like(place.coarse_near)
+    rounds, voxels, gained = 0, np.count_nonzero(organ.mask), None
+    while touched.any() and rounds < MOST_ROUNDS and place.margin_mm > 0:
+        wider, seen = _further(place, seen, touched, label)
+        larger = find_organ(seen, wider)
+        more = np.count_nonzero(larger.mask) - voxels
         if gained is not None and more > gained:
             break
-        organ_voxels, gained, rounds = organ_voxels + more, more, rounds + 1
-        place, seen, touched = wider, larger, wider.touched_by(organ)
-    labels = clean(_counting(seen, place), place)
-    return Looked(labels, place, rounds * place.margin_mm / 2, bool(touched.any()))
+        place, organ, rounds, voxels, gained = wider, larger, rounds + 1, voxels + more, more
+        touched = place.touched_by(organ.mask)
+    return Looked(clean(organ, place), place, rounds * place.margin_mm / 2, bool(touched.any()))
 
 
 def _further(
-    place: LiverPlace, seen: Labels, touched: NDArray[np.bool_], label: Callable[[Box, bool], Labels]
+    place: LiverPlace, seen: Labels, touched: NDArray[np.bool_], label: Callable[[Region, bool], Labels]
 ) -> tuple[LiverPlace, Labels]:
     """The place widened about what was `touched`, and the labels of its box, of which `seen` are known."""
     wider = place.widened(touched)
     larger = np.zeros(wider.box.size[::-1], np.uint8)
-    unseen = wider.unseen(place.box)
+    larger[_in(wider.box, place.box)] = seen
+    unseen = wider.beyond(place)
     if unseen is not None:
-        larger[_in(wider.box, unseen)] = label(unseen, True)
-    larger[_in(wider.box, place.box)] = seen  # what was seen first had more around it
+        larger[_in(wider.box, unseen.box)] |= label(unseen, True)  # no voxel is in both
     return wider, larger
-
-
-def _counting(seen: Labels, place: LiverPlace) -> Labels:
-    """`seen` `(K, J, I)` of the place's box without what is not near."""
-    counting = np.empty_like(seen)
-    for k, near in enumerate(place.near_slices()):
-        np.multiply(seen[k], near, out=counting[k])
-    return counting
-
-
-def _organ(labels: Labels) -> NDArray[np.bool_]:
-    """Vessels leave the liver; it is no sign of anything where they end."""
-    organ: NDArray[np.bool_] = (labels == LIVER.value) | (labels == TUMOR.value)
-    return organ
 
 
 def _in(outer: Box, inner: Box) -> tuple[slice, slice, slice]:

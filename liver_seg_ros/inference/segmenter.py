@@ -30,7 +30,8 @@ from liver_seg_ros.inference.localization import Finding, find_liver
 from liver_seg_ros.inference.looking import Looked, look
 from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.network import Network, load_network
-from liver_seg_ros.inference.postprocessing import clean_labels, without
+from liver_seg_ros.inference.postprocessing import Organ, clean_organ, find_organ, without
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.choice import AUTO
 from liver_seg_ros.inference.smoothing import check_smoothing, smooth_labels
@@ -246,14 +247,18 @@ class Segmenter:
         """Segment at `place` of the whole CT `hu` `(K, J, I)` on `geometry`, canonical, and further where needed."""
         labeling = Labeling(self._segmenters, self._tables, hu, geometry, stages, doubt, finding.scores)
 
-        def label(box: Box, further: bool) -> NDArray[np.uint8]:
-            return labeling.label(box, "further" if further else "segment")
+        def label(region: Region, further: bool) -> NDArray[np.uint8]:
+            return labeling.label(region, "further" if further else "segment")
 
-        def clean(labels: NDArray[np.uint8], place: LiverPlace) -> NDArray[np.uint8]:
+        def find(labels: NDArray[np.uint8], place: LiverPlace) -> Organ:
+            with stages.timed("postprocess"):
+                return find_organ(labels, geometry.crop(place.box), self._postprocessing)
+
+        def clean(organ: Organ, place: LiverPlace) -> NDArray[np.uint8]:
             with stages.stage("postprocess"):
-                return clean_labels(labels, geometry.crop(place.box), self._postprocessing)
+                return clean_organ(organ, geometry.crop(place.box), self._postprocessing)
 
-        return look(place, label, clean, further=finding.scores is None)
+        return look(place, label, find, clean, further=finding.scores is None)
 
 
 def load_default_segmenter(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import BundleSpec
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.labels import BACKGROUND, TUMOR
 from liver_seg_ros.short_repr import short_repr
 
@@ -36,7 +37,7 @@ class TumorProbability:
         assert temperature is not None  # it `tells`
         self.least_lesion = float(spec.calibration.least_lesion)
         self._per_score = np.float32(1 / temperature)
-        self._seen: list[tuple[Geometry, NDArray[np.float16]]] = []
+        self._seen: list[tuple[Geometry, NDArray[np.float16], Region | None]] = []
 
     __repr__ = short_repr
 
@@ -45,10 +46,12 @@ class TumorProbability:
         """Whether a network says how sure it is of tumors: it knows them, gives more than labels, and is calibrated."""
         return TUMOR.value in spec.label_values and spec.output != "argmax" and spec.calibration.temperature is not None
 
-    def watch(self, grid: Geometry, scores: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """The slices `(C, J, I)` of `grid` as they are, each kept in mind on its way."""
+    def watch(
+        self, grid: Geometry, scores: Iterator[NDArray[np.float32]], region: Region | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """The slices `(C, J, I)` of `grid` as they are, each kept in mind; of them counts what lies in `region`."""
         kept = np.zeros(grid.shape, np.float16)
-        self._seen.append((grid, kept))
+        self._seen.append((grid, kept, region))
         for k, planes in enumerate(scores):
             kept[k] = self._of_slice(planes)
             yield planes
@@ -59,9 +62,11 @@ class TumorProbability:
         Of places that were looked at twice it is what was seen first, as it is with their labels.
         """
         found = np.full(len(points_mm), np.nan)
-        for grid, kept in self._seen:
+        for grid, kept, region in self._seen:
             index = np.rint(grid.lps_to_index(points_mm)).astype(np.int64)
             new = np.isnan(found) & np.all((index >= 0) & (index < grid.size), axis=1)
+            if region is not None:
+                new &= region.holds(points_mm)
             i, j, k = index[new].T
             found[new] = kept[k, j, i]
         return np.nan_to_num(found)

@@ -28,7 +28,7 @@ _SIGMA_PER_SIZE = 1 / 8
 _LEAST_WEIGHT = 1e-3
 
 #: A window is at most so many times as long as the bundle's patch; a longer one would hold up the finished slices.
-_LONGEST = 2
+LONGEST = 2
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, 
         return Windows(*(foreign(n, size, spec.overlap, spec.blend) for n, size in zip(shape, patch, strict=True)))
     if spec.fixed_window:
         return Windows(*(axis_windows(*axis) for axis in zip(shape, patch, shared, strict=True)))
-    limits = largest or tuple(_LONGEST * side for side in patch)
+    limits = largest or tuple(LONGEST * side for side in patch)
     options = [_axis_options(*axis) for axis in zip(shape, shared, limits, spec.least_window, strict=True)]
     budget = prod(patch)
     fitting = ((k, j, i) for k, j, i in product(*options) if k.size * j.size * i.size <= budget)

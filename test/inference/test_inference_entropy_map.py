@@ -15,6 +15,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bundle import Calibration, ModelBundle
 from liver_seg_ros.inference.entropy_map import EntropyMap
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.segmenter import Segmenter
 from liver_seg_ros.orientation import Reorientation
 from liver_seg_ros.volume import Volume
@@ -34,7 +35,8 @@ def test_it_is_the_entropy_of_the_softmax_in_percent_where_it_was_looked(make_se
     ]
     for part, scores in zip(parts, given, strict=True):
         grid = ct.crop(part)  # the network's spacing is that of the CT here, so nothing is interpolated
-        np.testing.assert_array_equal(np.stack(list(found.watch(grid, grid, iter(scores.swapaxes(0, 1)))), 1), scores)
+        region = Region(part, np.ones(ct.shape, bool), ct, ct)
+        np.testing.assert_array_equal(np.stack(list(found.watch(grid, region, iter(scores.swapaxes(0, 1)))), 1), scores)
     for part, scores in reversed(list(zip(parts, given, strict=True))):
         expected[part.slices] = np.rint(100 * entropy(softmax(scores / 2.0, axis=0), base=4))
     assert np.abs(found.on_ct() - expected).max() <= 1

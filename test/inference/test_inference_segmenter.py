@@ -51,7 +51,7 @@ def test_finds_every_structure_on_the_grid_of_the_ct(segmenter: Segmenter, liver
     outside = np.ones(truth.shape, bool)
     outside[result.liver_box.slices] = False
     assert not result.labels.array[outside].any()
-    assert set(result.seconds) == {"load", "localize", "resample", "segment", "upsample", "postprocess"}
+    assert set(result.seconds) == {"load", "localize", "resample", "segment", "upsample", "postprocess", "further"}
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
