@@ -126,7 +126,7 @@ def _metric(metric: str, recipes: Mapping[str, Recipe], runs: Sequence[Run]) -> 
     for name in recipes:
         own = _of(runs, name)
         figures = (spread([run.scores.get(s, {}).get(m, nan) for run in own]) for s, m in columns.values())
-        lines.append(_row(name, *map(_shown, figures)))
+        lines.append(_row(name, *(_shown(figure, len(own)) for figure in figures)))
     return [*lines, ""]
 
 
@@ -194,10 +194,12 @@ def _mean(values: Sequence[float], digits: int) -> str:
     return f"{spread(values).mean:.{digits}f}" if values else ""
 
 
-def _shown(figure: Spread) -> str:
+def _shown(figure: Spread, trainings: int) -> str:
+    """With how many of the trainings have a value, where not all have."""
     if figure.count == 0:
         return "none"
-    return f"{figure.mean:.3f}" + ("" if isnan(figure.deviation) else f" ± {figure.deviation:.3f}")
+    known = "" if figure.count == trainings else f" ({figure.count} of {trainings})"
+    return f"{figure.mean:.3f}" + ("" if isnan(figure.deviation) else f" ± {figure.deviation:.3f}") + known
 
 
 def _row(*cells: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from liver_seg_ros.inference.conventions import score_weights  # noqa: E402
 from liver_seg_ros.inference.network import Network, load_network  # noqa: E402
 from liver_seg_ros.inference.resampling import resampled_slices  # noqa: E402
 from liver_seg_ros.inference.runtimes.base import Runtime  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.build import build_engine  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.engine import profiles_of  # noqa: E402
+from liver_seg_ros.inference.runtimes.tensorrt.library import load_tensorrt  # noqa: E402
 from liver_seg_ros.inference.windows import choose_windows  # noqa: E402
 from liver_seg_ros.progress import Stages, never_cancelled, no_progress  # noqa: E402
 from liver_seg_ros.volume import LabelVolume, Volume  # noqa: E402
@@ -188,6 +192,18 @@ def test_a_bundle_labels_as_nnunets_own_predictor_does(compared: Compared, name:
     assert (held & sure).mean() > 0.75  # of a CT that is mostly edges
     liver = (ours == 1) & held, (theirs == 1) & held
     assert 2 * (liver[0] & liver[1]).sum() / (liver[0].sum() + liver[1].sum()) >= 0.999
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_tensorrt_builds_what_was_imported(compared: Compared, name: str) -> None:
+    try:
+        load_tensorrt()
+    except InputError as missing:
+        if platform.machine() == "x86_64":  # the extra [deploy] brings it there: missing, it is a failure
+            raise
+        pytest.skip(str(missing))
+    bundle = compared.networks[name].bundle
+    assert len(build_engine(bundle.weights.read_bytes(), profiles_of(bundle.spec, 2))) > 1000
 
 
 def on(values: NDArray[np.float32], grid: Geometry, target: Geometry) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ from liver_seg_ros.volume import LabelVolume, Volume
 @pytest.fixture
 def coarse(recipe: Recipe) -> Recipe:
     """A recipe whose phantoms are quick to make: the localizer's, at its spacing."""
-    data = replace(recipe.data, spacing_mm=(4.0, 4.0, 4.0), margin_mm=None)
+    data = replace(recipe.data, spacing_mm=(4.0, 4.0, 4.0), margin_mm=None, coarse_scans=1.0)
     return replace(recipe, stage="localize", data=data)
 
 
@@ -68,7 +68,7 @@ def test_what_surrounds_the_liver_keeps_its_values_and_the_liver_is_whole(coarse
 
 
 def test_the_segmenter_sees_the_liver_and_the_margin_around_it(recipe: Recipe) -> None:
-    case = make_case(5, recipe)
+    case = make_case(5, replace(recipe, data=replace(recipe.data, coarse_scans=1.0)))  # quick to make
     assert set(np.unique(case.labels)) == {0, 1, 2, 3}
     box = Box.around(case.labels)
     assert box is not None
@@ -81,7 +81,7 @@ def test_the_segmenter_sees_the_liver_and_the_margin_around_it(recipe: Recipe) -
 
 def test_the_recipe_says_how_many_tumors(recipe: Recipe) -> None:
     def tumor_voxels(count: tuple[int, int]) -> int:
-        data = replace(recipe.data, spacing_mm=(5.0, 5.0, 5.0), tumor_count=count)
+        data = replace(recipe.data, spacing_mm=(5.0, 5.0, 5.0), tumor_count=count, coarse_scans=1.0)
         return int(np.count_nonzero(make_case(5, replace(recipe, data=data)).labels == TUMOR.value))
 
     assert tumor_voxels((0, 0)) == 0

@@ -28,7 +28,8 @@ def write(recipe: Recipe, path: Path) -> Path:
 
 
 def test_from_a_recipe_to_a_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
-    data = replace(recipe.data, spacing_mm=(5.0, 5.0, 5.0), training_seeds=(0, 1), validation_seeds=(1, 2))
+    seeds = {"training_seeds": (0, 1), "validation_seeds": (1, 2)}
+    data = replace(recipe.data, spacing_mm=(5.0, 5.0, 5.0), coarse_scans=1.0, **seeds)  # quick to make
     recipe = replace(recipe, data=data, optimization=replace(recipe.optimization, steps=2))
     path, cache = write(recipe, tmp_path / "recipe.yaml"), tmp_path / "cache"
     made = run("generate", "--recipe", path, "--cache", cache)

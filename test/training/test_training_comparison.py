@@ -127,6 +127,9 @@ def test_printed_figures_stand_beside_ours_and_say_whose_they_are(file: Path, re
     assert "| `ucanet` | tumor | dice | 0.8496 | LTVS (private), five seeds | paper 2" in page
     assert "| ours | 0.500 |" in page and page.index("0.500") < page.index("What the papers print")
     assert "| ours | inf |" in page and "0.250" not in page  # paper 2 prints no precision
+    without = replace(run, seed=1, scores={"tumor": {"dice": math.nan}})
+    both = comparison_in_words("T", {"ours": recipe}, [run, without], Budget(), "testing")
+    assert "| ours | 0.500 (1 of 2) |" in both
     sizes = "| ours | `ucanet` | 10 | 5,910,000 | 1.2 | 60 | 45 | 0.50 |"
     assert sizes in page and machine() in page
     page = comparison_in_words("T", {"ours": replace(recipe, network={"name": "mpunet"})}, [run], Budget(), "testing")
@@ -207,7 +210,7 @@ def test_the_command_writes_tables_curves_and_pictures(
     assert "## HD95, mm" in page and "![Precision over recall" in page
     for picture in ("precision_recall.png", "dice.png"):
         with Image.open(tmp_path / "out" / picture) as drawn:
-            assert picture in page and drawn.width == 3 * drawn.height * 460 // 440 and len(drawn.getcolors(10**6)) > 9
+            assert picture in page and drawn.width == 3 * 460 + 190 and len(drawn.getcolors(10**6)) > 9
     with (tmp_path / "out" / "dice.csv").open(encoding="utf-8") as rows:
         measured = [*csv.DictReader(rows)]
     last = load_checkpoint(tmp_path / "out" / "trainings" / "unet3d" / "seed_0" / CHECKPOINT)
