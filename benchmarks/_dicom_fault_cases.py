@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import struct
@@ -166,6 +167,37 @@ def disk_full(folder: Path, tries: int, chance: random.Random) -> Tried:
     return tried
 
 
+def no_space(folder: Path, tries: int, chance: random.Random) -> Tried:
+    """A file system of 1 MB, filled to some bytes, without any limit of the receiver's own. Only root may mount one."""
+    tried = Tried()
+    disk = folder / "disk"
+    for number in range(tries):
+        sent = slices(SERIES, announce=True)
+        disk.mkdir(exist_ok=True)
+        subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+        receiver = Receiver(disk / "spool")
+        try:
+            free = shutil.disk_usage(disk).free
+            (disk / "filler").write_bytes(bytes(free - chance.randrange(8000, 40_000)))
+            opened = receiver.associate()
+            taken = store(opened, sent)
+            check(tried, receiver, taken, f"try {number}")
+            if len(taken) == SERIES:
+                tried.wrong.append(f"try {number}: all taken, without space")
+            if not receiver.associate().is_rejected:
+                tried.wrong.append(f"try {number}: an association while there is no space")
+            (disk / "filler").unlink()
+            store(opened, sent)
+            opened.release()
+            if not receiver.complete(sent):
+                tried.wrong.append(f"try {number}: not completed once there was space")
+        finally:
+            receiver.end()
+            subprocess.run(["/bin/umount", "--lazy", disk], check=True)
+        tried.tries += 1
+    return tried
+
+
 def many_at_once(folder: Path, tries: int, chance: random.Random) -> Tried:
     tried = Tried()
     receiver = Receiver(folder, "--associations", "10")
@@ -309,6 +341,9 @@ CASES: dict[str, tuple[str, Callable[[Path, int, random.Random], Tried]]] = {
         "what was answered for is there after the new start, and the rest completes it", receiver_killed,
     ),
     "disk full (the spool's limit) at any object": ("0xA700; what was answered for is there", disk_full),
+    "no space on the file system, at any object": (
+        "0xA700, new associations refused; what was answered for is there, and the rest completes it", no_space,
+    ),
     "50 associations at once, 10 allowed": ("refused ones come again; all 50 objects are there", many_at_once),
     "another called AE title": ("rejected", wrong_title),
     "unknown caller": ("rejected", unknown_caller),

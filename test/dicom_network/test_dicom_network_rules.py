@@ -21,8 +21,8 @@ from liver_seg_ros.errors import InputError
 PATIENCE = Patience(quiet_s=10, settled_s=1, deadline_s=100)
 
 
-def after(*objects: Arrived, from_pacs: int | None = None) -> SeriesState:
-    state = SeriesState("1.2", "1.2.3", from_pacs=from_pacs)
+def after(*objects: Arrived, from_modality: int | None = None, from_pacs: int | None = None) -> SeriesState:
+    state = SeriesState("1.2", "1.2.3", from_modality=from_modality, from_pacs=from_pacs)
     for arrived in objects:
         state = state.with_object(arrived, 0.0)
     return state
@@ -44,6 +44,8 @@ def arrived(acquisition: str = "1", announced: int | None = None, total: int | N
         (after(arrived("1", 1), arrived("2")), 9.9, 10, None),  # one of them does not say
         (after(arrived(total=2), arrived()), 0.9, 1, None),
         (after(arrived(announced=1, total=None), from_pacs=3), 99, None, 100),  # the PACS knows better
+        (after(arrived(), from_modality=2, from_pacs=1), 99, None, 100),  # the modality knows best
+        (after(arrived(), arrived(), from_modality=2, from_pacs=9), None, 0, None),
     ],
 )
 def test_when_a_series_is_complete(
