@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.claims import MOST_INFLATED, check_claim
+from liver_seg_ros.files.inflating import DAMAGED, read_gzipped
 from liver_seg_ros.files.values import scaled
 from liver_seg_ros.geometry import Geometry
 
@@ -64,10 +65,12 @@ def read_nifti(path: Path) -> tuple[NDArray[np.generic], Geometry]:
     stored_bytes = path.stat().st_size * MOST_INFLATED if is_compressed else path.stat().st_size
     check_claim(str(path), shape, header.get_data_dtype().itemsize, stored_bytes - header.get_data_offset())
     try:
-        stored = proxy.get_unscaled()
-    except UNREADABLE as error:
+        if is_compressed:
+            array = read_gzipped(path, proxy.offset, shape[::-1], proxy.dtype)
+        else:  # file order is i fastest: the transpose is C-contiguous
+            array = np.asarray(proxy.get_unscaled()).reshape(shape, order="F").T
+    except DAMAGED + UNREADABLE as error:
         raise InputError(f"{path}: is cut off or damaged. Copy or export it again.") from error
-    array = np.asarray(stored).reshape(shape, order="F").T  # file order is i fastest: the transpose is C-contiguous
     # nibabel empties slope and intercept in the header; the proxy has them, 1 and 0 where the slope means none.
     return scaled(array, proxy.slope, proxy.inter), geometry
 

@@ -65,8 +65,8 @@ KEYS = {
 }
 #: Those that have none: `libvtk` is C++, `python-vtk` Python 2.
 WITHOUT_KEY = {
-    "connected-components-3d", "edt", "fast-simplification", "fill-voids", "nibabel", "openvino", "plotly", "pydicom",
-    "pyigtl", "rosbags", "simpleitk", "threadpoolctl", "vtk",
+    "connected-components-3d", "edt", "fast-simplification", "fill-voids", "isal", "nibabel", "openvino", "plotly",
+    "pydicom", "pyigtl", "rosbags", "simpleitk", "threadpoolctl", "vtk",
 }  # fmt: skip
 
 #: Modules of ROS packages that are called otherwise.
