@@ -14,6 +14,7 @@ from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR, VESSEL
 from liver_seg_ros.phantom.generator import generate_phantom
 from liver_seg_ros.phantom.phantom_options import PhantomOptions
 from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.reconstruction.meshes import collision as collision_module
 from liver_seg_ros.reconstruction.meshes.collision import collision_mesh
 from liver_seg_ros.reconstruction.meshes.decimation import decimate
 from liver_seg_ros.reconstruction.meshes.interpolation import interpolated
@@ -121,6 +122,24 @@ def test_a_margin_too_small_for_the_voxels_is_exceeded_with_a_warning_but_enclos
     assert collision.largest_distance_mm > 0.02
     assert "beyond the margin" in caplog.text
     assert SurfaceQueries(collision.mesh).signed_distance(visual.vertices_mm).max() <= 0
+
+
+def test_voxels_too_coarse_for_the_margin_are_not_tried_with_ever_more_triangles(monkeypatch, caplog):
+    array, n = np.zeros((24, 24, 24), np.uint8), np.arange(3, 21)
+    array[n, n, n] = array[12, n, 5] = array[n, 20 - n // 2, n // 2] = VESSEL.value
+    mask, shape, visual = shape_and_mesh(LabelVolume(array, Geometry((24, 24, 24))), VESSEL)
+    tried = []
+    real = collision_module._coarser
+    monkeypatch.setattr(
+        collision_module, "_coarser", lambda of, budget, step: tried.append(budget) or real(of, budget, step)
+    )
+    for budget, expected in ((2000, [2000]), (600, [600, 2400])):
+        tried.clear()
+        with caplog.at_level(logging.WARNING):
+            collision = collision_mesh(shape, visual, 0.8, budget)
+        assert tried == expected and "beyond the margin" in caplog.text
+        assert 0.8 < collision.largest_distance_mm < 1.0  # the first that encloses, not one that is dilated by more
+        assert_encloses(collision, mask, visual, collision.largest_distance_mm)
 
 
 def test_noise_in_slices_thicker_than_the_margin_is_enclosed_all_the_same():

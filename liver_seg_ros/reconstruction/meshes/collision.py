@@ -87,25 +87,47 @@ def collision_mesh(
     step = approaching(done, STEP_SHARE)
     inner = _Inner.of(mask, visual, step)
     dilated = _dilated(mask, inner, margin_mm)
-    for budget in (triangle_budget, 2 * triangle_budget, 4 * triangle_budget):
+    tries: dict[int, tuple[Surface, CollisionMesh | None]] = {}
+
+    def keeps_within(budget: int) -> bool:
         surface = _coarser(dilated, budget, step)
-        best = inner.enclosed_by(surface, mask, margin_mm / 2)
-        if best and best.largest_distance_mm <= margin_mm:
-            break
-    else:  # the margin cannot be kept: as few triangles as asked for, and whatever encloses the structure
-        wider = _dilated(mask, inner, margin_mm, thin=True)
-        surfaces = (_coarser(wider, triangle_budget, step), wider, inner.hull(mask))
-        best = next(found for s in surfaces if (found := inner.enclosed_by(s, mask, np.inf)))
+        tries[budget] = surface, inner.enclosed_by(surface, mask, margin_mm / 2)
+        return _within(tries[budget][1], margin_mm)
+
+    budget = triangle_budget
+    if not keeps_within(budget) and len(dilated.triangles) > budget:
+        # Where so many do not keep to it, the voxels are too coarse for the margin and no number of triangles does.
+        budget = 4 * triangle_budget
+        budget = 2 * triangle_budget if keeps_within(budget) and keeps_within(budget // 2) else budget
+    surface, found = tries[budget]
+    if found is None or not _within(found, margin_mm):  # as few as asked for, and whatever encloses the structure
+        best = tries[triangle_budget][1] or _enclosing(mask, inner, margin_mm, triangle_budget)
+        _warn(best, margin_mm, triangle_budget)
+        return best
+    best = found
     # Step by step decimation gets further than at one go.
     while budget // 4 >= FEWEST_TRIANGLES and (budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm):
         budget //= 4
         surface = _coarser(surface, budget, step)
         found = inner.enclosed_by(surface, mask, margin_mm / 2)
-        if found is None or found.largest_distance_mm > margin_mm:
+        if found is None or not _within(found, margin_mm):
             break
         best = found
     _warn(best, margin_mm, triangle_budget)
     return best
+
+
+def _within(found: CollisionMesh | None, margin_mm: float) -> bool:
+    return found is not None and found.largest_distance_mm <= margin_mm
+
+
+def _enclosing(mask: StructureMask, inner: _Inner, margin_mm: float, triangle_budget: int) -> CollisionMesh:
+    """The first that encloses the structure, however far out: dilated by more, with all of its triangles, convex."""
+    wider = _dilated(mask, inner, margin_mm, thin=True)
+    coarser = inner.enclosed_by(_coarser(wider, triangle_budget, inner.step), mask, np.inf)
+    found = coarser or inner.enclosed_by(wider, mask, np.inf) or inner.enclosed_by(inner.hull(mask), mask, np.inf)
+    assert found is not None, "a convex hull encloses"
+    return found
 
 
 @dataclass(frozen=True, eq=False)
