@@ -12,6 +12,7 @@ import pytest
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import LIVER, VESSEL
 from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.reconstruction.meshes import decimation
 from liver_seg_ros.reconstruction.meshes.decimation import decimate
 from liver_seg_ros.reconstruction.meshes.surfaces import Surface, extract_surface
 from liver_seg_ros.reconstruction.meshes.triangles import is_watertight, parts_of_vertices, signed_volumes
@@ -71,6 +72,25 @@ def test_thin_vessels_stay_closed_where_fast_simplification_alone_breaks_them(th
     assert is_closed(smaller)
     assert part_count(smaller) == part_count(thin_net)
     assert volume_mm3(smaller) == pytest.approx(volume_mm3(thin_net), rel=0.01)
+
+
+def test_a_long_way_is_gone_again_only_in_its_last_part(thin_net, monkeypatch):
+    real, given = fast_simplification.simplify, []
+
+    def counted(points, triangles, **options):
+        given.append(len(triangles))
+        return real(points, triangles, **options)
+
+    monkeypatch.setattr(fast_simplification, "simplify", counted)
+    budget = len(thin_net.triangles) // 11
+    in_two = decimate(thin_net, budget)
+    work = sum(given)
+    given.clear()
+    monkeypatch.setattr(decimation, "LONG_WAY", np.inf)
+    at_once = decimate(thin_net, budget)
+    assert work < sum(given)
+    assert is_closed(in_two) and part_count(in_two) == part_count(thin_net)
+    assert len(in_two.triangles) <= max(budget, len(at_once.triangles))
 
 
 def test_specks_beside_a_large_part_survive():
