@@ -138,12 +138,15 @@ def command(
         need("pages", "the page of a cohort")
     if scheduler is not None and (workers is not None or memory_gb is not None):
         raise InputError("--scheduler has workers of its own: leave out --workers and --memory-gb")
-    tables = (f"{STEM}.csv", f"{STEM}.parquet")
     asks = is_pacs(source)
-    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), (None if asks else source, models), overwrite)
+    if not asks and (patient or accession or date or study or description or move):
+        raise InputError(f"{source} is no PACS, which alone can be asked so; give TITLE@host:port")
+    tables = (f"{STEM}.csv", f"{STEM}.parquet")
+    tls = tls_cert, tls_key, tls_ca
+    inputs = (None if asks else source, models, *tls)
+    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), inputs, overwrite)
     pacs = None
     if asks:
-        tls = tls_cert, tls_key, tls_ca
         wanted = PacsOptions(patient, accession, date, study, description, spool_gb, move, port, address, title, *tls)
         pacs = wanted.cases(str(source), output)
     cases = list_cases(source) if pacs is None else pacs.cases()

@@ -208,7 +208,7 @@ def test_no_command_replaces_what_it_reads(
             words += ["--ct"] if (name, found.name) == ("export", "ct") else []
             words.append(read[found.name])
         elif found.name == parameter:
-            words += [f"--{parameter}", target]
+            words += [f"--{parameter.replace('_', '-')}", target]
     assert main.run([*map(str, words), "-o", str(tmp_path), "--overwrite"]) == 2
     message = capsys.readouterr().err
     assert f"{target.name}' is an input of this run" in message and message.count("\n") == 1

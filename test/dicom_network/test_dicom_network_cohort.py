@@ -54,11 +54,28 @@ def test_no_more_are_in_the_spool_than_are_worked_on_and_two(orthanc: Any, serie
     assert most <= 2 and pacs._spool.series() == set()
     assert pacs.read({"case": series[0]}).geometry.shape == (6, 16, 20)  # once more, for a picture
     assert pacs._spool.series() == set()
-    full = PacsCases(caller, found[:1], tmp_path / "full", ReceiveLimits(keep_free_mb=0, spool_mb=0.002))
+    six = [one for one in found if one.series_uid == series[0]]
+    full = PacsCases(caller, six, tmp_path / "full", ReceiveLimits(keep_free_mb=0, spool_mb=0.002))  # room for one
     [case] = full.fetched(full.cases())
     assert "of 6 objects came" in case.trouble or "did not send the series" in case.trouble
     pacs.close()
     assert not (tmp_path / "spool").exists()
+
+
+def test_what_cannot_be_asked_is_told_in_one_line(
+    orthanc: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pacs = f"ORTHANC@127.0.0.1:{orthanc.dicom_port}"
+    for words, says in (
+        ((tmp_path, "--date", DAY), "is no PACS"),
+        ((pacs,), "a whole PACS is no cohort"),
+        ((pacs, "--accession", "none"), "has no CT series of this kind"),
+        (("ORTHANC@127.0.0.1:x", "--date", DAY), "write it as TITLE@host:port"),
+    ):
+        assert main.run([*map(str, ("cohort", *words, "-o", tmp_path / "out"))]) == 2
+        told = capfd.readouterr().err
+        assert says in told and told.count("\n") == 1, told
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_case_is_done_anew_only_where_the_pacs_has_other_objects(
