@@ -24,3 +24,12 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, 64 << 20))
     return all(libc.mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what is freed, once; also after `keep_freed_memory`, which goes on keeping what comes next.
+
+    For a process that worked and may wait long: what it keeps would stand beside what the next process needs.
+    """
+    if sys.platform.startswith("linux") and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)

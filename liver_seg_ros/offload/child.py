@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from liver_seg_ros.atomic import abandon_unfinished
-from liver_seg_ros.malloc import keep_freed_memory
+from liver_seg_ros.malloc import give_back_freed_memory, keep_freed_memory
 from liver_seg_ros.offload.parcels import Parcel, pack, receive
 
 #: More than the other process lets be at work, left behind or not.
@@ -73,7 +73,13 @@ class _Child:
                 self._cancelled[parcel.number].set()
         else:
             self._cancelled[parcel.number] = threading.Event()
-            self._threads.submit(self._work, parcel)
+            self._threads.submit(self._work_alone_or_not, parcel)
+
+    def _work_alone_or_not(self, parcel: Parcel) -> None:
+        self._work(parcel)
+        del parcel
+        if not self._cancelled:  # nothing else is at work; the CT and all that was made of it are gone
+            give_back_freed_memory()
 
     def _work(self, parcel: Parcel) -> None:
         number = self._here.number = parcel.number

@@ -40,6 +40,13 @@ class Work:
     def thread(self, progress, cancelled):
         yield threading.get_native_id()
 
+    def fill(self, megabytes, progress, cancelled):
+        filled = [np.ones(1_000_000, np.uint8) for _ in range(megabytes)]
+        kept = np.ones(1_000_000, np.uint8)  # behind all that is freed
+        del filled
+        self.kept = kept
+        yield None
+
     def negative(self, volumes, progress, cancelled):
         for volume in volumes:
             yield [-volume, volume.flags.writeable]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from liver_seg_ros.errors import CancelledError, InputError
+from liver_seg_ros.memory import proportional_bytes
 from liver_seg_ros.offload.channel import WorkerLostError, end_all
 from liver_seg_ros.offload.parcels import pack, receive
 from liver_seg_ros.offload.worker_process import SameProcess, WorkerProcess
@@ -93,6 +94,13 @@ def test_nothing_of_what_was_sent_stays_in_memory_or_open(process, work):
     while (held() > before).any():
         assert time.monotonic() < deadline, f"{before} before, {held()} after"
         time.sleep(0.05)
+
+
+def test_a_process_that_waits_keeps_no_memory_that_its_work_has_freed(process, work):
+    pid = pid_of(process, work)
+    before = proportional_bytes(pid)
+    list(process.run(work.fill, 300))
+    wait_until(lambda: proportional_bytes(pid) < before + 100e6)
 
 
 def test_a_process_gives_way_by_its_niceness(work, made_of):
