@@ -43,10 +43,12 @@ class StructureMasks:
             return self._masks[structure]
 
     def parts(self, structure: Structure) -> Parts | None:
-        """The connected parts of a structure; None where it has no voxels."""
+        """The connected parts of a structure; None where it has no voxels. Lesions are kept, and no numbers of an organ."""
         mask = self.of(structure)
         if mask is None:
             return None
+        if structure != TUMOR:
+            return connected_parts(mask)
         with self._locks[structure.value]:
             if structure not in self._parts:
                 self._parts[structure] = connected_parts(mask)
