@@ -43,7 +43,7 @@ class StructureMasks:
             return self._masks[structure]
 
     def parts(self, structure: Structure) -> Parts | None:
-        """The connected parts of a structure; None where it has no voxels. Lesions are kept, and no numbers of an organ."""
+        """The connected parts of a structure; None where it has no voxels. Only lesions are kept: an organ takes room."""
         mask = self.of(structure)
         if mask is None:
             return None
