@@ -43,7 +43,7 @@ class StructureMasks:
             return self._masks[structure]
 
     def parts(self, structure: Structure) -> Parts | None:
-        """The connected parts of a structure; None where it has no voxels. Only lesions are kept: an organ takes room."""
+        """The connected parts of a structure, those of lesions kept; None where it has no voxels."""
         mask = self.of(structure)
         if mask is None:
             return None
