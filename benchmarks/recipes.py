@@ -6,9 +6,9 @@
 
 Four small scans are written in the layout that the recipe names; its network is cut as `test/networks/small.py` has it,
 its patch with it, its batch is 2 at most, and its split becomes 2:1:1; all else is the recipe's. Then as anybody does
-it: cases, steps, validation, the checkpoint to a bundle, and that beside the shipped models to labels of one of the
-scans. (Where it does not give the liver, that is the localizer's.) Prints Markdown. Nothing is said about how good a
-network is: some steps on four painted scans teach nothing.
+it: cases, steps, validation, the checkpoint to a bundle, and that behind a localizer for which all is liver (the
+shipped one finds none in painted scans), or before the shipped segmenter, to labels of one of the scans. Prints
+Markdown. Nothing is said about how good a network is: some steps on four painted scans teach nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ import torch
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path += [str(REPOSITORY / "test" / "training"), str(REPOSITORY / "test" / "networks")]
 
+from _sees_all import write_localizer  # noqa: E402
 from small import SMALL  # noqa: E402  the tests' own
 from training_layouts import LAYOUTS  # noqa: E402
 
 from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.segmenter import load_default_segmenter  # noqa: E402
+from liver_seg_ros.labels import SEGMENTED  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint  # noqa: E402
 from liver_seg_ros.training.comparison import make_cases  # noqa: E402
 from liver_seg_ros.training.hardware import Hardware  # noqa: E402
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| recipe | variant | scans trained on | steps | bundle, MB | voxels found |")
+    print("| recipe | variant | scans trained on | steps | bundle, MB | voxels found, liver and what lies in it |")
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)  # as whoever calls a command where the data lies
@@ -118,7 +120,7 @@ def trained(recipe: Recipe, output: Path) -> Checkpoint:
 
 
 def on_a_scan(checkpoint: Checkpoint, folder: Path) -> tuple[float, str]:
-    """Size of the bundle, MB, and how many voxels of a scan are labelled with it in place of a shipped model."""
+    """Size of the bundle, MB, and how many voxels of a scan have which label with it."""
     recipe = checkpoint.recipe
     i, j, k = recipe.optimization.patch
     least = {structure.name: 0 for structure in recipe.structures}
@@ -126,15 +128,18 @@ def on_a_scan(checkpoint: Checkpoint, folder: Path) -> tuple[float, str]:
         "name": "toy", "version": "0.1.0", "patch": [i, j, max(k, 1)], "overlap": 0.25, "min_volume_mm3": least,
         "margin_mm": 3,
     }  # fmt: skip
-    role, other = ("localizer", "segmenter") if recipe.stage == "localize" else ("segmenter", "localizer")
+    role = "localizer" if recipe.stage == "localize" else "segmenter"
     bundle = export_bundle(checkpoint, folder / role, settings)
     size_mb = bundle.weights.stat().st_size / 1e6
-    copytree(REPOSITORY / "models" / other, folder / other)
+    if role == "segmenter":
+        write_localizer(folder / "localizer")
+    else:
+        copytree(REPOSITORY / "models" / "segmenter", folder / "segmenter")
     scan = open_source(recipe.data.source, Path(str(recipe.data.folder))).subjects[0].load()
     if not isinstance(scan, Scan):
         raise InputError(f"{recipe.data.source} holds no CTs")
-    found = load_default_segmenter(folder).segment(scan.ct).labels
-    return size_mb, f"{int((found.array > 0).sum()):,}"
+    found = load_default_segmenter(folder).segment(scan.ct)
+    return size_mb, ", ".join(f"{int((found.labels.array == s.value).sum()):,} {s.name}" for s in SEGMENTED)
 
 
 if __name__ == "__main__":

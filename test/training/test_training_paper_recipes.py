@@ -28,5 +28,5 @@ def test_a_recipe_runs_from_its_layout_to_labels(tmp_path: Path, monkeypatch: py
     (row,) = recipes.rows(name, variant, recipe, steps=1)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:4] == [name, variant, "2", "1"], row
-    assert float(cells[4]) > 0 and cells[5].replace(",", "").isdecimal()
+    assert float(cells[4]) > 0 and cells[5].endswith(" vessel")  # labels of a scan, which the network was shown
     assert (tmp_path / "bundles" / name / variant / "segmenter" / "MODEL_CARD.md").is_file()
