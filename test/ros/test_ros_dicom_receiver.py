@@ -21,10 +21,9 @@ pytest.importorskip("pynetdicom", reason="pynetdicom is not installed (extra [di
 
 
 def listening_port(ros):
-    found: list[str] = []
-    ros.spin_until(
-        lambda: found.extend(re.findall(r"LIVERSEG listens on 127\.0\.0\.1:(\d+)", str(ros.lines()))) or found
-    )
+    found: list[str] = []  # from the log: on /diagnostics it may be over before it is heard
+    said = r"LIVERSEG listens on 127\.0\.0\.1:(\d+)"
+    ros.spin_until(lambda: found.extend(re.findall(said, ros.log("dicom_receiver"))) or found)
     return int(found[0])
 
 
@@ -61,7 +60,8 @@ def test_series_are_published_and_what_is_bad_is_a_line_without_the_patient(ros,
         send(port, saved(tmp_path / said, [dataset]), title)
         ros.wait_for_line("/dicom_receiver 1", said)
     (spool / "aside" / "filler").write_bytes(bytes(20_000))
-    ros.spin_until(lambda: send(port, tmp_path / "sent") != 0)  # once it has looked how much is there
+    here_already = tmp_path / f"series {late.SeriesInstanceUID}: 1 of 6 objects came"
+    ros.spin_until(lambda: send(port, here_already) != 0)  # once it has looked how much is there
     ros.wait_for_line("/dicom_receiver 1", "finds the disk full: refused")
     assert len(volumes) == 2
 
