@@ -22,10 +22,14 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.conventions import OWN
 from liver_seg_ros.inference.input_spec import InputSpec
 from liver_seg_ros.inference.region import Region
-from liver_seg_ros.inference.windows import LONGEST
+from liver_seg_ros.inference.windows import LONGEST, choose_windows
 
 Triple = tuple[int, int, int]
 Ints = NDArray[np.int64]
+
+#: The share of voxels that windows of a region have to save. They see less around them than those of the whole box do:
+#: with 15 % fewer voxels on average a patient's heart became liver (Dice 0.950, over the whole box 0.956).
+LEAST_SAVED = 0.3
 
 #: What a run costs besides its voxels, in voxels: about 5 ms with OpenVINO in INT8.
 _VOXELS_PER_RUN = 20_000
@@ -104,7 +108,9 @@ def cover(layers: Sequence[Layer], borders: Sequence[NDArray[np.float64]], deman
 
 
 def windows_for(region: Region, grid: Geometry, spec: InputSpec, largest: Triple | None = None) -> list[Window] | None:
-    """Windows on the network's `grid` for `region`; None where the network needs others (`windows.choose_windows`).
+    """Windows on the network's `grid` for `region`; None where those of the whole grid are better.
+
+    They are (`windows.choose_windows`) where the network needs them, and where less than `LEAST_SAVED` is saved.
 
     Args:
         region: of a CT whose axes point as those of `grid`; a part of it lies on `grid`.
@@ -117,7 +123,11 @@ def windows_for(region: Region, grid: Geometry, spec: InputSpec, largest: Triple
     i, j, k = spec.patch
     longest = largest or (LONGEST * k, LONGEST * j, LONGEST * i)
     layers = [Layer(mask, _voxels(length_mm, grid, region.geometry)) for mask, length_mm in region.shown]
-    return cover(layers, region.borders_on(grid), Demand(grid.shape, spec.divisor, longest, prod(spec.patch)))
+    windows = cover(layers, region.borders_on(grid), Demand(grid.shape, spec.divisor, longest, prod(spec.patch)))
+    if windows is None:
+        return None
+    of_all = choose_windows(grid.shape, spec, largest).voxels
+    return windows if sum(window.voxels for window in windows) <= (1 - LEAST_SAVED) * of_all else None
 
 
 def _voxels(length_mm: float, grid: Geometry, ct: Geometry) -> Triple:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.inference import network
+from liver_seg_ros.inference import covering, network
 from liver_seg_ros.inference.bundle import InputSpec, ModelBundle
 from liver_seg_ros.inference.covered import covered_slices
 from liver_seg_ros.inference.covering import Demand, Layer, Window, cover, windows_for
@@ -97,9 +97,12 @@ def test_a_voxel_that_no_window_holds_is_said() -> None:
 
 def test_a_network_that_needs_whole_windows_gets_them() -> None:
     ct = Geometry((40, 40, 40))
-    region = Region(Box((0, 0, 0), (40, 40, 40)), np.ones(ct.shape, bool), ct, ct, None, 4.0)
-    fields = ((1.0, 1.0, 1.0), (-100.0, 250.0), (48, 48, 48), 0.25, 8)
-    assert windows_for(region, ct, InputSpec(*fields)) == [Window((0, 0, 0), (40, 40, 40))]
+    box, fields = Box((0, 0, 0), (40, 40, 40)), ((1.0, 1.0, 1.0), (-100.0, 250.0), (48, 48, 48), 0.25, 8)
+    half = np.arange(40)[:, None, None] < np.full(ct.shape, 20)
+    region = Region(box, half, ct, ct, None, 4.0)
+    assert windows_for(region, ct, InputSpec(*fields)) == [Window((0, 0, 0), (24, 40, 40))]
+    # Too little would be saved for what the windows do not see.
+    assert windows_for(Region(box, np.ones(ct.shape, bool), ct, ct, None, 4.0), ct, InputSpec(*fields)) is None
     assert windows_for(region, ct, InputSpec(*fields, fixed_window=True)) is None
     assert windows_for(region, ct, InputSpec(*fields, slices=True)) is None
 
@@ -186,7 +189,7 @@ def shipped() -> Segmenter:
 def test_fewer_voxels_are_run_and_the_shipped_network_labels_as_over_the_whole_box(
     shipped: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What all voxels of the liver's box were run for until now is the reference."""
+    """Also where little is saved; what all voxels of the liver's box were run for is the reference."""
     phantom = generate_phantom(11003, PhantomOptions((130, 110, 76), (3.0, 3.0, 3.5), "portal_venous"))
     runs: list[int] = []
     infer = OpenVino._infer
@@ -196,6 +199,7 @@ def test_fewer_voxels_are_run_and_the_shipped_network_labels_as_over_the_whole_b
         return infer(self, batch)
 
     monkeypatch.setattr(OpenVino, "_infer", counted)
+    monkeypatch.setattr(covering, "LEAST_SAVED", 0.0)
     found = shipped.segment(phantom.ct)
     fewer = sum(runs)
     runs.clear()
