@@ -31,6 +31,10 @@ Ints = NDArray[np.int64]
 #: with 15 % fewer voxels on average a patient's heart became liver (Dice 0.950, over the whole box 0.956).
 LEAST_SAVED = 0.3
 
+#: Where the whole grid takes more windows than this, none are sought: the search takes longer the more it cuts (over a
+#: minute for thousands of windows), and cannot be cancelled.
+_MOST_OF_ALL = 50
+
 #: What a run costs besides its voxels, in voxels: about 5 ms with OpenVINO in INT8.
 _VOXELS_PER_RUN = 20_000
 
@@ -110,7 +114,8 @@ def cover(layers: Sequence[Layer], borders: Sequence[NDArray[np.float64]], deman
 def windows_for(region: Region, grid: Geometry, spec: InputSpec, largest: Triple | None = None) -> list[Window] | None:
     """Windows on the network's `grid` for `region`; None where those of the whole grid are better.
 
-    They are (`windows.choose_windows`) where the network needs them, and where less than `LEAST_SAVED` is saved.
+    They are (`windows.choose_windows`) where the network needs them, where they are many, and where less than
+    `LEAST_SAVED` is saved.
 
     Args:
         region: of a CT whose axes point as those of `grid`; a part of it lies on `grid`.
@@ -120,14 +125,17 @@ def windows_for(region: Region, grid: Geometry, spec: InputSpec, largest: Triple
     """
     if spec.slices or spec.fixed_window or spec.convention != OWN or spec.beyond is not None or len(spec.inputs) > 1:
         return None
+    of_all = choose_windows(grid.shape, spec, largest)
+    if of_all.count > _MOST_OF_ALL:
+        return None
     i, j, k = spec.patch
     longest = largest or (LONGEST * k, LONGEST * j, LONGEST * i)
     layers = [Layer(mask, _voxels(length_mm, grid, region.geometry)) for mask, length_mm in region.shown]
     windows = cover(layers, region.borders_on(grid), Demand(grid.shape, spec.divisor, longest, prod(spec.patch)))
     if windows is None:
         return None
-    of_all = choose_windows(grid.shape, spec, largest).voxels
-    return windows if sum(window.voxels for window in windows) <= (1 - LEAST_SAVED) * of_all else None
+    saves = sum(window.voxels for window in windows) <= (1 - LEAST_SAVED) * of_all.voxels
+    return windows if saves else None
 
 
 def _voxels(length_mm: float, grid: Geometry, ct: Geometry) -> Triple:

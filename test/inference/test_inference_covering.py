@@ -107,6 +107,14 @@ def test_a_network_that_needs_whole_windows_gets_them() -> None:
     assert windows_for(region, ct, InputSpec(*fields, slices=True)) is None
 
 
+def test_thousands_of_windows_are_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search would take minutes, in which nothing can be cancelled."""
+    ct = Geometry((300, 300, 200))
+    region = Region(Box((0, 0, 0), (300, 300, 200)), np.ones(ct.shape, bool), ct, ct, None, 4.0)
+    monkeypatch.setattr(covering, "cover", lambda *_: pytest.fail("sought"))
+    assert windows_for(region, ct, InputSpec((1.0, 1.0, 1.0), (-100.0, 250.0), (16, 16, 16), 0.25, 8)) is None
+
+
 def test_a_slice_of_the_ct_is_interpolated_from_what_windows_saw() -> None:
     ct, grid = Geometry((40, 40, 8), (1.0, 1.0, 10.0)), Geometry((40, 40, 80), (1.0, 1.0, 1.0), (0.0, 0.0, -4.5))
     mask = np.zeros(ct.shape, bool)

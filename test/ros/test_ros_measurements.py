@@ -91,6 +91,7 @@ def test_what_is_measured_arrives(ros, labels):
         assert 0 < entry.axial[0].short_m < entry.axial[0].long_m
 
     liver = labels.array > 0
+    structures = {"liver": liver, "tumor": tumor, "portal_vein": labels.array == PORTAL_VEIN.value}
     for gaps, mask, structure in (
         (lesion.to_vessel, labels.array == PORTAL_VEIN.value, ("portal_vein", 4)),
         (lesion.to_capsule, liver, ("liver", 1)),
@@ -118,7 +119,12 @@ def test_what_is_measured_arrives(ros, labels):
         # Of vertices, edges and faces the ends and middles; of VTK another search for the nearest point.
         on_outer = np.concatenate([outer.vertices, outer.vertices[outer.edges].mean(axis=1), outer.triangles_center])
         distances = pyvista.PolyData(on_outer).compute_implicit_distance(pyvista.wrap(inner))["implicit_distance"]
-        assert np.abs(distances).max() == pytest.approx(said.largest_distance_m, abs=2e-5)
+        # A voxel that the smoothed surface leaves out is the structure's all the same.
+        voxels = geometry.index_to_lps(np.argwhere(structures[entry.structure])[:, ::-1].astype(float)) / 1000
+        beyond = pyvista.PolyData(voxels).compute_implicit_distance(pyvista.wrap(inner))["implicit_distance"] > 0
+        if beyond.any():
+            distances = np.minimum(np.abs(distances), cdist(on_outer, voxels[beyond]).min(axis=1))
+        assert np.abs(distances).max() == pytest.approx(said.largest_distance_m, abs=2e-5), entry.structure
         assert (f"{entry.structure.replace('_', ' ')} {said.largest_distance_m * 1000:.1f} mm instead of 0.5 mm" in
                 warned["collision_beyond_margin"]) == (said.largest_distance_m > MARGIN_M)  # fmt: skip
     absent = measured["vessel"]
