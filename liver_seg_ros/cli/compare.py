@@ -12,6 +12,7 @@ import typer
 
 from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import Debug, Json, Overwrite, Quiet, Verbose, whole_numbers
+from liver_seg_ros.cli.scoring_options import SCORING, LiverAlone, ToleranceMm, WithBackground
 
 if TYPE_CHECKING:
     from liver_seg_ros.training.comparison import Budget, Run
@@ -29,7 +30,7 @@ EXAMPLES = (
     "liver-seg compare a.yaml b.yaml --steps 500 -o compared",
 )
 
-BUDGET, SCORING = "Budget", "Scoring"
+BUDGET = "Budget"
 
 
 def command(
@@ -68,25 +69,15 @@ def command(
         str | None,
         typer.Option("--only", metavar="A,B", help="These variants alone.", rich_help_panel=INPUT),
     ] = None,
-    liver_alone: Annotated[
-        bool, typer.Option("--liver-alone", help="Score the label liver, as evaluate does.", rich_help_panel=SCORING)
-    ] = False,
-    with_background: Annotated[
-        bool,
-        typer.Option(
-            "--with-background", help="Take the background into the mean IoU (paper 3).", rich_help_panel=SCORING
-        ),
-    ] = False,
+    liver_alone: LiverAlone = False,
+    with_background: WithBackground = False,
     surfaces: Annotated[
         bool,
         typer.Option(
             "--surfaces", help="Score surfaces, lesions and centerlines too, which takes long.", rich_help_panel=SCORING
         ),
     ] = False,
-    tolerance_mm: Annotated[
-        float,
-        typer.Option("--tolerance-mm", metavar="MM", min=0, help="Of the surface Dice, mm.", rich_help_panel=SCORING),
-    ] = 2.0,
+    tolerance_mm: ToleranceMm = 2.0,
     cache: Annotated[
         Path, typer.Option("--cache", metavar="DIR", help="Where cases are kept.", rich_help_panel=INPUT)
     ] = Path("build/phantoms"),

@@ -11,6 +11,7 @@ import typer
 
 from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import Debug, Json, Overwrite, Quiet, Verbose, Whose
+from liver_seg_ros.cli.scoring_options import LiverAlone, ToleranceMm, WithBackground
 from liver_seg_ros.files.label_schemes import CHOICES, SCHEMES
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ EXAMPLES = (
     "liver-seg evaluate found/ segmentations/ --truth-labels lits -o scores",
     "liver-seg evaluate build/training/mine/best.pt my.yaml --part testing",
 )
-
-SCORING = "Scoring"
 
 
 def command(
@@ -51,26 +50,9 @@ def command(
             rich_help_panel=INPUT,
         ),
     ] = None,
-    liver_alone: Annotated[
-        bool,
-        typer.Option(
-            "--liver-alone",
-            help="Score the label liver (papers 3 and 4), not the organ with what lies in it.",
-            rich_help_panel=SCORING,
-        ),
-    ] = False,
-    with_background: Annotated[
-        bool,
-        typer.Option(
-            "--with-background", help="Take the background into the mean IoU (paper 3).", rich_help_panel=SCORING
-        ),
-    ] = False,
-    tolerance_mm: Annotated[
-        float,
-        typer.Option(
-            "--tolerance-mm", metavar="MM", min=0, help="Tolerance of the surface Dice, mm.", rich_help_panel=SCORING
-        ),
-    ] = 2.0,
+    liver_alone: LiverAlone = False,
+    with_background: WithBackground = False,
+    tolerance_mm: ToleranceMm = 2.0,
     part: Annotated[
         str,
         typer.Option(

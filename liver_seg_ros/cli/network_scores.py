@@ -33,5 +33,5 @@ def scores_of_network(
 
     chosen = choose_recipe(recipe, variant)
     if model.suffix == CHECKPOINT_SUFFIX:
-        return judge(load_checkpoint(model), chosen, part, cache, definitions, progress=progress)
+        return judge(load_checkpoint(model), chosen, part, cache, definitions, progress=progress).cases
     return judge_bundles(model, chosen, part, definitions, progress)

@@ -17,7 +17,7 @@ from liver_seg_ros.evaluation.precision_recall import PrecisionRecall
 from liver_seg_ros.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from liver_seg_ros.training.generate import generate
 from liver_seg_ros.training.hardware import Hardware
-from liver_seg_ros.training.judging import judge_whole
+from liver_seg_ros.training.judging import judge
 from liver_seg_ros.training.recipe import CHECKPOINT_SUFFIX, Recipe
 from liver_seg_ros.training.recipe_cases import training_and_validation
 from liver_seg_ros.training.source_cases import source_cases
@@ -103,7 +103,7 @@ def compare(
             folder = output / name / f"seed_{seed}"
             recipe = _with_folders(_budgeted(recipes[name], budget, seed), {*recipes}, output, seed)
             checkpoint = _trained(recipe, folder, cache, budget.max_minutes)
-            judged = judge_whole(checkpoint, recipe, part, cache, definitions, overlap_alone)
+            judged = judge(checkpoint, recipe, part, cache, definitions, overlap_alone)
             summary = summarize(judged.cases)
             means = {s: {m: figure.mean for m, figure in metrics.items()} for s, metrics in summary.items()}
             for structure, curve in judged.curves.items():

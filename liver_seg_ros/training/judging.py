@@ -64,19 +64,6 @@ def judge(
     definitions: Definitions | None = None,
     overlap_alone: bool = False,
     progress: Callable[[float], None] = lambda done: None,
-) -> list[CaseScores]:
-    """Every metric of every case; see `judge_whole`."""
-    return judge_whole(checkpoint, recipe, part, cache, definitions, overlap_alone, progress).cases
-
-
-def judge_whole(
-    checkpoint: Checkpoint,
-    recipe: Recipe,
-    part: str,
-    cache: Path,
-    definitions: Definitions | None = None,
-    overlap_alone: bool = False,
-    progress: Callable[[float], None] = lambda done: None,
 ) -> Judgement:
     """Every metric of every case, curves, and how long it took, on the CPU.
 

@@ -34,7 +34,7 @@ from liver_seg_ros.training.checkpoint import (
 )  # fmt: skip
 from liver_seg_ros.training.comparison import Budget, Run, compare
 from liver_seg_ros.training.comparison_report import comparison_in_words, write_comparison_csv
-from liver_seg_ros.training.judging import TESTING_SEEDS, judge, judge_whole
+from liver_seg_ros.training.judging import TESTING_SEEDS, judge
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.printed import (
     IOU,
@@ -171,7 +171,7 @@ def test_an_answer_is_judged_as_the_labels_of_its_classes(recipe: Recipe, folder
     for name, _ in checkpoint.network().named_parameters():
         checkpoint.weights[name] = checkpoint.weights[name] * 0
     checkpoint.weights["head.bias"][2] = 1.0  # all is class 2, the vessel
-    (case,) = judge(checkpoint, recipe, "validation", cache, overlap_alone=True)
+    (case,) = judge(checkpoint, recipe, "validation", cache, overlap_alone=True).cases
     assert case.scores["vessel"]["dice"] == pytest.approx(2 * 4 / (4 + 16))
     save_checkpoint(tmp_path / BEST, checkpoint)
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(plain(asdict(recipe))), encoding="utf-8")
@@ -180,7 +180,7 @@ def test_an_answer_is_judged_as_the_labels_of_its_classes(recipe: Recipe, folder
     with (tmp_path / "scores" / "scores.csv").open(encoding="utf-8") as rows:
         written = {(row["structure"], row["metric"]): row["value"] for row in csv.DictReader(rows)}
     assert float(written["vessel", "dice"]) == case.scores["vessel"]["dice"]
-    whole = judge_whole(checkpoint, recipe, "validation", cache)
+    whole = judge(checkpoint, recipe, "validation", cache)
     assert whole.cases[0].scores["vessel"]["dice"] == case.scores["vessel"]["dice"] and whole.cpu_s > 0
     assert "hd95_mm" in whole.cases[0].scores["vessel"]
     assert whole.curves["vessel"].average_precision == 4 / 16 and math.isnan(whole.curves["tumor"].average_precision)
@@ -194,7 +194,7 @@ def test_the_organ_is_as_likely_as_all_that_lies_in_it(
     weights = {name: 0 * value for name, value in build_network(recipe).state_dict().items()}
     write_case(case_path(case_folder(tmp_path / "cache", recipe), 3), read_case(case_path(folder, 0)))
     checkpoint = Checkpoint(recipe, weights, {}, 1, 0.0, 3)  # four classes, all alike
-    judged = judge_whole(checkpoint, recipe, "validation", tmp_path / "cache", Definitions(organ), overlap_alone=True)
+    judged = judge(checkpoint, recipe, "validation", tmp_path / "cache", Definitions(organ), overlap_alone=True)
     assert judged.curves["liver"].threshold.tolist() == [likely] and judged.curves["tumor"].threshold.tolist() == [0.25]
 
 

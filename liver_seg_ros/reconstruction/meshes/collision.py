@@ -30,6 +30,7 @@ from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 from liver_seg_ros.reconstruction.meshes.surfaces import Surface, isosurface, surface_to_mesh
 from liver_seg_ros.reconstruction.meshes.triangles import area_vectors, vertex_normals
 from liver_seg_ros.short_repr import short_repr
+from liver_seg_ros.voxel_blocks import in_blocks
 
 _log = logging.getLogger(__name__)
 
@@ -229,7 +230,8 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     offset_mm = max(margin_mm, diagonal_mm if thin else 0.0) / 2
     pad = np.ceil(offset_mm / spacing_mm).astype(int) + 2 * steps
     padded = np.pad(mask.array, [(n, n) for n in pad[::-1]])
-    cells = _in_blocks(padded, steps[::-1], np.logical_or)
+    block = (int(steps[2]), int(steps[1]), int(steps[0]))  # (k, j, i)
+    cells = in_blocks(padded, block, np.logical_or)
     first = (steps - 1) / 2 - pad  # index of the first cell's center
     grid = mask.geometry.padded(tuple(pad.tolist())).in_blocks(tuple(steps.tolist()))
 
@@ -240,7 +242,7 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     outside_mm = edt.edt(~cells, anisotropy=around_mm, black_border=False, parallel=2)
     in_cell_mm = float(np.linalg.norm(cell_mm - spacing_mm)) / 2 + 1.5 * float(spacing_mm.max())
     if cell_mm.max() <= offset_mm:
-        deep = _in_blocks(padded, steps[::-1], np.logical_and)
+        deep = in_blocks(padded, block, np.logical_and)
     else:
         deep = edt.edt(cells, anisotropy=around_mm, black_border=False, parallel=2) > 1.01 * diagonal_mm
     near = np.nonzero((outside_mm <= offset_mm + cell_mm.max() + in_cell_mm) & ~deep)
@@ -257,18 +259,6 @@ def _dilated(mask: StructureMask, inner: _Inner, margin_mm: float, thin: bool = 
     vertices, triangles = isosurface(field, tuple(cell_mm), 0.0)
     inner.step()
     return Surface(vertices + first * spacing_mm, triangles.astype(np.int32))
-
-
-def _in_blocks(array: NDArray[np.bool_], steps: NDArray[np.intp], reduce: np.ufunc) -> NDArray[np.bool_]:
-    """Blocks of `steps` `(k, j, i)` voxels, reduced to one each; the last may be cut off."""
-    for axis, step in enumerate(steps.tolist()):
-        array = np.moveaxis(array, axis, 0)
-        blocks = array[::step].copy()
-        for n in range(1, step):
-            others = array[n::step]
-            reduce(blocks[: len(others)], others, out=blocks[: len(others)])
-        array = np.moveaxis(blocks, 0, axis)
-    return array
 
 
 def _warn(found: CollisionMesh, margin_mm: float, triangle_budget: int) -> None:
