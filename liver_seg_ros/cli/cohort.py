@@ -152,16 +152,17 @@ def command(
     cases = list_cases(source) if pacs is None else pacs.cases()
 
     from liver_seg_ros.cli.console import print_json, print_written
-    from liver_seg_ros.cohort.cluster import local_client, remote_client
+    from liver_seg_ros.cohort.cluster import begin_on_all, local_client, remote_client
     from liver_seg_ros.cohort.rows import FAILED, write_tables
     from liver_seg_ros.cohort.run import run_cohort
-    from liver_seg_ros.cohort.work import Options
+    from liver_seg_ros.cohort.work import Options, prepare
     from liver_seg_ros.inference.segmenter import load_default_segmenter
 
     options = Options(None if models is None else str(models.absolute()), runtime, precision, whose)
     load_default_segmenter(models, runtime, precision)  # what is wrong with the networks is no case's fault
     lines = _Lines(quiet or as_json)
     with local_client(workers, memory_gb) if scheduler is None else remote_client(scheduler) as client:
+        begin_on_all(client, prepare, options)
         rows = run_cohort(cases, output, options, client, lines.told, pacs)
     names = list(tables)
     with place.filled() as folder:
@@ -189,12 +190,12 @@ class _Lines:
     def __init__(self, silent: bool) -> None:
         self._silent, self._began = silent, perf_counter()
 
-    def told(self, row: Row, done: int, total: int) -> None:
+    def told(self, row: Row, done: int, total: int, share: float) -> None:
         from liver_seg_ros.cohort.rows import FOUND
 
         if self._silent:
             return
-        left_s = (perf_counter() - self._began) / done * (total - done)
+        left_s = (perf_counter() - self._began) / share * (1 - share)
         found = row["status"] == FOUND
         what = f"liver {row['liver_ml']:.0f} ml, {row['lesions']} lesions" if found else row["message"]
         left = f", {timedelta(seconds=round(left_s))} left" if done < total else ""

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
 from dask import config
-from distributed import Client, LocalCluster, WorkerPlugin, as_completed
+from distributed import Client, LocalCluster, as_completed, fire_and_forget
 from distributed.scheduler import KilledWorker
 
 from liver_seg_ros.atomic import scratch_folder
+from liver_seg_ros.cohort.local_worker import SETTINGS, OneCore
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.runtimes.cpu import usable_cores
 
@@ -25,16 +26,6 @@ _CONNECT_TIMEOUT_S = 10
 
 class WorkerDiedError(RuntimeError):
     """The process that worked ended, more than once, most likely as it took too much memory."""
-
-
-class _OneCore(WorkerPlugin):
-    """Each worker keeps to a core of its own: libraries that would take all of them take one."""
-
-    def __init__(self, cores: Sequence[int]) -> None:
-        self._cores = tuple(cores)
-
-    def setup(self, worker: Any) -> None:
-        os.sched_setaffinity(0, {self._cores[int(worker.name) % len(self._cores)]})
 
 
 @contextmanager
@@ -54,6 +45,7 @@ def local_client(workers: int | None, memory_gb: float | None) -> Iterator[Clien
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.pause": False,
         "distributed.comm.timeouts.connect": _CONNECT_TIMEOUT_S,
+        **SETTINGS,
     }
     for name in ("distributed", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -72,8 +64,7 @@ def local_client(workers: int | None, memory_gb: float | None) -> Iterator[Clien
         ) as cluster,
         Client(cluster) as client,
     ):
-        if hasattr(os, "sched_setaffinity"):
-            client.register_plugin(_OneCore(sorted(os.sched_getaffinity(0))))
+        client.register_plugin(OneCore(sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else ()))
         yield client
 
 
@@ -90,6 +81,12 @@ def remote_client(address: str) -> Iterator[Client]:
         raise InputError(f"no Dask scheduler answers at {address}; start one with `dask scheduler`") from error
     with client:
         yield client
+
+
+def begin_on_all(client: Client, function: Callable[..., object], *arguments: object) -> None:
+    """Have each worker that there is call `function` before its first job; nobody hears what it raises."""
+    for address in client.nthreads():
+        fire_and_forget(client.submit(function, *arguments, workers=[address], pure=False))
 
 
 def each_done(

@@ -81,6 +81,10 @@ class PacsCases:
         one = self._series[case.name]
         return (self._caller.peer.title, one.study_uid, one.series_uid, one.objects)
 
+    def objects(self, case: CohortCase) -> int:
+        """How many it has; 0 where the PACS does not say."""
+        return self._series[case.name].objects or 0
+
     def fetched(self, cases: Iterable[CohortCase]) -> Iterator[CohortCase]:
         """`cases` once their series are in the spool, or with the reason why they are not."""
         wanted = list(cases)

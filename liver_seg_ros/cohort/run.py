@@ -25,24 +25,26 @@ def run_cohort(
     output: Path,
     options: Options,
     client: Client,
-    told: Callable[[Row, int, int], None],
+    told: Callable[[Row, int, int, float], None],
     pacs: PacsCases | None = None,
 ) -> list[Row]:
     """The rows of all cases, in their order.
 
-    A case whose files, options and package version are those of a row that is there already is not worked on again; one
-    that failed is.
+    The largest is begun first, so that no worker is left alone with it at the end. A case
+    whose files, options and package version are those of a row that is there already is not worked on again; one that
+    failed is.
 
     Args:
         cases: from `listing.list_cases`.
         output: each case gets the folder `cases/<name>` in it.
         options: the same for all.
         client: of the processes that work; they must see the same paths.
-        told: called with each new row, how many are done, and how many were to be done.
+        told: called with each new row, how many are done, how many were to be done, and the share of the work that is
+            done.
         pacs: where the cases are; None for files.
     """
     from liver_seg_ros.cohort.cluster import WorkerDiedError, each_done
-    from liver_seg_ros.cohort.work import ROW, key_of, work_on
+    from liver_seg_ros.cohort.work import ROW, bytes_of, key_of, work_on
 
     # Workers of another machine have another working directory.
     cases = [replace(c, ct=c.ct.absolute(), truth=c.truth and c.truth.absolute()) for c in cases]
@@ -51,15 +53,31 @@ def run_cohort(
     rows: dict[int, Row] = {
         place: row for place, folder in enumerate(folders) if (row := read_row(folder / ROW, keys[place])) is not None
     }
-    left = [place for place in range(len(cases)) if place not in rows]
+    sizes = {
+        place: bytes_of(case) if pacs is None else pacs.objects(case)
+        for place, case in enumerate(cases)
+        if place not in rows
+    }
+    left = sorted(sizes, key=lambda place: -sizes[place])
     wanted = [cases[place] for place in left]
     ready = wanted if pacs is None else pacs.fetched(wanted)
     jobs = ((case, folders[place], keys[place], options) for place, case in zip(left, ready, strict=True))
+    shares = _shares([sizes[place] for place in left])
+    share_done = 0.0
     for done, (job, result) in enumerate(each_done(client, work_on, jobs), 1):
         case = cases[left[job]]
         row = failed_row(case.name, case.source, str(result)) if isinstance(result, WorkerDiedError) else result
         rows[left[job]] = row
+        share_done += shares[job]
         if pacs is not None:
             pacs.done(case)
-        told(row, done, len(left))
+        told(row, done, len(left), share_done)
     return [rows[place] for place in range(len(cases))]
+
+
+def _shares(sizes: Sequence[int]) -> list[float]:
+    """Of the work, that cases of these sizes are; a case of unknown size counts as a mean one."""
+    known = [size for size in sizes if size > 0]
+    mean = sum(known) / len(known) if known else 1.0
+    weights = [size or mean for size in sizes]
+    return [weight / sum(weights) for weight in weights]

@@ -42,6 +42,16 @@ class Options:
     whose: str | None = None
 
 
+def prepare(options: Options) -> None:
+    """Have what cases need in this process: libraries and networks."""
+    _segmenter(options)
+
+
+def bytes_of(case: CohortCase) -> int:
+    """Of the CT; 0 where there is none."""
+    return _traits(case.ct)[0]
+
+
 def key_of(case: CohortCase, options: Options, identity: tuple[object, ...] | None = None) -> str:
     """What a row depends on: the files, the options, and this package's version.
 

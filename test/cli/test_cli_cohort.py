@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import shutil
 import subprocess
@@ -26,10 +27,10 @@ PATIENCE_S = 120.0
 
 @pytest.fixture(scope="module")
 def cts(small_ct, tmp_path_factory):
-    """Three CTs, of which one is cut off."""
+    """Three CTs: one, the same in a larger file, and one that is cut off."""
     folder = tmp_path_factory.mktemp("cts")
-    for name in ("a", "b"):
-        shutil.copy(small_ct / "ct.nii.gz", folder / f"{name}.nii.gz")
+    shutil.copy(small_ct / "ct.nii.gz", folder / "a.nii.gz")
+    (folder / "b.nii").write_bytes(gzip.decompress((folder / "a.nii.gz").read_bytes()))
     (folder / "broken.nii").write_bytes(b"no CT")
     return folder
 
@@ -49,6 +50,7 @@ def test_killed_in_the_middle_it_goes_on_and_each_case_is_a_row(liver_seg, cts, 
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.001)
         process.kill()
+    assert "b" in {path.parent.name for path in kept}  # the largest is the first
     first = {path: path.stat().st_mtime_ns for path in kept}
 
     done = liver_seg(*options)
