@@ -52,8 +52,8 @@ def bundle_input(recipe: Recipe, network: nn.Module, settings: Mapping[str, Any]
     fixed = only is not None or settings.get("fixed_window", False)
     whole = recipe.data.margin_mm is None and (fixed or recipe.data.size is not None)
     return InputSpec(
-        spacing_mm=recipe.data.spacing_mm,
-        hu_window=recipe.data.hu_window,
+        spacing_mm=recipe.data.grid_mm,
+        hu_window=recipe.data.window,
         patch=settings["patch"],
         overlap=settings["overlap"],
         divisor=int(network.size_multiple),  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoint to model bundle: `python -m liver_seg_ros.deploy.export --checkpoint FILE --bundle models/<name>`.
 
+A network of color pictures becomes no bundle: `--picture-model FOLDER` in place of `--bundle` (`picture_model`).
 Scores measured elsewhere (`benchmarks/phantom_accuracy.py --json`) are put into the bundle with `--scores`.
 """
 
@@ -19,12 +20,15 @@ from liver_seg_ros.deploy.bundle_input import bundle_input
 from liver_seg_ros.deploy.graph import DeployedNetwork
 from liver_seg_ros.deploy.graph_sizes import traced_sizes
 from liver_seg_ros.deploy.onnx_export import export_onnx
+from liver_seg_ros.deploy.picture_model import export_picture_model
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import HU, NORMALIZED, OUTPUTS, BundleSpec, ModelBundle, Postprocessing
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
+from liver_seg_ros.outputs.folder import check_folder
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.provenance import SYNTHETIC, intended_use, license_of_weights, protocol, trained_on
+from liver_seg_ros.training.recipe import PICTURE
 from liver_seg_ros.training.slices import is_of_slices
 
 DEFAULT_SETTINGS = Path("config/training/bundles.yaml")
@@ -51,10 +55,11 @@ def export_bundle(
         overwrite: see `write_bundle`.
 
     Raises:
-        InputError: a setting is missing or invalid, or a file is in the way.
+        InputError: a setting is missing or invalid, a network of pictures, or a file is in the way.
         ExportError: the ONNX model does not compute what the network computes.
     """
     recipe = checkpoint.recipe
+    _check_is_of_cts(checkpoint)
     network = checkpoint.network()
     try:
         spec = BundleSpec(
@@ -87,7 +92,7 @@ def export_bundle(
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
     size, multiple = traced_sizes(spec.input)
-    graph = DeployedNetwork(network, recipe.data.hu_window if spec.values == "hu" else None, spec.output)
+    graph = DeployedNetwork(network, recipe.data.window if spec.values == "hu" else None, spec.output)
     dtype = _INPUTS[_choice(settings, "input", tuple(_INPUTS))]
     return write_bundle(folder, export_onnx(graph, size, multiple, spec.input.channels, dtype=dtype), spec, overwrite)
 
@@ -96,7 +101,9 @@ def main(arguments: list[str] | None = None) -> None:
     """The command. Raises `InputError` where a file is missing or damaged or a setting invalid."""
     parser = argparse.ArgumentParser(prog="python -m liver_seg_ros.deploy.export", description=__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="a training's checkpoint.pt")
-    parser.add_argument("--bundle", type=Path, required=True, help="folder to write, e.g. models/segmenter")
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--bundle", type=Path, help="folder to write, e.g. models/segmenter")
+    kind.add_argument("--picture-model", type=Path, help="folder to write a network of color pictures to, no bundle")
     parser.add_argument(
         "--settings",
         type=Path,
@@ -106,8 +113,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--scores", type=Path, default=None, help="JSON with scores measured on held-out cases")
     parser.add_argument("--overwrite", action="store_true", help="replace a bundle that this command did not write")
     options = parser.parse_args(arguments)
+    if options.picture_model is not None:
+        check_folder(options.picture_model, "--picture-model")
+        pictures = load_checkpoint(options.checkpoint)
+        model = export_picture_model(pictures, options.picture_model, options.overwrite, (options.checkpoint,))
+        sys.stderr.write(f"wrote {model}: {model.stat().st_size / 1e6:.1f} MB\n")
+        return
     bundle_place(options.bundle, (options.checkpoint, options.settings, options.scores), options.overwrite)
     checkpoint = load_checkpoint(options.checkpoint)
+    _check_is_of_cts(checkpoint)
     section = checkpoint.recipe.stage + ("_slices" if is_of_slices(checkpoint.recipe) else "")
     settings = _read(options.settings).get(section)
     if not isinstance(settings, dict):
@@ -115,6 +129,11 @@ def main(arguments: list[str] | None = None) -> None:
     scores = _read(options.scores) if options.scores else None
     bundle = export_bundle(checkpoint, options.bundle, settings, scores, options.overwrite)
     sys.stderr.write(f"wrote {bundle.folder}: {bundle.weights.stat().st_size / 1e6:.1f} MB\n")
+
+
+def _check_is_of_cts(checkpoint: Checkpoint) -> None:
+    if checkpoint.recipe.stage == PICTURE:
+        raise InputError("a network of color pictures becomes no bundle, which is fed CTs; give --picture-model FOLDER")
 
 
 def _validation(images: str) -> str:

@@ -38,10 +38,12 @@ def judge_bundles(
         progress: told how much is done, 0 to 1.
 
     Raises:
-        InputError: no such models or part, or a scan that cannot be read.
+        InputError: no such models or part, color pictures, or a scan that cannot be read.
     """
     if part not in PARTS:
         raise InputError(f"a split has the parts {', '.join(PARTS)}, and not '{part}'")
+    if recipe.data.is_of_pictures:
+        raise InputError(f"models are fed CTs, and '{recipe.data.source}' holds color pictures; give a checkpoint")
     segmenter, scores = load_default_segmenter(models), list[CaseScores]()
     count, scans = _scans(recipe, part)
     for number, (name, ct, truth, spoken) in enumerate(scans):

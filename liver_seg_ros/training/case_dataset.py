@@ -90,7 +90,7 @@ class CaseDataset:
         size = (ONE_SLICE, j, i) if self._is_of_slices else (k, j, i)
         each = rng.spawn(recipe.optimization.batch)[share]  # a patch's own, so that processes may share a batch
         patches = [self._patch(numbers[own.integers(len(numbers))], size, own) for own in each]
-        images = np.stack([normalize(image, recipe.data.hu_window) for image, _ in patches])
+        images = np.stack([normalize(image, recipe.data.window) for image, _ in patches])
         labels = self._class_of_values[np.stack([labels for _, labels in patches])].astype(np.int64)
         middle = recipe.data.neighbors
         edges = canny_map(images[:, middle])[:, None] if EDGES in self._inputs else None

@@ -40,6 +40,8 @@ _GIVEN = ("structures", "size", "coarse_scans")
 class Case:
     """One patient or phantom as the network's input grid has it, axes canonical (left, posterior, superior).
 
+    Of color pictures see `pictures`.
+
     Attributes:
         image: `(K, J, I)` int16, HU.
         labels: `(K, J, I)` uint8, values of the label table; in stages "localize" and
@@ -99,7 +101,7 @@ def case_of(ct: Volume, labels: LabelVolume, recipe: Recipe) -> Case:
     axes = to_canonical(ct.geometry)
     grid = axes.apply_to_geometry(ct.geometry)
     image, coarse = resample_to_spacing(
-        axes.apply(ct.array), grid, spacing_of(recipe.data.size, recipe.data.spacing_mm, grid)
+        axes.apply(ct.array), grid, spacing_of(recipe.data.size, recipe.data.grid_mm, grid)
     )
     truth = _kept_values(recipe)[axes.apply(labels.array)]
     return Case(np.rint(image).astype(np.int16), resample_labels_to(truth, grid, coarse))

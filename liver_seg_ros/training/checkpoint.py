@@ -75,7 +75,7 @@ def build_network(recipe: Recipe) -> nn.Module:
     """
     classes, names = len(recipe.labels), ", ".join(recipe.labels.values())
     options = {name: value for name, value in recipe.network.items() if name != "name"}
-    if recipe.data.neighbors:
+    if channels(recipe) > 1:
         options.setdefault("channels_in", channels(recipe))
     if is_of_slices(recipe) and _has_one_size(recipe.network["name"]):
         options.setdefault("image_size", recipe.optimization.patch[1::-1])

@@ -95,8 +95,11 @@ def compare(
     (`distillation.teacher: <name>`), that one is trained before it, with the same seed.
 
     Raises:
-        InputError: a recipe waits for itself; or as `Trainer` and `judge`.
+        InputError: a recipe waits for itself, surfaces of pictures; or as `Trainer` and `judge`.
     """
+    pictures = [name for name, recipe in recipes.items() if recipe.data.is_of_pictures]
+    if pictures and not overlap_alone:
+        raise InputError(f"surfaces are measured in mm, and '{pictures[0]}' is of color pictures, which have none")
     runs = []
     for seed in budget.seeds:
         for name in _in_order(recipes):

@@ -18,6 +18,8 @@ from liver_seg_ros.training.sources.splits import DEFAULT, OWN_SPLIT, is_ratio
 PHASES = ("none", "arterial", "portal_venous")
 #: Seeds from here on are kept for tests and benchmarks; no recipe may name them.
 FIRST_HELD_OUT_SEED = 9000
+#: What a channel of a picture may be.
+COLORS = (0.0, 255.0)
 #: What is done with a case that cannot be read: the run ends, or goes on without it and says so.
 REFUSE, SKIP = BAD_CASES = ("refuse", "skip")
 
@@ -35,6 +37,8 @@ UPWARD = Valid("a number from 0 upward", lambda value: value >= 0)
 _SHARES = shares_of(PHASES)
 _PHASES = Valid(_SHARES.words, lambda shares: shares is None or _SHARES.check(shares))
 _MARGIN = Valid("a length in mm or null", lambda mm: mm is None or mm >= 0)
+_SPACING = Valid(f"{SPACING.words}, or null of pictures", lambda mm: mm is None or SPACING.check(mm))
+_WINDOW = Valid(f"{WINDOW.words}, or null of pictures", lambda hu: hu is None or WINDOW.check(hu))
 _SEEDS = Valid(
     f"[first, one behind the last], from 0 to at most {FIRST_HELD_OUT_SEED}",
     lambda seeds: seeds is None or 0 <= seeds[0] < seeds[1] <= FIRST_HELD_OUT_SEED,
@@ -63,8 +67,8 @@ class DataRecipe:
     """Whose images, and how they become a network's input.
 
     Attributes:
-        spacing_mm: voxel spacing of the network's input, in training and on the robot.
-        hu_window: (low, high) in HU, see `inference.preprocessing.normalize`.
+        spacing_mm: voxel spacing of the network's input, in training and on the robot; null of pictures.
+        hu_window: (low, high) in HU, see `inference.preprocessing.normalize`; null of pictures.
         margin_mm: how much around the liver a case keeps; None keeps the whole field of view.
         source: a name of `sources.about.ABOUT`.
         structures: what the network learns; None for all that its stage has. A structure that is left out counts as
@@ -92,8 +96,8 @@ class DataRecipe:
         bad_cases: one of `BAD_CASES`.
     """
 
-    spacing_mm: Annotated[tuple[Number, Number, Number], SPACING]
-    hu_window: Annotated[tuple[Number, Number], WINDOW]
+    spacing_mm: Annotated[tuple[Number, Number, Number] | None, _SPACING]
+    hu_window: Annotated[tuple[Number, Number] | None, _WINDOW]
     margin_mm: Annotated[Number | None, _MARGIN]
     phases: Annotated[dict[str, Number] | None, _PHASES] = None
     training_seeds: Annotated[tuple[Whole, Whole] | None, _SEEDS] = None
@@ -114,10 +118,33 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.is_of_pictures:
+            self._check_pictures()
+        else:
+            for name, valid in {"spacing_mm": SPACING, "hu_window": WINDOW}.items():
+                if getattr(self, name) is None:
+                    raise FieldError(name, None, valid.words)
         if self.source == PHANTOMS.name:
             self._check_phantoms()
         else:
             self._check_data_set()
+
+    @property
+    def is_of_pictures(self) -> bool:
+        """Whether the images are color pictures and no CTs."""
+        return self.source == KVASIR_SEG.name
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """The values that become -1 and 1 of a network's input: in HU, or of colors."""
+        return COLORS if self.hu_window is None else self.hu_window
+
+    @property
+    def grid_mm(self) -> tuple[float, float, float]:
+        """`spacing_mm` of CTs. Raises `InputError` for pictures."""
+        if self.spacing_mm is None:
+            raise InputError(f"{ABOUT[self.source].title} has no millimetres, so that nothing is measured in them")
+        return self.spacing_mm
 
     @property
     def seeds_of_phantoms(self) -> tuple[range, range]:
@@ -138,10 +165,18 @@ class DataRecipe:
         if validation.start < training.stop and training.start < validation.stop:
             raise InputError("training_seeds and validation_seeds overlap")
 
+    def _check_pictures(self) -> None:
+        for name in ("spacing_mm", "hu_window", "margin_mm", "structures"):
+            if getattr(self, name) is not None:
+                raise InputError(f"{name} belongs to CTs, and '{self.source}' holds color pictures; give null")
+        for name in ("neighbors", "fewest_slices"):
+            if getattr(self, name):
+                raise InputError(f"{name} belongs to CTs, and '{self.source}' holds color pictures; leave it out")
+        if self.size is None or None in self.size[:2] or self.size[2] is not None:
+            raise FieldError("size", self.size, "[i, j, null] in pixels, to which every picture is brought")
+
     def _check_data_set(self) -> None:
         about = ABOUT[self.source]
-        if self.source == KVASIR_SEG.name:
-            raise InputError(f"the source '{self.source}' holds color pictures, and this training feeds CTs")
         if self.folder is None:
             raise FieldError("folder", None, f"the folder that {about.title} lies in")
         for name in ("phases", "training_seeds", "validation_seeds", "tumor_count"):

@@ -34,15 +34,24 @@ def deform(
     Returns:
         Image and labels of the same shapes; new arrays, or those given where nothing is on.
     """
+    given = image[None]
+    channels, labels = deform_channels(given, labels, recipe, rng)
+    return (image if channels is given else channels[0]), labels
+
+
+def deform_channels(
+    image: NDArray[np.float32], labels: NDArray[np.uint8], recipe: AugmentationRecipe, rng: Generator
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """As `deform`, of an image of several channels `(C, K, J, I)`, which are moved together."""
     if recipe.rotate_degrees or recipe.zoom or recipe.translate_voxels:
         transform = _affine(recipe.rotate_degrees, recipe.zoom, recipe.translate_voxels)
         transform.set_random_state(seed=int(rng.integers(_SEEDS)))
-        moved = transform({"image": torch.from_numpy(image)[None], "labels": torch.from_numpy(labels)[None]})
-        image, labels = _array(moved["image"]).astype(np.float32), _array(moved["labels"]).astype(np.uint8)
+        moved = transform({"image": torch.from_numpy(image), "labels": torch.from_numpy(labels)[None]})
+        image, labels = _array(moved["image"]).astype(np.float32), _array(moved["labels"])[0].astype(np.uint8)
     if recipe.low_resolution < 1:
         coarser = _low_resolution(recipe.low_resolution)
         coarser.set_random_state(seed=int(rng.integers(_SEEDS)))
-        image = _array(coarser(torch.from_numpy(image)[None])).astype(np.float32)
+        image = _array(coarser(torch.from_numpy(image))).astype(np.float32)
     return image, labels
 
 
@@ -69,4 +78,4 @@ def _low_resolution(smallest: float) -> Any:
 
 
 def _array(tensor: Any) -> NDArray[Any]:
-    return np.asarray(torch.as_tensor(tensor)[0].numpy())
+    return np.asarray(torch.as_tensor(tensor).numpy())

@@ -68,7 +68,7 @@ def judge(
     """Every metric of every case, curves, and how long it took, on the CPU.
 
     Distances are in mm by the network's spacing: where a recipe resamples every scan to one size, they are not those
-    of the patient.
+    of the patient. Pictures have no mm: of them overlap alone is scored.
 
     Args:
         checkpoint: whose network, and how it is fed.
@@ -103,10 +103,10 @@ def judge(
             slices = slice(first, first := first + logits.shape[1])
             found[slices] = value_of[logits.argmax(dim=0).numpy()]
             _count(counters, softmax(logits, dim=0).numpy(), truth[slices], chosen.organ)
-        if overlap_alone:
+        if overlap_alone or own.data.is_of_pictures:
             scores.append(_overlaps(name, found, truth, own, chosen))
         else:
-            grid = Geometry((truth.shape[2], truth.shape[1], truth.shape[0]), own.data.spacing_mm)
+            grid = Geometry((truth.shape[2], truth.shape[1], truth.shape[0]), own.data.grid_mm)
             labels = (LabelVolume(found, grid), LabelVolume(truth, grid))
             scores.append(score_case(name, *labels, own.structures, chosen))
     curves = {structure.name: counter.curve for structure, counter in counters.items()}

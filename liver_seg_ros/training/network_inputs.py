@@ -9,7 +9,7 @@ from torch import Tensor
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.networks import NETWORKS
 from liver_seg_ros.training.patch_source import Batch
-from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.recipe import PICTURE, Recipe
 from liver_seg_ros.training.slices import ONE_SLICE, is_of_slices
 
 #: Names of a network's inputs, as its row in the registry has them.
@@ -37,6 +37,8 @@ def check_fits(recipe: Recipe) -> None:
     unknown = [other for other in spec.inputs if other not in (IMAGE, EDGES)]
     if unknown:
         raise InputError(f"network '{name}' takes {unknown[0]}, and this training feeds images and their edges")
+    if recipe.stage == PICTURE and EDGES in spec.inputs:
+        raise InputError(f"network '{name}' takes the {EDGES} of a CT's slices, and this recipe feeds color pictures")
     if len(spec.size) == 2 and not is_of_slices(recipe):
         volumetric = ", ".join(sorted(other for other, row in NETWORKS.items() if len(row.size) == 3))
         raise InputError(

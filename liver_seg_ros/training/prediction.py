@@ -14,7 +14,7 @@ from liver_seg_ros.inference.canny import canny_map
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.training.case_dataset import cut
 from liver_seg_ros.training.network_inputs import EDGES, inputs_of
-from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.recipe import PICTURE, Recipe
 from liver_seg_ros.training.slices import is_of_slices, with_neighbors
 
 _SLICES_AT_ONCE = 8
@@ -32,7 +32,7 @@ def logits_of(network: nn.Module, image: NDArray[np.int16], recipe: Recipe) -> I
 
     Args:
         network: on any device; is put into evaluation mode.
-        image: of a `cases.Case`, `(K, J, I)` in HU.
+        image: of a `cases.Case`, `(K, J, I)` in HU, or `(3, J, I)` of a picture, which is one slice.
         recipe: what the network was trained by. Where it has `optimization.window`, or the network takes one size
             alone, windows slide over the case and are blended; else it is taken whole, slice by slice or as a volume.
 
@@ -49,7 +49,7 @@ def logits_of(network: nn.Module, image: NDArray[np.int16], recipe: Recipe) -> I
     k, j, i = image.shape
     if is_of_slices(recipe):
         size[0] = k
-    volume = normalize(cut(image, (0, 0, 0), size), recipe.data.hu_window)
+    volume = normalize(cut(image, (0, 0, 0), size), recipe.data.window)
     inputs = torch.from_numpy(_inputs(volume, recipe))  # (B, C, *size)
     channels = inputs.shape[1] - (len(inputs_of(recipe)) - 1)
 
@@ -75,7 +75,9 @@ def window_of(network: nn.Module, recipe: Recipe) -> tuple[int, ...] | None:
 
 
 def _inputs(volume: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
-    """`(B, C, *size)`: slices with their neighbors, or one volume; edges are the last channel."""
+    """`(B, C, *size)`: slices with their neighbors, one volume or one picture; edges are the last channel."""
+    if recipe.stage == PICTURE:
+        return volume[None]
     takes_edges = EDGES in inputs_of(recipe)
     if not is_of_slices(recipe):
         return np.stack([volume, canny_map(volume)] if takes_edges else [volume])[None]

@@ -8,7 +8,7 @@ hour later.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +17,14 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import STAGES
 from liver_seg_ros.labels import LIVER, SEGMENTED, SURROUNDINGS, Structure
 from liver_seg_ros.training.data_recipe import UPWARD, DataRecipe
+from liver_seg_ros.training.optimization_recipe import MEAN
 from liver_seg_ros.training.optimization_recipe import OptimizationRecipe as OptimizationRecipe
-from liver_seg_ros.training.sources.about import ABOUT, PHANTOMS
+from liver_seg_ros.training.sources.about import ABOUT, PHANTOMS, POLYP
 
+#: The stage that no bundle has: color pictures, which are trained on and judged and never come to a robot.
+PICTURE = "picture"
+#: What of `augmentation` a picture can have; the rest is in HU or along slices.
+OF_PICTURES = ("field_of_view", "flip", "rotate_degrees", "zoom", "translate_voxels")
 #: What the name of a checkpoint ends with.
 CHECKPOINT_SUFFIX = ".pt"
 
@@ -74,7 +79,7 @@ class Recipe:
 
     Attributes:
         stage: that of the bundle: "localize" (liver or not), "segment" (all labels) or "surround" (the organs of
-            `labels.SURROUNDINGS`, of phantoms).
+            `labels.SURROUNDINGS`, of phantoms); or `PICTURE`.
         network: `name`, a row of the networks' registry, and its options.
         loss: `name`, a row of `losses.LOSSES`, and its options.
         initial: whose weights the training begins with, relative to where it is started: the folder of a model bundle,
@@ -84,7 +89,7 @@ class Recipe:
             started, and options of `distillation.Distillation`; null learns from the labels alone.
     """
 
-    stage: Annotated[str, Valid.one_of(STAGES)]
+    stage: Annotated[str, Valid.one_of((*STAGES, PICTURE))]
     network: Annotated[dict[str, Any], _NAMED]
     data: DataRecipe
     optimization: OptimizationRecipe
@@ -95,6 +100,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        self._check_pictures()
         self._check_structures()
         if self.data.neighbors and self.optimization.patch[2] != 1:
             raise InputError("data.neighbors belongs to a network of slices, whose optimization.patch is [i, j, 1]")
@@ -111,6 +117,8 @@ class Recipe:
             return (LIVER,)
         if self.stage == "surround":
             return SURROUNDINGS
+        if self.stage == PICTURE:
+            return (POLYP,)
         chosen = self.data.structures
         return tuple(structure for structure in SEGMENTED if chosen is None or structure.name in chosen)
 
@@ -123,6 +131,23 @@ class Recipe:
     def labels(self) -> dict[int, str]:
         """Class index -> name, background included; of all structures, the index is the label's value."""
         return {0: "background", **{index: s.name for index, s in enumerate(self.structures, 1)}}
+
+    def _check_pictures(self) -> None:
+        source, plan = self.data.source, self.optimization
+        if self.data.is_of_pictures != (self.stage == PICTURE):
+            what, wanted = ("color pictures", PICTURE) if self.data.is_of_pictures else ("CTs", "segment")
+            raise InputError(f"the source '{source}' holds {what}; give stage: {wanted}")
+        if self.stage != PICTURE:
+            return
+        if plan.patch[2] != 1:
+            raise InputError(f"'{source}' holds pictures, which have no slices; give optimization.patch: [i, j, 1]")
+        if plan.focus or plan.best_by != MEAN:
+            raise InputError(f"optimization.focus and best_by name structures of CTs; for '{source}' leave them out")
+        usual = AugmentationRecipe()
+        for field_ in fields(usual):
+            name = field_.name
+            if name not in OF_PICTURES and getattr(self.augmentation, name) != getattr(usual, name):
+                raise InputError(f"augmentation.{name} changes CTs; pictures have {', '.join(OF_PICTURES)}")
 
     def _check_structures(self) -> None:
         about, learned = ABOUT[self.data.source], [structure.name for structure in self.structures]

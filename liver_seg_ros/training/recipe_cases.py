@@ -9,6 +9,7 @@ from pathlib import Path
 from liver_seg_ros.training.case_dataset import CaseDataset
 from liver_seg_ros.training.cases import Case, case_folder
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
+from liver_seg_ros.training.picture_dataset import PictureDataset
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.source_cases import source_cases
 from liver_seg_ros.training.source_dataset import SourceDataset
@@ -27,6 +28,7 @@ def training_and_validation(recipe: Recipe, cache: Path) -> tuple[CaseDataset, M
         seeds, others = recipe.data.seeds_of_phantoms
         return PhantomDataset(folder, seeds, recipe), PhantomDataset(folder, others, recipe).cases
     cases = source_cases(recipe, cache)
-    training = SourceDataset(cases, TRAINING)
+    kind = PictureDataset if recipe.data.is_of_pictures else SourceDataset
+    training = kind(cases, TRAINING)
     has_validation = bool(cases.division.parts[VALIDATION])
-    return training, SourceDataset(cases, VALIDATION).cases if has_validation else {}
+    return training, kind(cases, VALIDATION).cases if has_validation else {}

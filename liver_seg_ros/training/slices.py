@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.recipe import PICTURE, Recipe
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -22,8 +22,8 @@ def is_of_slices(recipe: Recipe) -> bool:
 
 
 def channels(recipe: Recipe) -> int:
-    """How many slices a network of slices sees at once; 1 for a network of volumes."""
-    return 2 * recipe.data.neighbors + 1
+    """How many slices a network of slices sees at once, or colors; 1 for a network of volumes."""
+    return 3 if recipe.stage == PICTURE else 2 * recipe.data.neighbors + 1
 
 
 def with_neighbors(volume: NDArray[Scalar], neighbors: int) -> NDArray[Scalar]:

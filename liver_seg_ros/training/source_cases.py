@@ -22,9 +22,10 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER
 from liver_seg_ros.training.cases import Case, case_of, digest_of, write_case
 from liver_seg_ros.training.data_recipe import REFUSE
+from liver_seg_ros.training.pictures import picture_case
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.sources.catalog import Division, divided, open_source, without
-from liver_seg_ros.training.sources.subject import TRAINING, VALIDATION, DataSet, Scan, Subject
+from liver_seg_ros.training.sources.subject import TRAINING, VALIDATION, DataSet, Picture, Scan, Subject
 
 #: Higher wherever the code makes another case of the same subject and recipe.
 VERSION = 1
@@ -105,8 +106,8 @@ class SourceCases:
 
     def _case(self, subject: Subject) -> Case:
         scan = subject.load()
-        if not isinstance(scan, Scan):
-            raise InputError("it is a color picture, and this training feeds CTs")
+        if isinstance(scan, Picture):
+            return picture_case(scan, self.recipe)
         unsaid = [s.name for s in self.recipe.structures if s not in scan.truth.structures]
         if unsaid:
             raise InputError(f"its labels say nothing about {', '.join(unsaid)}")

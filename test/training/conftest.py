@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command that was run here has its lines go to standard error alone: not those of the next test."""
+    yield
+    steps = logging.getLogger("liver_seg_ros.training")
+    steps.handlers.clear()
+    steps.propagate = True
+    steps.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

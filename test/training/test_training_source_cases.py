@@ -228,7 +228,11 @@ def test_from_dicom_in_archives_to_a_bundle_whose_card_says_where_from(tmp_path:
         ("lits17", {"training_seeds": [0, 3]}, "training_seeds belongs to phantoms, and the source is 'lits17'"),
         ("msd08", {"margin_mm": 20}, "Task08_HepaticVessel has no liver to keep data.margin_mm around"),
         ("lits17", {"source": "lits18"}, "field 'data.source' is 'lits18'; it must be one of phantoms, pairs, lits17"),
-        ("kvasir_seg", {}, "'kvasir_seg' holds color pictures, and this training feeds CTs"),
+        (
+            "kvasir_seg",
+            {"structures": None},
+            "spacing_mm belongs to CTs, and 'kvasir_seg' holds color pictures; give null",
+        ),
         (
             "lits17",
             {"neighbors": 1},

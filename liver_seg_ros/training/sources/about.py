@@ -19,6 +19,9 @@ _, _SYNTHETIC, _, _PATIENTS = TRAINING_DATA
 
 UNSTATED = "unstated"
 
+#: What Kvasir-SEG's masks show: no structure of a CT, and so no row of the label table, whose values begin anew here.
+POLYP = Structure(1, "polyp", (221, 130, 101), 1.0, "41329004", "Polyp")
+
 
 @dataclass(frozen=True)
 class About:
@@ -114,7 +117,7 @@ LTVS = About(
 KVASIR_SEG = About(
     "kvasir_seg", "Kvasir-SEG (polyps in color pictures)", "images/*.jpg and masks/*.jpg of the same names", _PATIENTS,
     "LicenseRef-research-and-education-only", "Jha et al. 2020, Kvasir-SEG: A Segmented Polyp Dataset, MMM 2020",
-    "https://datasets.simula.no/kvasir-seg/",
+    "https://datasets.simula.no/kvasir-seg/", structures=(POLYP,),
 )  # fmt: skip
 
 #: Every source that a recipe may name.
