@@ -24,6 +24,7 @@ from liver_seg_ros.cli.dicom_options import (
     TlsAuthority,
     TlsCertificate,
     TlsKey,
+    UserFile,
 )
 from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import (
@@ -111,6 +112,7 @@ def command(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     tls_ca: TlsAuthority = None,
+    user_file: UserFile = None,
     no_page: Annotated[
         bool, typer.Option("--no-page", help="Leave out index.html and worst.png.", rich_help_panel=OUTPUT)
     ] = False,
@@ -142,12 +144,14 @@ def command(
     if not asks and (patient or accession or date or study or description or move):
         raise InputError(f"{source} is no PACS, which alone can be asked so; give TITLE@host:port")
     tables = (f"{STEM}.csv", f"{STEM}.parquet")
-    tls = tls_cert, tls_key, tls_ca
-    inputs = (None if asks else source, models, *tls)
+    access = tls_cert, tls_key, tls_ca, user_file
+    inputs = (None if asks else source, models, *access)
     place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), inputs, overwrite)
     pacs = None
     if asks:
-        wanted = PacsOptions(patient, accession, date, study, description, spool_gb, move, port, address, title, *tls)
+        wanted = PacsOptions(
+            patient, accession, date, study, description, spool_gb, move, port, address, title, *access
+        )
         pacs = wanted.cases(str(source), output)
     cases = list_cases(source) if pacs is None else pacs.cases()
 

@@ -34,6 +34,7 @@ class PacsOptions:
     tls_cert: Path | None
     tls_key: Path | None
     tls_ca: Path | None
+    user_file: Path | None
 
     def cases(self, pacs: str, output: Path) -> PacsCases:
         """The series that `pacs` (`TITLE@host:port`) has of this kind; they will be fetched into `output`."""
@@ -41,6 +42,7 @@ class PacsOptions:
         from liver_seg_ros.cohort.pacs import PacsCases, find
         from liver_seg_ros.dicom_network.calling import Caller
         from liver_seg_ros.dicom_network.encryption import tls_context
+        from liver_seg_ros.dicom_network.identity import read_user
         from liver_seg_ros.dicom_network.limits import ReceiveLimits
         from liver_seg_ros.dicom_network.peers import AllowedPeer, parse_peer
         from liver_seg_ros.dicom_network.query import Wanted
@@ -50,7 +52,8 @@ class PacsOptions:
             raise InputError("a whole PACS is no cohort; give --date, --patient, --accession or --study")
         peer = parse_peer(pacs)
         files = self.tls_cert, self.tls_key, self.tls_ca
-        caller = Caller(peer, self.title, tls_context(*files, listens=False))
+        tls = tls_context(*files, listens=False)
+        caller = Caller(peer, self.title, tls, read_user(self.user_file, peer.host, tls is not None))
         listening = None
         if self.move:
             own = tls_context(*files, listens=True)

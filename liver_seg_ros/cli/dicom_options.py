@@ -25,6 +25,13 @@ TlsAuthority = Annotated[
     Path | None,
     typer.Option("--tls-ca", metavar="FILE", help="Who signed the other side's certificate.", rich_help_panel=NETWORK),
 ]
+UserFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--user-file", metavar="FILE", help="Who calls: a line NAME:PASSCODE, for others unreadable.",
+        rich_help_panel=NETWORK,
+    ),
+]  # fmt: skip
 PatientId = Annotated[
     str, typer.Option("--patient", metavar="ID", help="Patient ID.", show_default="any", rich_help_panel=INPUT)
 ]

@@ -13,6 +13,7 @@ from liver_seg_ros.cli.dicom_options import (
     TlsAuthority,
     TlsCertificate,
     TlsKey,
+    UserFile,
 )
 from liver_seg_ros.cli.options import Debug, Json, Quiet, Verbose
 
@@ -32,6 +33,7 @@ def command(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     tls_ca: TlsAuthority = None,
+    user_file: UserFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -50,12 +52,14 @@ def command(
     from liver_seg_ros.cli.tables import Words
     from liver_seg_ros.dicom_network.calling import Caller
     from liver_seg_ros.dicom_network.encryption import tls_context
+    from liver_seg_ros.dicom_network.identity import read_user
     from liver_seg_ros.dicom_network.peers import parse_peer
     from liver_seg_ros.dicom_network.query import Wanted, find_series
 
     if not (patient or accession or date or study):
         raise InputError("a whole PACS is no question; give --patient, --accession, --date or --study")
-    caller = Caller(parse_peer(peer), title, tls_context(tls_cert, tls_key, tls_ca, False))
+    called, tls = parse_peer(peer), tls_context(tls_cert, tls_key, tls_ca, False)
+    caller = Caller(called, title, tls, read_user(user_file, called.host, tls is not None))
     found = find_series(caller, Wanted(patient, accession, date, study))
     if as_json:
         print_json({"series": [series.to_dict() for series in found]})

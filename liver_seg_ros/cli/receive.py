@@ -38,6 +38,16 @@ def command(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     tls_ca: TlsAuthority = None,
+    user_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--user-file",
+            metavar="FILE",
+            help="Who may send: lines NAME:PASSCODE, for others unreadable.",
+            show_default="nobody is asked",
+            rich_help_panel=NETWORK,
+        ),
+    ] = None,
     pacs: Annotated[
         str | None,
         typer.Option(metavar="PEER", help="TITLE@host:port to ask how many a series has.", rich_help_panel=INPUT),
@@ -100,8 +110,8 @@ def command(
     from liver_seg_ros.dicom_network.reception import Reception, ReceptionOptions
 
     options = ReceptionOptions(
-        title, address, port, peer or (), tls_cert, tls_key, tls_ca, pacs, quiet_s, deadline_s, associations, object_mb,
-        spool_gb, keep_free_gb, commitment,
+        title, address, port, peer or (), tls_cert, tls_key, tls_ca, user_file, pacs, quiet_s, deadline_s,
+        associations, object_mb, spool_gb, keep_free_gb, commitment,
     )  # fmt: skip
     complete: list[Path] = []
     ended = threading.Event()

@@ -17,6 +17,7 @@ from liver_seg_ros.cli.dicom_options import (
     TlsAuthority,
     TlsCertificate,
     TlsKey,
+    UserFile,
 )
 from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import Debug, Json, Quiet, Verbose
@@ -42,6 +43,7 @@ def command(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     tls_ca: TlsAuthority = None,
+    user_file: UserFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -61,6 +63,7 @@ def command(
     from liver_seg_ros.dicom_network.arrived import is_uid
     from liver_seg_ros.dicom_network.calling import Caller
     from liver_seg_ros.dicom_network.encryption import tls_context
+    from liver_seg_ros.dicom_network.identity import read_user
     from liver_seg_ros.dicom_network.limits import ReceiveLimits
     from liver_seg_ros.dicom_network.peers import AllowedPeer, parse_peer
     from liver_seg_ros.dicom_network.query import Wanted, find_series
@@ -71,7 +74,8 @@ def command(
     if not (is_uid(study) and is_uid(series)):
         raise InputError("--study and --series are UIDs: numbers with dots between, as `liver-seg query` lists them")
     pacs = parse_peer(peer)
-    caller = Caller(pacs, title, tls_context(tls_cert, tls_key, tls_ca, False))
+    tls = tls_context(tls_cert, tls_key, tls_ca, False)
+    caller = Caller(pacs, title, tls, read_user(user_file, pacs.host, tls is not None))
     found = find_series(caller, Wanted(study_uid=study, series_uid=series))
     if not found:
         raise InputError(f"{pacs.title} has no CT series {series} in study {study}; see `liver-seg query`")

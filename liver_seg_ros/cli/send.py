@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.dicom_options import PeerArgument, Title, TlsAuthority, TlsCertificate, TlsKey
+from liver_seg_ros.cli.dicom_options import PeerArgument, Title, TlsAuthority, TlsCertificate, TlsKey, UserFile
 from liver_seg_ros.cli.options import Debug, Json, Quiet, Verbose
 
 EXAMPLES = ("liver-seg send PACS@10.0.0.5:104 to_pacs", "liver-seg send PACS@10.0.0.5:104 found/labels.dcm")
@@ -21,6 +21,7 @@ def command(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     tls_ca: TlsAuthority = None,
+    user_file: UserFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -39,6 +40,7 @@ def command(
     from liver_seg_ros.cli.tables import Words
     from liver_seg_ros.dicom_network.calling import Caller
     from liver_seg_ros.dicom_network.encryption import tls_context
+    from liver_seg_ros.dicom_network.identity import read_user
     from liver_seg_ros.dicom_network.peers import parse_peer
     from liver_seg_ros.dicom_network.send import dicom_files, send
     from liver_seg_ros.progress import Stages
@@ -46,7 +48,8 @@ def command(
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder. Check the path.")
-    caller = Caller(parse_peer(peer), title, tls_context(tls_cert, tls_key, tls_ca, False))
+    called, tls = parse_peer(peer), tls_context(tls_cert, tls_key, tls_ca, False)
+    caller = Caller(called, title, tls, read_user(user_file, called.host, tls is not None))
     with shown_progress(quiet, as_json) as progress, Stages(progress).stage("send") as done:
         count = send(caller, dicom_files(paths), done)
     if as_json:

@@ -13,6 +13,7 @@ from typing import Any
 from pynetdicom import AE
 from pynetdicom.presentation import PresentationContext
 
+from liver_seg_ros.dicom_network.identity import User
 from liver_seg_ros.dicom_network.peers import Peer, check_title
 from liver_seg_ros.dicom_network.wire import MOST_PDU_BYTES
 from liver_seg_ros.errors import InputError
@@ -31,11 +32,13 @@ class Caller:
         peer: who is called.
         title: the own AE title.
         tls: where it is to be encrypted.
+        user: who calls, for peers that ask.
     """
 
     peer: Peer
     title: str = "LIVERSEG"
     tls: ssl.SSLContext | None = None
+    user: User | None = None
 
 
 @contextmanager
@@ -58,16 +61,18 @@ def association(
     entity = AE(ae_title=check_title(caller.title))
     entity.maximum_pdu_size = MOST_PDU_BYTES
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = TIMEOUT_S
+    negotiated = [*roles, *([] if caller.user is None else [caller.user.item()])]
     try:
         opened = entity.associate(
-            peer.host, peer.port, contexts=list(contexts), ae_title=peer.title, ext_neg=list(roles),
+            peer.host, peer.port, contexts=list(contexts), ae_title=peer.title, ext_neg=negotiated,
             evt_handlers=list(handlers), tls_args=(caller.tls, peer.host) if caller.tls is not None else None,
         )  # fmt: skip
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{where}: cannot be called ({error}). Check title, host and port.") from error
     try:
         if opened.is_rejected:
-            raise InputError(f"{where}: refuses an association with {caller.title}. It has to know this AE title.")
+            who = "" if caller.user is None else " and this user"
+            raise InputError(f"{where}: refuses an association with {caller.title}. It has to know this AE title{who}.")
         if not opened.is_established:
             raise InputError(f"{where}: nobody answers there. Check host, port and TLS.")
         yield opened

@@ -28,6 +28,7 @@ from pynetdicom.events import Event
 
 from liver_seg_ros.dicom_network.arrived import judge
 from liver_seg_ros.dicom_network.caller import caller_of
+from liver_seg_ros.dicom_network.identity import User, is_known, positive_response
 from liver_seg_ros.dicom_network.incoming import IncomingSeries
 from liver_seg_ros.dicom_network.limits import MB, ReceiveLimits
 from liver_seg_ros.dicom_network.peers import AllowedPeer, check_title
@@ -46,6 +47,7 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
 
 #: Of an association's refusal (PS3.8 9.3.4): result, source, reason.
 _UNKNOWN_CALLER = (0x01, 0x01, 0x03)
+_UNKNOWN_USER = (0x01, 0x02, 0x01)
 _FULL = (0x02, 0x03, 0x02)
 #: Without room for so much no object can be taken: an association would be for nothing.
 _LEAST_BYTES = 4096
@@ -67,6 +69,7 @@ class Listening:
         address: of the interface; another than loopback opens it to the network.
         peers: who may call; anybody on an empty one.
         tls: where it is to be encrypted.
+        users: who may call, with their passcodes; nobody is asked on an empty one.
     """
 
     title: str = "LIVERSEG"
@@ -74,6 +77,7 @@ class Listening:
     address: str = "127.0.0.1"
     peers: Sequence[AllowedPeer] = ()
     tls: ssl.SSLContext | None = None
+    users: Sequence[User] = ()
 
 
 class Service(Protocol):
@@ -113,6 +117,7 @@ class Receiver:
         check_title(listening.title)
         self._services, self._around = services, around
         self._spool, self._series, self._listening, self._limits = spool, series, listening, limits
+        self._passcodes = {user.name: user.passcode for user in listening.users}
         self._full = False
         self._readings: dict[object, BoundedReading] = {}
         self._ae = AE(ae_title=listening.title)
@@ -191,8 +196,12 @@ class Receiver:
         allowed = [peer for peer in self._listening.peers if peer.title == caller]
         if self._listening.peers and not any(peer.host in (None, requestor.address) for peer in allowed):
             self._refuse(event, _UNKNOWN_CALLER, "is not known")
+        elif self._passcodes and not is_known(requestor.user_identity, self._passcodes):
+            self._refuse(event, _UNKNOWN_USER, "names no user with the right passcode")
         elif not self._spool.has_room(_LEAST_BYTES):
             self._refuse(event, _FULL, "finds the disk full")
+        elif self._passcodes and requestor.user_identity.positive_response_requested:
+            event.assoc.acceptor.add_negotiation_item(positive_response())
 
     def _refuse(self, event: Event, reason: tuple[int, int, int], why: str) -> None:
         _log.warning("%s %s: refused", caller_of(event), why)

@@ -12,6 +12,7 @@ from pathlib import Path
 from liver_seg_ros.dicom_network.commitment import CommitmentService
 from liver_seg_ros.dicom_network.completeness import Patience
 from liver_seg_ros.dicom_network.encryption import tls_context
+from liver_seg_ros.dicom_network.identity import read_users
 from liver_seg_ros.dicom_network.incoming import Count, IncomingSeries
 from liver_seg_ros.dicom_network.limits import ReceiveLimits
 from liver_seg_ros.dicom_network.peers import parse_allowed, parse_peer
@@ -35,6 +36,7 @@ class ReceptionOptions:
         address, port: where it listens; port 0 takes a free one.
         peers: who may send, `TITLE` or `TITLE@address`; anybody on an empty one.
         certificate, key, authority: for TLS, see `encryption.tls_context`.
+        user_file: names and passcodes of those who may send, see `identity.read_users`; None where nobody is asked.
         pacs: `TITLE@host:port` to ask how many objects a series has; None for nobody.
         quiet_s, deadline_s: see `completeness.Patience`.
         associations: most senders at once.
@@ -51,6 +53,7 @@ class ReceptionOptions:
     certificate: Path | None = None
     key: Path | None = None
     authority: Path | None = None
+    user_file: Path | None = None
     pacs: str | None = None
     quiet_s: float = 10.0
     deadline_s: float = 600.0
@@ -77,7 +80,8 @@ class ReceptionOptions:
         """Where it listens, and for whom."""
         peers = [parse_allowed(text) for text in self.peers]
         tls = tls_context(self.certificate, self.key, self.authority, True)
-        return Listening(self.title, self.port, self.address, peers, tls)
+        users = read_users(self.user_file, self.address, tls is not None)
+        return Listening(self.title, self.port, self.address, peers, tls, users)
 
     def count(self) -> Count | None:
         """Asks the PACS."""

@@ -106,6 +106,7 @@ class DicomReceiver(StageNode):
             certificate=file("tls_cert"),
             key=file("tls_key"),
             authority=file("tls_ca"),
+            user_file=file("user_file"),
             peers=parse_list(value("peers")),
             pacs=value("pacs") or None,
             spool_gb=value("spool_gb") or None,

@@ -371,6 +371,11 @@ DICOM_RECEIVER = (
         "tls_ca", "", "File with the certificates of those who sign the senders'; they have to show one then."
     ),
     _before_activate(
+        "user_file",
+        "",
+        "File that others cannot read, a line `NAME:PASSCODE` for each user who may send; empty: nobody is asked.",
+    ),
+    _before_activate(
         "pacs",
         "",
         "A PACS, `TITLE@host:port`, that is asked how many objects a series has; empty: nobody is asked.",

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +50,19 @@ def saved(folder: Path, datasets: list[FileDataset]) -> Path:
     return folder
 
 
+@cache
+def _of_dcmtk(program: str) -> str:
+    for folder in os.get_exec_path():
+        path = shutil.which(program, path=folder)
+        if path is not None and "$dcmtk" in subprocess.run([path, "--version"], capture_output=True, text=True).stdout:
+            return path
+    raise FileNotFoundError(f"dcmtk's {program}: run `make setup-dev`")
+
+
 def dcmtk(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs one of dcmtk's programs, which `make setup-dev` installs."""
-    command = [program, *map(str, arguments)]
+    """Runs one of dcmtk's programs, which `make setup-dev` installs.
+
+    pynetdicom, which is what is tested, brings programs of the same names, before the system's on the path.
+    """
+    command = [_of_dcmtk(program), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=LONG_S, check=False)

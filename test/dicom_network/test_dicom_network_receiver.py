@@ -282,17 +282,8 @@ def test_no_name_of_a_patient_is_said_or_written_outside_of_objects(
     good, bad = make_slices(2)
     del bad.PixelData
     here = receiving()
-    command = (
-        "-aet",
-        "SENDER",
-        "-aec",
-        "LIVERSEG",
-        "127.0.0.1",
-        here.port,
-        "+sd",
-        save(tmp_path / "sent", [good, bad]),
-    )
-    dcmtk("storescu", *command)
+    folder = save(tmp_path / "sent", [good, bad])
+    dcmtk("storescu", "-nh", "-aet", "SENDER", "-aec", "LIVERSEG", "127.0.0.1", here.port, "+sd", folder)
     here.complete()
     texts = [
         record.getMessage() for record in caplog.records if record.name.startswith(("liver_seg_ros", "pynetdicom"))

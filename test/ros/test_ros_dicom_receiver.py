@@ -27,8 +27,9 @@ def listening_port(ros):
     return int(found[0])
 
 
-def send(port, folder, title="SENDER"):
-    return dcmtk("storescu", "-aet", title, "-aec", "LIVERSEG", "127.0.0.1", port, "+sd", folder).returncode
+def send(port, folder, title="SENDER", passcode="open"):
+    command = ("-usr", "scanner", "-pwd", passcode, "-aet", title, "-aec", "LIVERSEG", "127.0.0.1", port, "+sd", folder)
+    return dcmtk("storescu", *command).returncode
 
 
 def test_series_are_published_and_what_is_bad_is_a_line_without_the_patient(ros, tmp_path):
@@ -39,7 +40,10 @@ def test_series_are_published_and_what_is_bad_is_a_line_without_the_patient(ros,
     originals = [read_volume(waiting), read_volume(saved(tmp_path / "sent", sent))]
     options = {"spool": str(spool), "port": 0, "peers": "SENDER, PACS", "quiet_s": 0.3, "deadline_s": 1.0}
     options |= {"keep_free_gb": 0.0, "spool_gb": 2e-5, "remove_published": True, "worker_process": False}  # 20 kB
-    process = ros.start("dicom_receiver", **options)
+    users = tmp_path / "users"
+    users.write_text("scanner:open\n", encoding="ascii")
+    users.chmod(0o600)
+    process = ros.start("dicom_receiver", **options, user_file=str(users))
     port = listening_port(ros)
     ros.spin_until(lambda: len(volumes) == 1)
     assert send(port, tmp_path / "sent") == 0
@@ -59,6 +63,8 @@ def test_series_are_published_and_what_is_bad_is_a_line_without_the_patient(ros,
     ):
         send(port, saved(tmp_path / said, [dataset]), title)
         ros.wait_for_line("/dicom_receiver 1", said)
+    assert send(port, tmp_path / "sent", passcode="sesame") != 0
+    ros.wait_for_line("/dicom_receiver 1", "SENDER@127.0.0.1 names no user with the right passcode: refused")
     (spool / "aside" / "filler").write_bytes(bytes(20_000))
     here_already = tmp_path / f"series {late.SeriesInstanceUID}: 1 of 6 objects came"
     ros.spin_until(lambda: send(port, here_already) != 0)  # once it has looked how much is there
@@ -68,4 +74,4 @@ def test_series_are_published_and_what_is_bad_is_a_line_without_the_patient(ros,
     process.send_signal(signal.SIGTERM)
     assert process.wait(LONG_S) == 0
     told = ros.log("dicom_receiver")
-    assert "Traceback" not in told and "Unmistakable" not in told and "4711" not in told
+    assert "Traceback" not in told and "Unmistakable" not in told and "4711" not in told and "sesame" not in told
