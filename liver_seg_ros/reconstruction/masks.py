@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 from liver_seg_ros.geometry import Box, Geometry, Vector
 from liver_seg_ros.labels import LIVER, LIVER_VESSELS, TUMOR, Structure
+from liver_seg_ros.reconstruction.borders import at_borders
 from liver_seg_ros.reconstruction.components import connected_components
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
@@ -133,7 +134,7 @@ def _nearer_to_organ(
         slice(own.start - around.start, own.stop - around.start)
         for own, around in zip(box.slices, window.slices, strict=True)
     )
-    borders = _voxels_at_borders(kinds)
+    borders = np.flatnonzero(at_borders(kinds))
     asked = np.flatnonzero(kinds[inner] == _VESSEL_KIND)
     if len(borders) + len(asked) > _MOST_IN_TREES:
         k_j_i_mm = spacing_mm[::-1]
@@ -154,17 +155,6 @@ def _nearer_to_organ(
     nearer.reshape(-1)[asked] = to_organ <= to_outside * (1 + 1e-6)  # equal ones are rounded either way
     known.reshape(-1)[asked] = np.minimum(to_organ, to_outside) <= _REACH_MM
     return nearer, known
-
-
-def _voxels_at_borders(kinds: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """`(B,)` flat places of voxels that share a face with one of another kind, each once."""
-    at_border = np.zeros(kinds.shape, bool)
-    for axis in range(3):
-        moved, found = np.moveaxis(kinds, axis, 0), np.moveaxis(at_border, axis, 0)
-        differ = moved[1:] != moved[:-1]
-        found[1:] |= differ
-        found[:-1] |= differ
-    return np.flatnonzero(at_border)
 
 
 def _distances_mm(

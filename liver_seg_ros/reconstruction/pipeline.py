@@ -53,7 +53,7 @@ _STAGES = ("masks", "surfaces", "decimation", "collision", "measurements", "clou
 #: Progress of the stage "surfaces": where its structures end and what lies between them begins; and of a structure's
 #: share, which part is decimation and which the collision mesh. As it is on phantoms, roughly.
 _STRUCTURES_END = 0.95
-_DECIMATION, _COLLISION = (0.1, 0.35), (0.35, 1.0)
+_DECIMATION, _COLLISION = (0.1, 0.4), (0.4, 1.0)
 
 
 @dataclass(frozen=True)

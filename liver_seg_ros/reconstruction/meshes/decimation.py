@@ -43,11 +43,16 @@ ROUNDS = 4
 #: break the surface, only the last and shorter way is gone again. On a phantom's vessels the error is a tenth less.
 LONG_WAY, LAST_STEP = 10.0, 3.5
 
+#: The same of a surface without thin branches, which breaks near its end if anywhere.
+LONG_WAY_ROUND, LAST_STEP_ROUND = 3.0, 1.5
+
 #: A part of fewer triangles is kept as it is, as long as the budget allows it.
 SMALL_PART = 64
 
 
-def decimate(surface: Surface, triangle_budget: int, done: Done = not_told, *, warn: bool = True) -> Surface:
+def decimate(
+    surface: Surface, triangle_budget: int, done: Done = not_told, *, warn: bool = True, thin: bool = True
+) -> Surface:
     """The surface with at most `triangle_budget` triangles, still closed, with the same parts and their volumes.
 
     Args:
@@ -56,6 +61,7 @@ def decimate(surface: Surface, triangle_budget: int, done: Done = not_told, *, w
             many parts or so thin branches cannot be had for it.
         done: is told how much of the surface is decimated.
         warn: False where it is a mere try.
+        thin: False for a surface without thin branches, of which there is less to be careful with.
     """
     vertices, triangles = surface.vertices_mm, surface.triangles
     if len(triangles) <= triangle_budget:
@@ -69,7 +75,7 @@ def decimate(surface: Surface, triangle_budget: int, done: Done = not_told, *, w
         told = 1 - triangles_left / len(triangles)
         triangles_left -= len(part.triangles)
         part_done = part_of(done, told, 1 - triangles_left / len(triangles))
-        smaller = _decimate_part(part, max(floor, share), part_done)
+        smaller = _decimate_part(part, max(floor, share), part_done, thin)
         budget_left -= len(smaller.triangles)
         decimated.append(smaller)
     merged = _merge(decimated)
@@ -81,12 +87,13 @@ def decimate(surface: Surface, triangle_budget: int, done: Done = not_told, *, w
     return merged
 
 
-def _decimate_part(part: Surface, target: int, done: Done) -> Surface:
+def _decimate_part(part: Surface, target: int, done: Done, thin: bool) -> Surface:
     """A connected part with `target` triangles, or with as few as it can have while it stays closed and one."""
     next_step = approaching(done, 0.5)
     current, step = part, 0.0  # at first straight to the target, then by halves, by quarters, by eighths
-    if len(part.triangles) > LONG_WAY * target:
-        current = _collapse(part, int(LAST_STEP * target)) or part
+    long_way, last_step = (LONG_WAY, LAST_STEP) if thin else (LONG_WAY_ROUND, LAST_STEP_ROUND)
+    if len(part.triangles) > long_way * target:
+        current = _collapse(part, int(last_step * target)) or part
         next_step()
     while len(current.triangles) > target and step < 0.9:
         goal = max(target, int(len(current.triangles) * step))
@@ -128,7 +135,8 @@ def _collapse(part: Surface, goal: int) -> Surface | None:
         corners = smaller.vertices_mm[smaller.triangles]
         edge_mm = float(np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1).mean())
         if tree is None:
-            tree = cKDTree(part.vertices_mm[part.triangles].mean(axis=1))
+            middles_mm = part.vertices_mm[part.triangles].mean(axis=1)
+            tree = cKDTree(middles_mm, balanced_tree=False, compact_nodes=False)  # asked a few times only
         for near in tree.query_ball_point(smaller.vertices_mm[broken], edge_mm * (1 + attempt / 2)):
             kept[near] = True
     return None
