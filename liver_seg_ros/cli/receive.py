@@ -40,13 +40,7 @@ def command(
     tls_ca: TlsAuthority = None,
     user_file: Annotated[
         Path | None,
-        typer.Option(
-            "--user-file",
-            metavar="FILE",
-            help="Who may send: lines NAME:PASSCODE, for others unreadable.",
-            show_default="nobody is asked",
-            rich_help_panel=NETWORK,
-        ),
+        typer.Option(metavar="FILE", help="Who may send, a line NAME:PASSCODE each.", rich_help_panel=NETWORK),
     ] = None,
     pacs: Annotated[
         str | None,
