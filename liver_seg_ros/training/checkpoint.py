@@ -42,6 +42,7 @@ class Checkpoint:
         training_weights: what the training goes on with, where `weights` are their average; else empty.
         best: the highest Dice so far, as the recipe's `best_by` takes it; None where none was measured.
         cpu_seconds: of processor, spent on the steps by the process that writes; 0 where nobody measured it.
+        origins: see `origins`; empty where nobody wrote them down.
         history: `(step, scores)` of every measurement; of a training that began before there was any, of the rest.
     """
 
@@ -60,6 +61,7 @@ class Checkpoint:
     best: float | None = None
     cpu_seconds: float = 0.0
     history: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+    origins: dict[str, str] = field(default_factory=dict)
 
     def network(self) -> nn.Module:
         """The trained network, in evaluation mode."""

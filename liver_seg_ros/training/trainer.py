@@ -9,7 +9,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,6 +38,7 @@ from liver_seg_ros.training.hardware import Hardware
 from liver_seg_ros.training.losses import create_loss
 from liver_seg_ros.training.network_inputs import check_fits
 from liver_seg_ros.training.network_module import NetworkModule, lay_out
+from liver_seg_ros.training.origins import is_of, origins_of
 from liver_seg_ros.training.patch_source import PatchSource
 from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import Recipe
@@ -83,6 +84,7 @@ class Trainer:
         loss = create_loss(**recipe.loss)
         self._resumed = _earlier(output / CHECKPOINT, recipe)
         images = training.provenance.images
+        self._origins = origins_of(recipe) if self._resumed is None else self._resumed.origins
         if self._resumed is None:
             self._beginning = began_with(network, recipe.initial, images)
         else:
@@ -172,6 +174,7 @@ class Trainer:
             {} if self._averaging is None else module.network.state_dict(),
             cpu_seconds=module.cpu_seconds,
             history=list(self._validation.history),
+            origins=self._origins,
         )
 
 
@@ -179,7 +182,7 @@ def _earlier(path: Path, recipe: Recipe) -> Checkpoint | None:
     if not path.exists():
         return None
     checkpoint = load_checkpoint(path)
-    if asdict(checkpoint.recipe) != asdict(recipe):
+    if not is_of(checkpoint, recipe):
         raise InputError(f"{path} was trained by another recipe; choose another --output or remove it")
     return checkpoint
 

@@ -6,13 +6,16 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -117,6 +120,40 @@ def test_every_variant_is_trained_with_every_seed_and_judged(file: Path, cache: 
     assert [float(row["value"]) for row in found] == dice
     again = compare(recipes, out, cache, budget)
     assert [run.scores for run in again] == [run.scores for run in runs]
+
+
+def test_a_killed_comparison_goes_on_wherever_it_was_moved(
+    file: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the weights of one that stayed: what it was taught by and began with lies elsewhere, and is the same."""
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    values["optimization"] |= {"steps": 2, "validate_every": 1}
+    file.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    recipes, batch, made = read_recipes(file), PhantomDataset.batch, list[int]()
+    compare(recipes, tmp_path / "stayed", cache, Budget())
+
+    def killed(*arguments: Any) -> Any:
+        made.append(1)
+        if len(made) == 6:  # behind the first step of the third training
+            raise KeyboardInterrupt
+        return batch(*arguments)
+
+    monkeypatch.setattr(PhantomDataset, "batch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        compare(recipes, tmp_path / "out", cache, Budget())
+    moved = shutil.move(tmp_path / "out", tmp_path / "elsewhere" / "moved")
+    compare(recipes, moved, cache, Budget())
+    assert len(made) == 7  # and nothing was trained again
+    for name in NAMES:
+        stayed, gone_on = (
+            load_checkpoint(place / name / "seed_0" / CHECKPOINT) for place in (tmp_path / "stayed", moved)
+        )
+        assert all(torch.equal(w, gone_on.weights[n]) for n, w in stayed.weights.items()), name
+    teacher = load_checkpoint(moved / "unet3d" / "seed_0" / CHECKPOINT)
+    teacher.weights["head.bias"] += 1
+    save_checkpoint(moved / "unet3d" / "seed_0" / CHECKPOINT, teacher)
+    with pytest.raises(InputError, match=r"does not hold the (teacher's|first) weights that this training began"):
+        compare(recipes, moved, cache, Budget())
 
 
 def test_printed_figures_stand_beside_ours_and_say_whose_they_are(file: Path, recipe: Recipe) -> None:
