@@ -48,10 +48,11 @@ def command(
         typer.Option(metavar="N", help="How many tumors.", min=0, show_default=BY_SEED, rich_help_panel=PATIENT),
     ] = None,
     variation: Annotated[
-        Literal["plain", "varied", "varied_tumors"],
+        Literal["plain", "varied", "varied_tumors", "varied_vessels"],
         typer.Option(
             metavar="KIND",
-            help="plain, varied far beyond the plausible, or varied_tumors: plain with hard tumors.",
+            help="plain, varied far beyond the plausible, varied_tumors: plain with hard tumors, or varied_vessels: "
+            "varied with thin and faint vessels.",
             rich_help_panel=PATIENT,
         ),
     ] = "plain",

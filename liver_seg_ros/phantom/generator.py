@@ -24,16 +24,15 @@ from liver_seg_ros.phantom.surroundings import value_of, with_duodenum
 from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase, hu_of
 from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
-from liver_seg_ros.phantom.variation import VEINS, Veins, vary_hu, vary_texture
+from liver_seg_ros.phantom.variation import NOISE_HU, VEINS, Veins, vary_hu, vary_texture
 from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings
 from liver_seg_ros.phantom.varied_heart import muscle_hu, with_heart
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
+from liver_seg_ros.phantom.vessel_contrast import faded_vein_insets
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.phantom.vessel_growth import Obstacles, grow_tree, join_graphs, spread_targets
 from liver_seg_ros.progress import Progress, no_progress
 from liver_seg_ros.volume import LabelVolume, Volume
-
-TERMINAL_RADIUS_MM = 1.0  # vessels are grown down to 2 mm in diameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +88,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     organs = build_organs(points, build, trunk, noise[:3], rng)
     if options.surroundings:
         organs = with_duodenum(organs, trunk, points, build, lattice.step_mm, np.random.default_rng((seed, 3)))
-    varied = np.random.default_rng((seed, 1)) if options.variation == "varied" else None
+    varied = np.random.default_rng((seed, 1)) if options.variation in ("varied", "varied_vessels") else None
     heart = np.random.default_rng((seed, 4))
     if varied is not None:
         organs = Organs(vary_liver(organs, trunk, points, build, lattice.step_mm, varied), organs.shapes)
@@ -124,10 +123,17 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         vary_hu(hu, phase, fatty, varied)
         hu["myocardium"] = muscle_hu(phase, heart)
     liver_hu = hu["fatty_liver" if fatty else "liver"]
+    if options.variation == "varied_vessels":
+        mixing = np.random.default_rng((seed, 5))
+        veins = [
+            *faded_vein_insets(grid, portal, liver_hu, hu["portal_vein"], mixing),
+            *faded_vein_insets(grid, hepatic, liver_hu, hu["hepatic_vein"], mixing),
+        ]
+    else:
+        veins = [*vein_inset(grid, portal, hu["portal_vein"]), *vein_inset(grid, hepatic, hu["hepatic_vein"])]
     insets = [
         *(imitators(grid, inside, portal, liver_hu, varied) if varied is not None else ()),
-        *vein_inset(grid, portal, hu["portal_vein"]),
-        *vein_inset(grid, hepatic, hu["hepatic_vein"]),
+        *veins,
         *tumor_insets(grid, tumors, liver_hu),
     ]
     texture = smooth_noise(rng, points.x.shape, lattice.step_mm, rng.uniform(4, 10)) * np.float32(rng.uniform(1, 6))
@@ -141,7 +147,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         insets=insets,
         texture=texture,
     )
-    noise_hu = float(rng.uniform(6, 22)) if options.noise_hu is None else options.noise_hu
+    noise_hu = float(rng.uniform(*NOISE_HU[options.variation])) if options.noise_hu is None else options.noise_hu
     grain_px = float(rng.uniform(0.5, 1.0))
     ct, labels = render(scene, grid, noise_hu if varied is None else 0.0, grain_px, seed, progress)
     if varied is not None:
@@ -201,7 +207,7 @@ def _grow_veins(
         root: NDArray[np.float64], region: NDArray[np.float64], radius: float, keep_clear: Obstacles
     ) -> VesselGraph:
         exponent = float(rng.uniform(2.7, 3.0))
-        ends = min(int((radius / TERMINAL_RADIUS_MM) ** exponent), veins.most_targets)
+        ends = min(int((radius / veins.terminal_mm) ** exponent), veins.most_targets)
         targets = spread_targets(region, ends, rng)
         middle = region.mean(axis=0)
         ahead = root + (middle - root) * min(1.0, 14 / max(float(np.linalg.norm(middle - root)), 1e-6))

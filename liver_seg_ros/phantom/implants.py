@@ -30,6 +30,7 @@ from liver_seg_ros.phantom.tissue import PHASES, Phase
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
 from liver_seg_ros.phantom.variation import VARIATIONS, VEIN_CONTRAST_HU, Variation
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
+from liver_seg_ros.phantom.vessel_contrast import faded_vein_insets
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
 from liver_seg_ros.phantom.vessel_growth import Obstacles, grow_tree, spread_targets
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -48,7 +49,7 @@ class ImplantOptions:
         tumor_count: tumors asked for; None draws 1 to 6. One that finds no room is left out.
         trees: trees of vessels.
         phase: the CT's contrast phase: it decides how bright vessels and tumors are.
-        variation: of the tumors, as in `PhantomOptions`.
+        variation: of tumors and contrast, as in `PhantomOptions`.
 
     Raises:
         InputError: an option outside its range.
@@ -146,7 +147,13 @@ def implant(ct: Volume, labels: LabelVolume, seed: int, options: ImplantOptions 
     liver_hu = site.texture.liver_hu
     vessel_hu = [liver_hu + float(rng.uniform(*VEIN_CONTRAST_HU[options.phase])) for _ in trees]
     insets = [
-        inset for tree, blood in zip(trees, vessel_hu, strict=True) for inset in vein_inset(site.grid, tree, blood)
+        inset
+        for tree, blood in zip(trees, vessel_hu, strict=True)
+        for inset in (
+            faded_vein_insets(site.grid, tree, liver_hu, blood, rng)
+            if options.variation == "varied_vessels"
+            else vein_inset(site.grid, tree, blood)
+        )
     ]
     for inset in (*insets, *tumor_insets(site.grid, tumors, liver_hu)):
         site.paint(inset, hu, values, rng)
@@ -193,7 +200,7 @@ class _Site:
     ) -> tuple[Tumor, ...]:
         """Tumors of the kind asked for."""
         count = int(rng.integers(1, 7)) if options.tumor_count is None else options.tumor_count
-        if options.variation == "varied":
+        if options.variation in ("varied", "varied_vessels"):
             return draw_varied_tumors(count, self.inside, self.inside_depth, options.phase, rng)
         if options.variation == "varied_tumors":
             return draw_demanding_tumors(count, self.inside, self.inside_depth, options.phase, rng)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a phantom varies: "plain" is the generator as it always was, "varied" goes beyond the plausible on purpose,
-"varied_tumors" is plain but for its tumors (`demanding_tumors.py`).
+"varied_tumors" is plain but for its tumors (`demanding_tumors.py`), "varied_vessels" is varied, with more and thinner
+vessels whose contrast fades (`vessel_contrast.py`), and noisier.
 
 A network that has seen only what is plausible meets every patient for the first time. So what a varied phantom looks
 like is drawn far more widely than anatomy allows (Billot et al. 2023, SynthSeg): grey values of all that surrounds the
@@ -18,7 +19,7 @@ import numpy as np
 from liver_seg_ros.phantom.fields import Field, smooth_noise
 from liver_seg_ros.phantom.tissue import Phase, Range
 
-Variation = Literal["plain", "varied", "varied_tumors"]
+Variation = Literal["plain", "varied", "varied_tumors", "varied_vessels"]
 VARIATIONS: tuple[Variation, ...] = get_args(Variation)
 
 #: Tissues whose grey value says nothing that a network may lean on.
@@ -45,11 +46,13 @@ class Veins:
     Attributes:
         portal_mm, hepatic_mm: least and largest root radius.
         most_targets: end points at most; a wide tree with fewer ends in wider twigs.
+        terminal_mm: radius of the twigs that it is grown to.
     """
 
     portal_mm: Range
     hepatic_mm: Range
     most_targets: int
+    terminal_mm: float = 1.0
 
 
 _PLAIN_VEINS = Veins((4.8, 6.5), (3.4, 4.8), 10_000)
@@ -57,7 +60,13 @@ VEINS: dict[Variation, Veins] = {
     "plain": _PLAIN_VEINS,
     "varied_tumors": _PLAIN_VEINS,
     "varied": Veins((4.4, 8.0), (3.0, 6.0), 220),
+    "varied_vessels": Veins((4.4, 8.0), (3.0, 6.0), 450, 0.75),
 }
+
+#: Standard deviation of the noise, HU, where the caller gives none.
+NOISE_HU: dict[Variation, Range] = {
+    "plain": (6, 22), "varied": (6, 22), "varied_tumors": (6, 22), "varied_vessels": (8, 34),
+}  # fmt: skip
 
 
 def vary_hu(hu: dict[str, float], phase: Phase, fatty: bool, rng: np.random.Generator) -> None:

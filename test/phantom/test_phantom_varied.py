@@ -11,15 +11,18 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, gaussian_filter1d
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.labels import HEART, LIVER, TUMOR
+from liver_seg_ros.geometry import Geometry
+from liver_seg_ros.labels import HEART, LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.exact_distance import exact_distance
-from liver_seg_ros.phantom.insets import imitators, tumor_insets
+from liver_seg_ros.phantom.insets import imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.painting import Grid
 from liver_seg_ros.phantom.scanner import scanned
 from liver_seg_ros.phantom.tumors import LARGEST_MM, SMALLEST_MM, Tumor
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
+from liver_seg_ros.phantom.vessel_contrast import faded_vein_insets, shares_of_contrast
+from liver_seg_ros.phantom.vessel_graph import VesselGraph
 
 SCAN = PhantomOptions(
     size=(94, 84, 72), spacing_mm=(3.0, 3.0, 3.5), phase="portal_venous", tumor_count=5, center_mm=(0.0, 0.0, 0.0),
@@ -181,3 +184,52 @@ def test_the_scanner_adds_noise_of_the_strength_asked_for_and_moves_nothing() ->
 def test_another_variation_is_refused() -> None:
     with pytest.raises(InputError, match="choose one of plain, varied"):
         PhantomOptions(variation="wild")  # type: ignore[arg-type]
+
+
+def test_vessels_fade_toward_their_twigs_and_branches_differ() -> None:
+    trunk, wide, twigs = 6.0, 4.0, (2.0, 1.2, 0.8)
+    radii, parents = [trunk, wide], [-1, 0]
+    for _ in range(40):  # forty branches of three vessels, one behind another
+        parents += [1, len(radii), len(radii) + 1]
+        radii += twigs
+    graph = VesselGraph(np.zeros((len(radii), 3)), np.array(radii), np.array(parents))
+    spreads = []
+    for seed in range(5):
+        shares = shares_of_contrast(graph, np.random.default_rng(seed))
+        branches = shares[2:].reshape(40, 3)
+        assert shares[0] == shares[1] == 1 and np.all((shares > 0) & (shares <= 1))
+        # One power for the tree: the logarithm of the share falls as that of the radius, whatever it began with.
+        powers = np.log(branches[:, 1:] / branches[:, :-1]) / np.log(np.divide(twigs[1:], twigs[:-1]))
+        np.testing.assert_allclose(powers, powers[0, 0], atol=1e-9)
+        assert 0 <= powers[0, 0] <= 0.6
+        spreads.append(np.ptp(branches[:, 0]))
+    assert min(spreads) > 0 and max(spreads) > 0.2
+
+
+def test_faint_vessels_are_darker_than_their_trunk_and_labelled_all_the_same() -> None:
+    points = np.array([[0.0, 0, 0], [0, 0, 30], [12, 0, 30], [12, 0, 60]])
+    graph = VesselGraph(points, np.array([5.0, 5.0, 1.5, 1.5]), np.array([-1, 0, 1, 2]))
+    grid = Grid.of(Geometry((40, 30, 70), (1.0, 1.0, 1.0), (-10.0, -15.0, -5.0)))
+    insets = faded_vein_insets(grid, graph, 100.0, 180.0, np.random.default_rng(3))
+    hu = [inset.hu[0][1] for inset in insets]
+    assert hu == sorted(hu) and 100 < hu[0] < hu[-1] == 180  # the faintest is painted first
+    assert {inset.label for inset in insets} == {VESSEL.value}
+    (whole,) = vein_inset(grid, graph, 180.0)
+    together = np.full((70, 30, 40), 99.0)
+    for inset in insets:
+        part = together[inset.box.slices]
+        np.minimum(part, inset.distance, out=part)
+    inside = whole.distance < 0
+    assert np.array_equal(together[whole.box.slices] < 0, inside)
+
+
+def test_phantoms_of_faint_vessels_have_more_of_them_thinner_ones_and_else_the_liver_of_varied_ones() -> None:
+    options = PhantomOptions(
+        (70, 60, 50), (4.0, 4.0, 4.0), "portal_venous", 0, center_mm=(0.0, 0.0, 0.0), variation="varied"
+    )
+    usual = generate_phantom(7, options)
+    thin = generate_phantom(7, replace(options, variation="varied_vessels"))
+    assert len(thin.portal.parent) > 1.5 * len(usual.portal.parent)
+    assert thin.portal.radius_mm.min() < 0.8 <= usual.portal.radius_mm.min()
+    assert thin.portal.radius_mm.max() == usual.portal.radius_mm.max()
+    assert np.array_equal(thin.labels.array > 0, usual.labels.array > 0)
