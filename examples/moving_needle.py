@@ -8,6 +8,7 @@
 
 It asks `planner` for a way to the largest lesion and bends it to the nearest large vessel: a plan that nobody should
 follow. What `needle_guard` says on the way is printed: OK, WARN, STOP. A robot would stop there; this needle does not.
+But it moves only as the guard reads it: no reading, no step.
 
 This file imports no part of liver_seg_ros. Exit code: 0 after all strokes, 1 where there is no way or no vessel.
 """
@@ -33,6 +34,8 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RATE_HZ = 50.0
 #: Where the tip begins before the skin, and turns behind the middle of the vessel.
 BEFORE_M, BEHIND_M = 0.02, 0.015
+#: The wait for the guard is told after this time.
+PATIENCE_S = 5.0
 #: A vessel of this radius or more is worth a demonstration.
 LARGE_M = 0.002
 
@@ -42,7 +45,7 @@ class MovingNeedle(Node):
 
     def __init__(self, entry: list[float] | None) -> None:
         super().__init__("moving_needle")
-        self.watched = False  # the guard knows where the tip is
+        self.was_read = False  # the guard has said something of a known tip since the last step
         self._entries = [Point(x=entry[0], y=entry[1], z=entry[2])] if entry else []
         self.tree: VesselTree | None = None
         self.said = ""
@@ -102,7 +105,7 @@ class MovingNeedle(Node):
         self.tree = tree
 
     def _on_reading(self, reading: GuardReading) -> None:
-        self.watched = self.watched or reading.tip_known
+        self.was_read = self.was_read or reading.tip_known
         line = f"{LEVELS[reading.level]} {reading.text}".strip()
         if reading.tip_known and line.split()[0] != self.said:
             self.said = line.split()[0]
@@ -132,7 +135,7 @@ def main() -> int:
         if way is None:
             return 1
         stroke_m = BEFORE_M + distance(way.entry, way.target) + BEHIND_M
-        passed_m = 0.0
+        passed_m, patient_until = 0.0, time.monotonic() + PATIENCE_S
         while True:
             strokes, there_m = divmod(passed_m, 2 * stroke_m)
             if options.strokes and strokes >= options.strokes:
@@ -141,8 +144,12 @@ def main() -> int:
             until = time.monotonic() + 1 / RATE_HZ
             while (left_s := until - time.monotonic()) > 0:
                 rclpy.spin_once(needle, timeout_sec=left_s)
-            if needle.watched or not needle.count_publishers("needle_guard/reading"):
-                passed_m += options.speed / RATE_HZ  # before the skin it waits until the guard is ready
+            if needle.was_read:
+                passed_m += options.speed / RATE_HZ
+                needle.was_read = False
+            elif passed_m == 0.0 and time.monotonic() > patient_until:
+                needle.get_logger().info("waits for needle_guard to read it")
+                patient_until = math.inf
     except ExternalShutdownException:
         return 0
 
