@@ -10,7 +10,8 @@ Needs the package, numpy, PyYAML and the Python packages of TensorRT (or TensorR
 is timed too where the package's other dependencies are installed. Prints Markdown:
 
 - of each network and number format: the seconds to build its engine and to load it from the cache, the first window, a
-  window after that, with the copies beside the work or after it, GPU memory taken;
+  window after that, with the copies beside the work or after it, with CUDA graphs (TensorRT-RTX) or without, GPU memory
+  taken;
 - how far its logits and labels are from those of ONNX Runtime in fp32 on the same windows, voxel by voxel.
 
 The windows are made of numbers that a seed gives, no phantom and no patient: good for times and for the comparison of
@@ -25,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,7 @@ MODELS = Path(__file__).resolve().parents[1] / "models"
 #: Windows that are compared; times are taken over `--windows`.
 COMPARED = 2
 HEAD = (
-    "network", "numbers", "build s", "cached s", "first ms", "window ms", "not overlapped", "Mvoxel/s",
+    "network", "numbers", "build s", "cached s", "first ms", "window ms", "not overlapped", "no graphs", "Mvoxel/s",
     "GPU MB", "logits off", "labels differ", "Dice least",
 )  # fmt: skip
 
@@ -79,7 +81,7 @@ def main() -> int:
             sys.stdout.write(f"| {' | '.join(cells)} |\n")
             sys.stdout.flush()
     sys.stdout.write(
-        "\nSeconds and milliseconds as measured; *not overlapped* is a ratio to *window ms*.\n"
+        "\nSeconds and milliseconds as measured; *not overlapped* and *no graphs* are ratios to *window ms*.\n"
         f"*Logits off*: the largest difference on {COMPARED} windows and, in brackets, the 99.9th percentile; *labels "
         "differ*: share of voxels.\n"
     )
@@ -104,6 +106,13 @@ def _row(bundle: ModelBundle, variant: str | None, expected: NDArray | None, opt
             found = np.concatenate([runtime.run(window) for window in windows[:COMPARED]])
         finally:
             runtime.close()
+        without, _ = _timed(lambda: tensorrt.load(bundle, variant, replace(load, cuda_graphs=False)))
+        try:
+            for _ in without.run_sequence(windows[:3]):
+                pass
+            plain_s = _timed(lambda: [None for _ in without.run_sequence(windows)])[1] / len(windows)
+        finally:
+            without.close()
     voxels = options.window**3
     return [
         bundle.spec.name,
@@ -113,6 +122,7 @@ def _row(bundle: ModelBundle, variant: str | None, expected: NDArray | None, opt
         f"{first_s * 1e3:.1f}",
         f"{overlapped_s * 1e3:.2f}",
         f"{apart_s / overlapped_s:.2f}x",
+        f"{plain_s / overlapped_s:.2f}x",
         f"{voxels / overlapped_s / 1e6:.0f}",
         f"{taken / 1e6:.0f}",
         *_compared(found, expected),
@@ -189,13 +199,13 @@ def _gpu_bytes() -> int:
 
 def _gpu() -> str:
     from liver_seg_ros.inference.runtimes.tensorrt.cuda import Device
-    from liver_seg_ros.inference.runtimes.tensorrt.library import is_rtx, load_tensorrt, version_of
+    from liver_seg_ros.inference.runtimes.tensorrt.library import load_tensorrt, version_of
 
     device = Device()
     name = device.gpu.name
     device.close()
     trt = load_tensorrt()
-    return f"{name}, {'TensorRT-RTX' if is_rtx(trt) else 'TensorRT'} {version_of(trt)}"
+    return f"{name}, {version_of(trt)}"
 
 
 def _whole_path() -> int:
@@ -212,7 +222,11 @@ def _whole_path() -> int:
     cache = Path(tempfile.mkdtemp())
     try:
         for name in ("tensorrt", "onnxruntime"):
-            segmenter = load_default_segmenter(runtime=name, options=LoadOptions(cache_dir=cache))
+            try:
+                segmenter = load_default_segmenter(runtime=name, options=LoadOptions(cache_dir=cache))
+            except InputError as error:
+                sys.stdout.write(f"\nThe whole path was not timed: {error}\n")
+                return 1
             segmenter.segment(ct)
             _, seconds[name] = _timed(lambda segmenter=segmenter: segmenter.segment(ct))
     finally:

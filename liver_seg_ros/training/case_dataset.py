@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.geometry import Box
 from liver_seg_ros.inference.canny import canny_map
 from liver_seg_ros.inference.preprocessing import normalize
 from liver_seg_ros.labels import structure_by_name
@@ -133,14 +134,22 @@ class CaseDataset:
         for name in self._recipe.optimization.focus:
             mask = self._cases[number].labels == structure_by_name(name).value
             parts = cc3d.connected_components(mask, connectivity=26)
-            depth = edt.edt(mask, parallel=1)  # in voxels
             k, j, i = np.nonzero(mask)
+            depth = self._depth(mask)
             order = np.argsort(parts[k, j, i], kind="stable")
             voxels = np.stack([k, j, i], axis=1)[order]  # (V, 3), part by part
             each = np.split(voxels, np.cumsum(np.bincount(parts[k, j, i])[1:])[:-1]) if len(voxels) else []
             some = [self._some_of(part, depth, rng) for part in each]
             centers[name] = np.concatenate([np.empty((0, 3), np.int64), *some])
         return centers
+
+    def _depth(self, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """(K, J, I) depth under a structure's surface, in voxels; zeros where the recipe does not ask for it."""
+        depth, box = np.zeros(mask.shape, np.float32), Box.around(mask)
+        if self._recipe.optimization.deep_centers and box is not None:
+            part = box.padded((1, 1, 1), mask.shape[::-1]).slices  # with the voxels that end it
+            depth[part] = edt.edt(mask[part], parallel=1)
+        return depth
 
     def _some_of(self, part: NDArray[np.int64], depth: NDArray[np.float32], rng: Generator) -> NDArray[np.int64]:
         """`_CENTERS_PER_PART` of the voxels `part` `(V, 3)`, the recipe's share of them the deeper the likelier."""

@@ -20,7 +20,7 @@ from liver_seg_ros.inference.runtimes import tensorrt
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.runtimes.choice import create_runtime
 from liver_seg_ros.inference.runtimes.contract import Port
-from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu, not_for_rtx
 
 pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed (extra [tensorrt])")
 
@@ -53,6 +53,18 @@ def test_why_there_is_none_is_said() -> None:
     assert str(refused.value) == f"runtime 'tensorrt' cannot be used: {reason}"
     with pytest.raises(InputError, match="TensorRT cannot be used: "):
         tensorrt.load(bundle)
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (8, 6), (8, 9), (12, 0), (12, 1), (13, 0)])
+def test_tensorrt_rtx_is_tried_on_the_gpus_that_it_names(capability: tuple[int, int]) -> None:
+    assert not_for_rtx(capability) is None
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 7), (9, 0), (10, 0), (11, 0)])
+def test_tensorrt_rtx_is_not_tried_on_others_before_engines_are_built(capability: tuple[int, int]) -> None:
+    """Its 1.7.1 refused each engine on 9.0: "Supported compute capabilities: 8.0 8.6 8.9 12.0 12.1 >12.0"."""
+    major, minor = capability
+    assert f"whose compute capability is {major}.{minor} (" in str(not_for_rtx(capability))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ class LoadOptions:
         cache_dir: where engines and compiled models are kept; None for the user's own (see `cache_folder`).
         largest_batch: windows that may be run at once; a runtime that compiles for fixed bounds takes no more.
         workspace_mb: limit of the scratch memory of one layer, 10^6 bytes; None for the library's own.
+        cuda_graphs: whether TensorRT-RTX queues a window's kernels as one graph, which spares the CPU their launches.
         progress: told how far the building of an engine is.
         cancelled: asked while an engine is built.
     """
@@ -37,6 +38,7 @@ class LoadOptions:
     cache_dir: Path | None = None
     largest_batch: int = 1
     workspace_mb: int | None = None
+    cuda_graphs: bool = True
     progress: Progress = no_progress
     cancelled: Cancelled = never_cancelled
 

@@ -108,6 +108,8 @@ class TensorRt:
         largest: Sequence[tuple[int, ...]],
         precision: str,
         path: Path,
+        *,
+        cuda_graphs: bool = True,
     ) -> None:
         """Make ready to run.
 
@@ -118,6 +120,7 @@ class TensorRt:
             largest: of each input, `(B, 1, K, J, I)` or `(B, C, J, I)`; larger batches or windows are refused.
             precision: of the weights.
             path: where the engine is kept; what TensorRT-RTX compiles is kept beside it.
+            cuda_graphs: see `LoadOptions`.
 
         Raises:
             EngineError: TensorRT cannot make an execution context.
@@ -132,7 +135,7 @@ class TensorRt:
         *depth, j, i = largest[0][2:]
         self.largest_window = (depth[0] if depth else 1, j, i)
         (self._output,) = loaded.outputs
-        self._kernels = _KernelCache(loaded, path.with_suffix(".kernels")) if is_rtx(loaded.trt) else None
+        self._kernels = _KernelCache(loaded, path.with_suffix(".kernels"), cuda_graphs) if is_rtx(loaded.trt) else None
         self._context = (
             loaded.engine.create_execution_context(self._kernels.config)
             if self._kernels
@@ -259,10 +262,11 @@ class _BufferSet:
 class _KernelCache:
     """What TensorRT-RTX compiled for the GPU at hand, kept in a file, so that the next start need not."""
 
-    def __init__(self, loaded: LoadedEngine, path: Path) -> None:
+    def __init__(self, loaded: LoadedEngine, path: Path, cuda_graphs: bool) -> None:
         self._path = path
         self.config = loaded.engine.create_runtime_config()
-        self.config.cuda_graph_strategy = loaded.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        if cuda_graphs:
+            self.config.cuda_graph_strategy = loaded.trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._cache = self.config.create_runtime_cache()
         if path.is_file():
             self._cache.deserialize(path.read_bytes())  # it checks by itself whether GPU and version are the same

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
+
+#: What TensorRT-RTX 1.7 itself says that its engines run on, and everything from `_RTX_FROM` on.
+_RTX_RUNS_ON = ((8, 0), (8, 6), (8, 9))
+_RTX_FROM = (12, 0)
 
 #: Of the extra [tensorrt].
 BINDINGS = "cuda.bindings"
@@ -48,3 +53,28 @@ def no_gpu() -> str | None:
     if find_spec("cuda") is None or find_spec(BINDINGS) is None:
         return "the Python package 'cuda-bindings' is not installed (pip install 'liver_seg_ros[tensorrt]')"
     return None
+
+
+def compute_capability() -> tuple[int, int]:
+    """Of the first GPU, e.g. (8, 7), asked of the driver without taking memory on the GPU. Needs `no_gpu() is None`."""
+    driver, device, number = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_int()
+    driver.cuInit(0)
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    numbers = []
+    for attribute in _CAPABILITY:
+        driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, device)
+        numbers.append(number.value)
+    return numbers[0], numbers[1]
+
+
+def not_for_rtx(capability: tuple[int, int]) -> str | None:
+    """Why TensorRT-RTX runs nothing on a GPU of this compute capability, or None where it does.
+
+    Asked before an engine is built: it builds for any RTX GPU, wherever it is, and refuses only when one is loaded.
+    """
+    if capability in _RTX_RUNS_ON or capability >= _RTX_FROM:
+        return None
+    return (
+        f"TensorRT-RTX does not run on this GPU, whose compute capability is {capability[0]}.{capability[1]} (it runs "
+        "on 8.0, 8.6, 8.9, and 12.0 and later); NVIDIA's TensorRT does"
+    )

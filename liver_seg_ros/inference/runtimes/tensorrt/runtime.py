@@ -13,7 +13,7 @@ from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.contract import check_contract, in_order
 from liver_seg_ros.inference.runtimes.tensorrt.engine import ANY_RTX, Engine, prepare_engine, profile_of
-from liver_seg_ros.inference.runtimes.tensorrt.gpu import no_gpu
+from liver_seg_ros.inference.runtimes.tensorrt.gpu import compute_capability, no_gpu, not_for_rtx
 from liver_seg_ros.inference.runtimes.tensorrt.library import EngineError, is_rtx, load_tensorrt
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def unavailable() -> str | None:
     if (reason := no_gpu()) is not None:
         return reason
     try:
-        load_tensorrt()
+        trt = load_tensorrt()
     except InputError as error:
         return str(error)
-    return None
+    return not_for_rtx(compute_capability()) if is_rtx(trt) else None
 
 
 def engine_ahead(bundle: ModelBundle, variant: str | None = None, options: LoadOptions = DEFAULTS) -> Engine:
@@ -83,7 +83,9 @@ def load(bundle: ModelBundle, variant: str | None = None, options: LoadOptions =
         check_contract(weights, bundle.spec, loaded.inputs, loaded.outputs)
         ports = in_order(loaded.inputs, bundle.spec)
         largest = [profile_of(bundle.spec, options.largest_batch, name).largest for name in bundle.spec.input.inputs]
-        return TensorRt(device, loaded, ports, largest, engine.key.precision, engine.path)
+        return TensorRt(
+            device, loaded, ports, largest, engine.key.precision, engine.path, cuda_graphs=options.cuda_graphs
+        )
     except BaseException as error:
         if device is not None:
             device.close()
