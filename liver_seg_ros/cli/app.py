@@ -40,6 +40,7 @@ from liver_seg_ros.cli import (
     send,
     territories,
     train,
+    veins,
 )
 from liver_seg_ros.cli.completion import CompletingGroup
 from liver_seg_ros.cli.help import SETTINGS, HelpCommand, examples
@@ -66,6 +67,7 @@ for _module in (
     measure,
     reconstruct,
     plan,
+    veins,
     territories,
     register,
     render,

@@ -202,6 +202,11 @@ SEGMENTATION = (
         False,
         "Also publish a coarse map of the organs around the liver on `surroundings`, by the model `surroundings/`.",
     ),
+    _before_configure(
+        "veins",
+        False,
+        "Tell portal from hepatic veins by geometry; what is in doubt stays `vessel`. Better with `surroundings`.",
+    ),
     *VOLUME_INPUT,
     *VOLUME_OUTPUT,
     *WORKER_PROCESS,

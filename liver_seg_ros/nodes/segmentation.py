@@ -136,6 +136,7 @@ class SegmentationNode(StageNode):
             self.get_parameter("precision").value,
             self._folder("cache_dir"),
             surroundings,
+            bool(self.get_parameter("veins").value),
         )
         try:
             place.wait_until_made(self._say_loading(), cancelled)

@@ -104,7 +104,7 @@ def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"liver-seg: {json.loads(out)['error']}\n" == err
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "measure", "plan", "territories", "render"])
+@pytest.mark.parametrize("command", ["reconstruct", "measure", "plan", "territories", "veins", "render"])
 def test_labels_that_are_no_labels_are_refused(
     command: str, small_ct: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ COMMANDS = (
     "measure",
     "plan",
     "territories",
+    "veins",
     "register",
     "render",
     "build",

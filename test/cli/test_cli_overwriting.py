@@ -25,6 +25,7 @@ from liver_seg_ros.cli import (
     render,
     segment,
     territories,
+    veins,
 )
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.outputs.folder import ResultFolder
@@ -33,14 +34,14 @@ from liver_seg_ros.outputs.record import RECORD
 COMMANDS = {
     "segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render,
     "evaluate": evaluate, "territories": territories, "register": register, "export": export, "compare": compare,
-    "cohort": cohort,
+    "cohort": cohort, "veins": veins,
 }  # fmt: skip
 #: A file that each command writes.
 OUTPUTS = {
     "segment": "labels.nii.gz", "reconstruct": "liver.ply", "measure": "measurements.csv", "plan": "plan.csv",
     "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "register": "transform.json",
     "phantom": "ct.nii.gz", "data": "data.csv", "export": "labels.dcm", "compare": "results.md",
-    "cohort": "cohort.csv",
+    "cohort": "cohort.csv", "veins": "veins.json",
 }  # fmt: skip
 #: A bag is a new folder and nothing else: test/files/test_files_bags.py.
 NEW_FOLDERS = {"record"}

@@ -18,12 +18,14 @@ from liver_seg_interfaces.srv import EvaluateTrajectory
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import load_bundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
+from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.inference.surroundings import load_surroundings_mapper
 from liver_seg_ros.labels import AORTA, COLON, LIVER
 from liver_seg_ros.nodes import qos
 from liver_seg_ros.nodes.messages.meshes import meshes_to_array
 from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.reconstruction.pipeline import reconstruct
+from liver_seg_ros.reconstruction.vessels.veins import separate_veins
 from liver_seg_ros.volume import LabelVolume
 
 #: A ball of liver and a ball of colon that the map puts beside it, reaching into the liver by 5 mm; LPS mm.
@@ -56,7 +58,7 @@ def test_the_segmentation_publishes_the_map_of_the_library(ros: Any, models: Pat
     labels = {0: "background", 1: "liver", 2: "aorta", 3: "colon"}
     spec = replace(segmenter.spec, stage="surround", labels=labels)
     write_bundle(tmp_path / "surroundings", segmenter.weights, spec)
-    ros.start("segmentation", models_dir=str(tmp_path), surroundings=True, worker_niceness=0)
+    ros.start("segmentation", models_dir=str(tmp_path), surroundings=True, veins=True, worker_niceness=0)
     maps, found = ros.volumes("surroundings", np.uint8), ros.volumes("labels", np.uint8)
     publisher = ros.publisher("ct")
     for slab in volume_to_slabs(ct, 4, Time(sec=1)):
@@ -65,6 +67,8 @@ def test_the_segmentation_publishes_the_map_of_the_library(ros: Any, models: Pat
     expected = load_surroundings_mapper(tmp_path).find(ct).labels
     assert maps[0].uid == ct.uid and maps[0].geometry.is_same_grid(expected.geometry, tolerance_mm=1e-6)
     assert np.array_equal(maps[0].array, expected.array)
+    apart = separate_veins(load_default_segmenter(tmp_path).segment(ct).labels, expected).labels
+    assert np.array_equal(found[0].array, apart.array)
     assert {AORTA.value, COLON.value} <= set(np.unique(expected.array))
 
 

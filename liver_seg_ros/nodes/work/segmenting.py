@@ -14,12 +14,13 @@ from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmentation, load_default_segmenter
 from liver_seg_ros.inference.surroundings import SurroundingsMap, load_surroundings_mapper
 from liver_seg_ros.inference.wanted import only_wanted
-from liver_seg_ros.labels import Structure
+from liver_seg_ros.labels import HEPATIC_VEIN, PORTAL_VEIN, VESSEL, Structure
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.nodes.work.saving import Saved, Segmented, Where, save_segmented
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.measuring.structures import measure
+from liver_seg_ros.reconstruction.vessels.veins import separate_veins
 from liver_seg_ros.volume import Volume
 
 
@@ -42,7 +43,7 @@ class Judgment:
 class Segmenting:
     """Loads the networks; see `load_default_segmenter` for what they may be and what is refused.
 
-    With `surroundings` also that of `load_surroundings_mapper`.
+    With `surroundings` also that of `load_surroundings_mapper`; with `veins` vessels are told apart (`separate_veins`).
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Segmenting:
         precision: str,
         cache_dir: Path | None,
         surroundings: bool,
+        veins: bool,
         progress: Progress,
         cancelled: Cancelled,
     ) -> None:
         options = LoadOptions(cache_dir=cache_dir, progress=progress, cancelled=cancelled)
         self._segmenter = load_default_segmenter(models_dir, runtime, precision, options)
         self._mapper = load_surroundings_mapper(models_dir, runtime, precision, options) if surroundings else None
+        self._veins = veins
 
     def networks(self, progress: Progress, cancelled: Cancelled) -> Iterator[Networks]:
         """What is loaded."""
@@ -80,16 +83,27 @@ class Segmenting:
     ) -> Iterator[Segmentation | SurroundingsMap | Judgment]:
         """A `Segmentation`, for which others may wait, then its `Judgment`; of `wanted` only where that is not empty.
 
-        In between the map of the surroundings, where that is asked for.
+        In between the map of the surroundings, where that is asked for. Veins are told apart with its vena cava then.
 
         Raises `InputError` for what is no CT, and whatever `Segmenter.segment` does.
         """
         check_ct(volume, f"volume {volume.uid}")
         segmentation = self._segmenter.segment(volume, progress, cancelled)
         sure = segmentation.tumor_probability  # stays here: nobody beyond needs it, and it has some megabytes
+        around = None
+        if self._veins:
+            around = self._mapper.find(volume, progress, cancelled) if self._mapper is not None else None
+            apart = separate_veins(segmentation.labels, around.labels if around is not None else None)
+            segmentation = replace(segmentation, labels=apart.labels)
+            wanted = _with_kinds(wanted)
         yield replace(segmentation, labels=only_wanted(segmentation.labels, wanted), tumor_probability=None)
         if self._mapper is not None:
-            yield self._mapper.find(volume, progress, cancelled)
+            yield around or self._mapper.find(volume, progress, cancelled)
         measurements = measure(segmentation.labels, sure.at if sure else None)
         warnings = plausibility_warnings(segmentation.labels, measurements, volume, segmentation.run)
         yield Judgment([m for m in measurements if not wanted or m.structure in wanted], warnings)
+
+
+def _with_kinds(wanted: Sequence[Structure]) -> Sequence[Structure]:
+    """Who wants vessels wants those too that have a name."""
+    return (*wanted, PORTAL_VEIN, HEPATIC_VEIN) if VESSEL in wanted else wanted

@@ -41,8 +41,16 @@ class _Reached:
     before: End | None
 
 
-def grow_trees(paths: Paths, mask: NDArray[np.bool_], spacing_mm: Vector) -> Paths:
+def grow_trees(
+    paths: Paths,
+    mask: NDArray[np.bool_],
+    spacing_mm: Vector,
+    own_tree: float = OWN_TREE,
+    trunk_width: float = TRUNK_WIDTH,
+) -> Paths:
     """`paths` as trees that begin at their trunks, whose lines reach to where `mask` ends.
+
+    With a lower `own_tree` and `trunk_width` than `OWN_TREE` and `TRUNK_WIDTH` there are more and purer trees.
 
     The nodes keep their numbers, but a parent may come after its children. Nodes of no tree have neither parent nor
     children: those between vessels that touch, and of parts that are no longer than wide.
@@ -55,9 +63,9 @@ def grow_trees(paths: Paths, mask: NDArray[np.bool_], spacing_mm: Vector) -> Pat
     roots = [_root(network, part) for part in parts]
     reached = _reach(network, roots)
     for _ in range(ROUNDS):
-        strange = _connected(network, {number for number, way in reached.items() if way.cost > OWN_TREE})
+        strange = _connected(network, {number for number, way in reached.items() if way.cost > own_tree})
         strange = [part for part in strange if len(part) >= TRUNK_SEGMENTS]
-        strange = [part for part in strange if _width(network, part) > TRUNK_WIDTH * width[min(part)]]
+        strange = [part for part in strange if _width(network, part) > trunk_width * width[min(part)]]
         if not strange:
             break
         roots += [_root(network, part) for part in strange]
