@@ -222,7 +222,7 @@ class FineWindows:
 
 def _measure(options: argparse.Namespace) -> tuple[str, FineWindows, list[Stage]]:
     """Segment the second time, when libraries are warm, and count what the stages work on."""
-    from liver_seg_ros.inference import network, sliding
+    from liver_seg_ros.inference import sliding
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.inference.windows import choose_windows
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
@@ -238,26 +238,18 @@ def _measure(options: argparse.Namespace) -> tuple[str, FineWindows, list[Stage]
         calls.append((shape, choose_windows(shape, spec, largest)))
         return calls[-1][1]
 
-    regions: list[tuple[Any, Any]] = []  # the first is what "segment" works on, the others are "further"
-    windows_for = network.windows_for
-
-    def noted_region(region: Any, grid: Any, spec: Any, largest: Any) -> Any:
-        regions.append((grid.shape, windows_for(region, grid, spec, largest)))
-        return regions[-1][1]
-
-    sliding.choose_windows, network.windows_for = noted, noted_region
+    sliding.choose_windows = noted
     result = segmenter.segment(phantom.ct)
-    if result.liver_box is None or len(calls) != 1 or not regions:
+    if result.liver_box is None or result.searched or len(segmenter.bundles) != 2:
         raise SystemExit(f"this phantom takes another way than localizer and one segmenter: {result.message}")
-    [(coarse_shape, coarse)], (fine_shape, fine) = calls, regions[0]
-    fine_window, fine_voxels = max(fine, key=lambda window: window.voxels).size, sum(window.voxels for window in fine)
+    (coarse_shape, coarse), (fine_shape, fine), *_ = calls  # what follows is "further"
     localizer, segmenter_bundle = segmenter.bundles
     seconds, ct, box = result.seconds, phantom.ct.array, prod(result.liver_box.size)
     classes = len(segmenter_bundle.spec.labels)
     patch = segmenter_bundle.spec.input.patch[::-1]
     coarse_layers, fine_layers = (
         layers_of(localizer.weights, coarse.shape),
-        layers_of(segmenter_bundle.weights, fine_window),
+        layers_of(segmenter_bundle.weights, fine.shape),
     )
 
     def work(layers: list[Layer], voxels: int) -> tuple[float, float]:
@@ -267,14 +259,14 @@ def _measure(options: argparse.Namespace) -> tuple[str, FineWindows, list[Stage]
     stages = [
         Stage("localize", seconds["localize"], flops, traffic + ct.nbytes + FP32 * prod(coarse_shape)),
         Stage("resample", seconds["resample"], 0.0, box * ct.itemsize + FP32 * prod(fine_shape)),
-        Stage("segment", seconds["segment"], *work(fine_layers, fine_voxels)),
+        Stage("segment", seconds["segment"], *work(fine_layers, fine.voxels)),
         # Between two slices each class of a voxel is multiplied and added twice, and compared.
         Stage("upsample", seconds["upsample"], 5.0 * classes * box, FP32 * classes * prod(fine_shape) + box),
         Stage("postprocess", seconds["postprocess"], 0.0, 2.0 * box),
         *_reconstruction(result.labels),
     ]
     in_patches = choose_windows(fine_shape, segmenter_bundle.spec.input, patch).voxels
-    return segmenter.runtime_name, FineWindows(segmenter_bundle, fine_window, fine_voxels, in_patches), stages
+    return segmenter.runtime_name, FineWindows(segmenter_bundle, fine.shape, fine.voxels, in_patches), stages
 
 
 def _reconstruction(labels: Any) -> list[Stage]:

@@ -160,25 +160,20 @@ def _run_choices(models: Path | None) -> list[tuple[str, str]]:
 
 
 def _run_ours(models: Path | None, ct: str, runtime: str, precision: str, output: str) -> dict[str, Any]:
-    from liver_seg_ros.inference import network, sliding
+    from liver_seg_ros.inference import sliding
     from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.report import peak_memory_mb
 
     volume, truth = _read(ct)
     segmenter = load_default_segmenter(models, runtime, precision)
-    voxels, choose_windows, windows_for = [0], sliding.choose_windows, network.windows_for
+    voxels, choose_windows = [0], sliding.choose_windows
 
     def counted(*arguments: Any) -> Any:
         windows = choose_windows(*arguments)
         voxels[0] += windows.voxels
         return windows
 
-    def counted_in_region(*arguments: Any) -> Any:
-        windows = windows_for(*arguments)
-        voxels[0] += sum(window.voxels for window in windows or ())
-        return windows
-
-    sliding.choose_windows, network.windows_for = counted, counted_in_region
+    sliding.choose_windows = counted
     result = segmenter.segment(volume)
     peak_mb = peak_memory_mb()
     return {

@@ -69,7 +69,6 @@ class Labeling:
                     "resample",
                     shares,
                     spacing_mm,
-                    region,
                 )
                 scores = self.doubt.watch(number, grid, region, scores)
                 # Scores, not the arg-max at the network's spacing: with ideal scores plus noise on a phantom, vessels

@@ -22,20 +22,22 @@ class LiverPlace:
     The box is what the fine network looks at. It also holds organs that look like liver (a spleen beside a long left
     lobe), which only the coarse network, seeing all of the CT, tells apart: so nothing counts beyond `near`. The box
     is padded by twice as much, because the fine network needs to see what is around the liver. Where liver is found at
-    the edge of what is near, the coarse network saw too little of it: then `widened` looks further there.
+    the edge of what is near, the coarse network saw too little of it: then `widened` looks further there. Mostly that
+    was in the box already, and what is `seen` there need not be computed again.
 
     Attributes:
         box: on the CT's grid.
-        coarse_liver: `(K, J, I)` bool on the network's grid over the CT's extent: what it is a place of.
-        coarse_near: `(K, J, I)` bool on the same grid: at most half the box's margin away.
+        coarse_near: `(K, J, I)` bool on the network's grid over the CT's extent: at most half the box's margin away
+            from the liver.
+        coarse_seen: `(K, J, I)` bool on the same grid: what is near, and what else has half the margin around it.
         coarse: that grid.
         geometry: the CT's grid.
         margin_mm: the box's margin.
     """
 
     box: Box
-    coarse_liver: NDArray[np.bool_]
     coarse_near: NDArray[np.bool_]
+    coarse_seen: NDArray[np.bool_]
     coarse: Geometry
     geometry: Geometry
     margin_mm: float
@@ -43,9 +45,14 @@ class LiverPlace:
     __repr__ = short_repr
 
     @property
-    def region(self) -> Region:
-        """The voxels near the liver."""
-        return Region(self.box, self.coarse_near, self.coarse, self.geometry, self.coarse_liver, self.margin_mm)
+    def near(self) -> Region:
+        """The voxels near the liver, which count."""
+        return Region(self.box, self.coarse_near, self.coarse, self.geometry)
+
+    @property
+    def seen(self) -> Region:
+        """The voxels that the fine network sees well; all that are near are among them."""
+        return Region(self.box, self.coarse_seen, self.coarse, self.geometry)
 
     def touched_by(self, organ: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Where an organ found in the box ends because nothing counts any further.
@@ -57,7 +64,7 @@ class LiverPlace:
             `(K, J, I)` bool on the coarse grid: where the organ borders on what is not near. The CT's own border is no
             edge.
         """
-        blocks = [_Runs.of(self.region.coarse_index(axis)) for axis in (2, 1, 0)]
+        blocks = [_Runs.of(self.near.coarse_index(axis)) for axis in (2, 1, 0)]
         inside = np.ix_(*(block.values for block in blocks))
         near = self.coarse_near[inside]
         touching = np.zeros_like(near)
@@ -74,16 +81,19 @@ class LiverPlace:
 
     def widened(self, touched: NDArray[np.bool_]) -> LiverPlace:
         """The place with half the margin more around `touched` `(K, J, I)` on the coarse grid."""
-        further = _within(touched, self.coarse, self.margin_mm / 2)
-        around = _box_on(further, self.coarse, self.geometry, self.margin_mm / 2)
-        box = self.box if around is None else _hull(self.box, around)
-        return replace(self, box=box, coarse_near=self.coarse_near | further)
+        near = self.coarse_near | _within(touched, self.coarse, self.margin_mm / 2)
+        unseen = near & ~self.coarse_seen
+        around = _box_on(unseen, self.coarse, self.geometry, self.margin_mm / 2)
+        if around is None:
+            return replace(self, coarse_near=near)
+        seen = self.coarse_seen | _filled(unseen)
+        return replace(self, box=_hull(self.box, around), coarse_near=near, coarse_seen=seen)
 
-    def beyond(self, seen: LiverPlace) -> Region | None:
-        """What is near here and was not in `seen`, with a box half a margin around it; None for nothing."""
-        new = self.coarse_near & ~seen.coarse_near
+    def beyond(self, before: LiverPlace) -> Region | None:
+        """What is seen here and was not in the place `before`, with a box half a margin around it; None for nothing."""
+        new = self.coarse_seen & ~before.coarse_seen
         box = _box_on(new, self.coarse, self.geometry, self.margin_mm / 2)
-        return None if box is None else Region(box, new, self.coarse, self.geometry, None, self.margin_mm)
+        return None if box is None else Region(box, new, self.coarse, self.geometry)
 
 
 def place_of(liver: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, margin_mm: float) -> LiverPlace | None:
@@ -95,7 +105,8 @@ def place_of(liver: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, mar
     box = _box_on(liver, coarse, geometry, margin_mm)
     if box is None:
         return None
-    return LiverPlace(box, liver, _within(liver, coarse, margin_mm / 2), coarse, geometry, margin_mm)
+    near = _within(liver, coarse, margin_mm / 2)
+    return LiverPlace(box, near, _filled(near), coarse, geometry, margin_mm)
 
 
 def _box_on(mask: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, margin_mm: float) -> Box | None:
@@ -119,6 +130,15 @@ def _within(mask: NDArray[np.bool_], grid: Geometry, reach_mm: float) -> NDArray
         around = box.padded(_voxels(reach_mm, grid), grid.size).slices  # beyond it nothing is
         within[around] = edt.edt(~mask[around], anisotropy=grid.spacing_mm[::-1]) <= reach_mm
     return within
+
+
+def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`(K, J, I)` bool: the box around `mask`."""
+    filled = np.zeros_like(mask)
+    box = Box.around(mask)
+    if box is not None:
+        filled[box.slices] = True
+    return filled
 
 
 @dataclass(frozen=True, eq=False)

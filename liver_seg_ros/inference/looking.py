@@ -52,18 +52,18 @@ def look(
     Args:
         place: where to look first.
         label: of a region of the CT, and whether that is further than at first: the labels `(K, J, I)` of its box, 0
-            beyond it.
+            beyond it. What a place has seen at first is not asked for again.
         find_organ: of the labels of a place's box: where the liver is.
         clean: of the organ in a place's box: its labels that are anatomy.
         further: False where the liver is the one that the place was made around, and so reaches no further.
     """
-    seen = label(place.region, False)
-    organ = find_organ(seen, place)
+    seen = label(place.seen, False)
+    organ = find_organ(_near(seen, place), place)
     touched = place.touched_by(organ.mask) if further else np.zeros_like(place.coarse_near)
     rounds, voxels, gained = 0, np.count_nonzero(organ.mask), None
     while touched.any() and rounds < MOST_ROUNDS and place.margin_mm > 0:
         wider, seen = _further(place, seen, touched, label)
-        larger = find_organ(seen, wider)
+        larger = find_organ(_near(seen, wider), wider)
         more = np.count_nonzero(larger.mask) - voxels
         if gained is not None and more > gained:
             break
@@ -83,6 +83,14 @@ def _further(
     if unseen is not None:
         larger[_in(wider.box, unseen.box)] |= label(unseen, True)  # no voxel is in both
     return wider, larger
+
+
+def _near(seen: Labels, place: LiverPlace) -> Labels:
+    """The labels `(K, J, I)` of a place's box, 0 where nothing counts."""
+    near = np.empty_like(seen)
+    for k, inside in enumerate(place.near.slices()):
+        np.multiply(seen[k], inside, out=near[k])
+    return near
 
 
 def _in(outer: Box, inner: Box) -> tuple[slice, slice, slice]:

@@ -20,10 +20,7 @@ from liver_seg_ros.inference.conventions import (
     image_weights,
     network_grid,
 )
-from liver_seg_ros.inference.covered import covered_slices
-from liver_seg_ros.inference.covering import windows_for
 from liver_seg_ros.inference.preprocessing import mean_and_deviation, normalize
-from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.resampling import largest_share, resampled_slices
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions, Runtime
 from liver_seg_ros.inference.runtimes.choice import AUTO, create_runtime
@@ -59,7 +56,6 @@ class Network:
         resampling: str | None = None,
         shares: tuple[float, float] = (0.0, 1.0),
         spacing_mm: Vector | None = None,
-        region: Region | None = None,
     ) -> tuple[Geometry, Iterator[NDArray[np.float32]]]:
         """The network's scores per class, of which the largest wins.
 
@@ -71,7 +67,6 @@ class Network:
             resampling: what the resampling of the CT is called, where it is a stage of its own.
             shares: of `stage`, as progress tells it: where this work begins and where it ends.
             spacing_mm: that the network sees, where the bundle's `input.size` is one of more than `hu`.
-            region: of the CT, what is asked about; elsewhere the background may win. All of `hu` if not given.
 
         Returns:
             The grid at the network's spacing, and its slices `(C, J, I)` float32, computed as they are taken.
@@ -98,10 +93,7 @@ class Network:
             slices = (np.stack(planes) for planes in zip(slices, masks, strict=True))
         turn = flips_of(spec.input.orientation)
         taken = stages.timed_each(resampling or stage, (plane[(..., *turn)] for plane in slices))
-        windows = None if region is None else windows_for(region, grid, spec.input, self.runtime.largest_window)
-        if windows is not None:
-            scores = covered_slices(self.runtime, taken, grid.shape, windows, to_scores(spec), before_batch)
-        elif spec.input.slices:
+        if spec.input.slices:
             scores = score_stacks(self.runtime, taken, grid.shape, spec, to_scores(spec), before_batch)
         else:
             scores = score_slices(self.runtime, taken, grid.shape, spec.input, to_scores(spec), before_batch)

@@ -258,7 +258,10 @@ class Segmenter:
             with stages.stage("postprocess"):
                 return clean_organ(organ, geometry.crop(place.box), self._postprocessing)
 
-        return look(place, label, find, clean, further=finding.scores is None)
+        looked = look(place, label, find, clean, further=finding.scores is None)
+        if looked.further_mm:
+            stages.seconds.setdefault("further", 0.0)  # all of it had been seen
+        return looked
 
 
 def load_default_segmenter(

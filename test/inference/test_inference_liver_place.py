@@ -15,7 +15,7 @@ from liver_seg_ros.inference.liver_place import LiverPlace, place_of
 
 
 def near_voxels(place: LiverPlace) -> NDArray[np.bool_]:
-    return np.stack(list(place.region.slices()))
+    return np.stack(list(place.near.slices()))
 
 
 @given(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import floor
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bundle import ModelBundle, Postprocessing
-from liver_seg_ros.inference.liver_place import LiverPlace, place_of
+from liver_seg_ros.inference.liver_place import place_of
+from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.segmenter import Segmenter
 from liver_seg_ros.volume import Volume
 
@@ -22,11 +24,11 @@ MakeBundle = Callable[..., ModelBundle]
 GEOMETRY = Geometry((110, 52, 40), (2.0, 2.5, 3.0), (-70.0, -40.0, 900.0))
 
 
-def near_voxels(place: LiverPlace) -> NDArray[np.bool_]:
+def voxels_of(region: Region) -> NDArray[np.bool_]:
     """`(K, J, I)` of the CT."""
-    near = np.zeros(place.geometry.shape, bool)
-    near[place.box.slices] = np.stack(list(place.region.slices()))
-    return near
+    voxels = np.zeros(region.geometry.shape, bool)
+    voxels[region.box.slices] = np.stack(list(region.slices()))
+    return voxels
 
 
 def ct_with(half_width_mm: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> tuple[Volume, NDArray[np.bool_]]:
@@ -114,17 +116,25 @@ def test_all_that_is_near_is_seen_at_first_or_then(
     organ = rng.random(place.box.size[::-1]) < 0.02
     touched = place.touched_by(organ)
     wider = place.widened(touched)
-    before, after = near_voxels(place), near_voxels(wider)
+    before, after, known = voxels_of(place.near), voxels_of(wider.near), voxels_of(place.seen)
     assert (after | before == after).all()
     assert touched.any() == bool((after & ~before).any()) or (place.coarse_near | wider.coarse_near).all()
     seen = np.zeros(geometry.shape, bool)
     unseen = wider.beyond(place)
     if unseen is not None:
-        seen[unseen.box.slices] = np.stack(list(unseen.slices()))
+        seen = voxels_of(unseen)
         assert all(a >= b for a, b in zip(unseen.box.start, wider.box.start, strict=True))
         assert all(a <= b for a, b in zip(unseen.box.stop, wider.box.stop, strict=True))
-    assert not (seen & before).any()  # nothing twice
-    np.testing.assert_array_equal(seen | before, after)
+    assert not (seen & known).any()  # nothing twice
+    assert not (before & ~known).any() and not (after & ~known & ~seen).any()
+    np.testing.assert_array_equal(seen | known, voxels_of(wider.seen))
+    for region in (place.seen, unseen) if unseen is not None else (place.seen,):
+        # With so much of the CT around it; a voxel of the CT lies in the coarse one that holds its center.
+        held = np.argwhere(voxels_of(region))[:, ::-1]
+        for axis, s in enumerate(spacing if len(held) else ()):  # a voxel of the CT may be wider than a coarse one
+            around = max(0, floor(margin_mm / 2 / s - 0.5))
+            assert region.box.start[axis] <= max(0, held[:, axis].min() - around)
+            assert region.box.stop[axis] >= min(geometry.size[axis], held[:, axis].max() + 1 + around)
 
 
 def test_a_place_is_touched_where_the_organ_meets_what_is_not_near() -> None:
@@ -134,10 +144,27 @@ def test_a_place_is_touched_where_the_organ_meets_what_is_not_near() -> None:
     liver[6:8, 6:8, 6:8] = True
     place = place_of(liver, coarse, geometry, 12.0)
     assert place is not None
-    column = near_voxels(place)[:, 18, 18]
+    column = voxels_of(place.near)[:, 18, 18]
     last = int(np.flatnonzero(column)[-1])
     for k, touches in ((18, False), (last, True), (last + 1, False)):  # what is not near does not count
         organ = np.zeros(geometry.shape, bool)
         organ[k, 18, 18] = True
         touched = place.touched_by(organ[place.box.slices])
         assert touched.any() == touches, k
+
+
+def test_what_the_first_look_saw_is_not_computed_again() -> None:
+    """Between two long lobes there is much that is not near, and was shown to the network with enough around it."""
+    geometry = Geometry((60, 60, 20), (2.0, 2.0, 4.0))
+    coarse = geometry.resampled((4.0, 4.0, 4.0))
+    liver = np.zeros(coarse.shape, bool)
+    liver[8:12, 2:28, 2:6], liver[8:12, 2:6, 2:28] = True, True
+    place = place_of(liver, coarse, geometry, 12.0)
+    assert place is not None
+    for begin, beyond_the_box in ((6, False), (0, True)):
+        organ = np.zeros(geometry.shape, bool)
+        organ[9, 26, begin:] = True  # from within one lobe, along the other; or from its other side
+        wider = place.widened(place.touched_by(organ[place.box.slices]))
+        assert np.count_nonzero(wider.coarse_near) > np.count_nonzero(place.coarse_near)
+        assert (wider.beyond(place) is not None) == beyond_the_box
+        assert beyond_the_box or wider.box == place.box
