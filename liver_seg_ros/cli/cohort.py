@@ -14,6 +14,7 @@ from liver_seg_ros.cli.cohort_pacs import PacsOptions, is_pacs
 from liver_seg_ros.cli.dicom_options import (
     NETWORK,
     Accession,
+    AuditFile,
     Move,
     MoveAddress,
     MovePort,
@@ -41,7 +42,9 @@ from liver_seg_ros.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from liver_seg_ros.cohort.pacs import PacsCases
     from liver_seg_ros.cohort.rows import Row
+    from liver_seg_ros.cohort.run import Told
 
 STEM = "cohort"
 #: Of the page.
@@ -113,6 +116,7 @@ def command(
     tls_key: TlsKey = None,
     tls_ca: TlsAuthority = None,
     user_file: UserFile = None,
+    audit_file: AuditFile = None,
     no_page: Annotated[
         bool, typer.Option("--no-page", help="Leave out index.html and worst.png.", rich_help_panel=OUTPUT)
     ] = False,
@@ -141,7 +145,7 @@ def command(
     if scheduler is not None and (workers is not None or memory_gb is not None):
         raise InputError("--scheduler has workers of its own: leave out --workers and --memory-gb")
     asks = is_pacs(source)
-    if not asks and (patient or accession or date or study or description or move):
+    if not asks and (patient or accession or date or study or description or move or audit_file):
         raise InputError(f"{source} is no PACS, which alone can be asked so; give TITLE@host:port")
     tables = (f"{STEM}.csv", f"{STEM}.parquet")
     access = tls_cert, tls_key, tls_ca, user_file
@@ -167,7 +171,8 @@ def command(
     lines = _Lines(quiet or as_json)
     with local_client(workers, memory_gb) if scheduler is None else remote_client(scheduler) as client:
         begin_on_all(client, prepare, options)
-        rows = run_cohort(cases, output, options, client, lines.told, pacs)
+        told = lines.told if pacs is None or audit_file is None else _audited(pacs, audit_file, title, lines.told)
+        rows = run_cohort(cases, output, options, client, told, pacs)
     names = list(tables)
     with place.filled() as folder:
         write_tables(folder, STEM, rows)
@@ -186,6 +191,21 @@ def command(
         print_written(output, names)
     if failed:
         raise typer.Exit(1)
+
+
+def _audited(pacs: PacsCases, audit_file: Path, title: str, told: Told) -> Told:
+    """`told`, which also appends to the audit trail what became of each study."""
+    from liver_seg_ros.cohort.rows import FAILED
+    from liver_seg_ros.dicom_network.audit import AuditTrail
+
+    trail = AuditTrail(audit_file, title)
+
+    def audited(row: Row, done: int, total: int, share: float) -> None:
+        why_not = row["message"] if row["status"] == FAILED else ""
+        trail.processed(pacs.study(row["case"]), row.get("models", ""), why_not)
+        told(row, done, total, share)
+
+    return audited
 
 
 class _Lines:

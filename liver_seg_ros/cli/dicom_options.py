@@ -32,6 +32,12 @@ UserFile = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]  # fmt: skip
+AuditFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--audit-file", metavar="FILE", help="Audit trail to append to (DICOM PS3.15).", rich_help_panel=NETWORK
+    ),
+]
 PatientId = Annotated[
     str, typer.Option("--patient", metavar="ID", help="Patient ID.", show_default="any", rich_help_panel=INPUT)
 ]

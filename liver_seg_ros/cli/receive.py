@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from liver_seg_ros.cli.dicom_options import NETWORK, Title, TlsAuthority, TlsCertificate, TlsKey
+from liver_seg_ros.cli.dicom_options import NETWORK, AuditFile, Title, TlsAuthority, TlsCertificate, TlsKey
 from liver_seg_ros.cli.help import INPUT, OUTPUT
 from liver_seg_ros.cli.options import Debug, Json, Quiet, Verbose
 
@@ -75,6 +75,7 @@ def command(
         bool,
         typer.Option("--commitment", help="Tell who asks which objects the spool keeps.", rich_help_panel=OUTPUT),
     ] = False,
+    audit_file: AuditFile = None,
     run: Annotated[
         str | None,
         typer.Option(metavar="LINE", help="Command line to run for each complete series.", rich_help_panel=OUTPUT),
@@ -105,7 +106,7 @@ def command(
 
     options = ReceptionOptions(
         title, address, port, peer or (), tls_cert, tls_key, tls_ca, user_file, pacs, quiet_s, deadline_s,
-        associations, object_mb, spool_gb, keep_free_gb, commitment,
+        associations, object_mb, spool_gb, keep_free_gb, commitment, audit_file,
     )  # fmt: skip
     complete: list[Path] = []
     ended = threading.Event()

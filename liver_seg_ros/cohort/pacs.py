@@ -81,6 +81,10 @@ class PacsCases:
         one = self._series[case.name]
         return (self._caller.peer.title, one.study_uid, one.series_uid, one.objects)
 
+    def study(self, name: str) -> str:
+        """The study's UID of the case that is called so."""
+        return self._series[name].study_uid
+
     def objects(self, case: CohortCase) -> int:
         """How many it has; 0 where the PACS does not say."""
         return self._series[case.name].objects or 0

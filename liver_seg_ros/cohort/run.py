@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from liver_seg_ros.cohort.work import Options
 
 CASES = "cases"
+#: Hears of each new row: the row, how many are done, how many were to be done, and the share of the work that is done.
+Told = Callable[[Row, int, int, float], None]
 
 
 def run_cohort(
@@ -25,7 +27,7 @@ def run_cohort(
     output: Path,
     options: Options,
     client: Client,
-    told: Callable[[Row, int, int, float], None],
+    told: Told,
     pacs: PacsCases | None = None,
 ) -> list[Row]:
     """The rows of all cases, in their order.
@@ -39,8 +41,7 @@ def run_cohort(
         output: each case gets the folder `cases/<name>` in it.
         options: the same for all.
         client: of the processes that work; they must see the same paths.
-        told: called with each new row, how many are done, how many were to be done, and the share of the work that is
-            done.
+        told: hears of each new row.
         pacs: where the cases are; None for files.
     """
     from liver_seg_ros.cohort.cluster import WorkerDiedError, each_done

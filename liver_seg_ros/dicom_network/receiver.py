@@ -27,7 +27,8 @@ from pynetdicom import AE, evt
 from pynetdicom.events import Event
 
 from liver_seg_ros.dicom_network.arrived import judge
-from liver_seg_ros.dicom_network.caller import caller_of
+from liver_seg_ros.dicom_network.audit import AuditTrail, Transfer
+from liver_seg_ros.dicom_network.caller import caller_of, party_of
 from liver_seg_ros.dicom_network.identity import User, is_known, positive_response
 from liver_seg_ros.dicom_network.incoming import IncomingSeries
 from liver_seg_ros.dicom_network.limits import MB, ReceiveLimits
@@ -103,6 +104,7 @@ class Receiver:
         limits: of what is taken.
         services: that are offered besides.
         around: makes what surrounds all that is done for one message.
+        trail: is told who sent what, and who was refused; None without one.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Receiver:
         limits: ReceiveLimits,
         services: Sequence[Service] = (),
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        trail: AuditTrail | None = None,
     ) -> None:
         check_title(listening.title)
         self._services, self._around = services, around
@@ -120,6 +123,8 @@ class Receiver:
         self._passcodes = {user.name: user.passcode for user in listening.users}
         self._full = False
         self._readings: dict[object, BoundedReading] = {}
+        self._trail = trail
+        self._transfers: dict[object, Transfer] = {}
         self._ae = AE(ae_title=listening.title)
         self._ae.require_called_aet = True
         self._ae.require_calling_aet = sorted({peer.title for peer in listening.peers})
@@ -184,6 +189,9 @@ class Receiver:
 
     def _on_close(self, event: Event) -> None:
         self._readings.pop(event.assoc, None)
+        transfer = self._transfers.pop(event.assoc, None)
+        if transfer is not None and self._trail is not None:
+            self._trail.transferred(party_of(event), transfer)
 
     def _on_message(self, event: Event) -> None:
         reading = self._readings.get(event.assoc)
@@ -205,15 +213,24 @@ class Receiver:
 
     def _refuse(self, event: Event, reason: tuple[int, int, int], why: str) -> None:
         _log.warning("%s %s: refused", caller_of(event), why)
+        self._audit_refusal(event, why)
         event.assoc.acse.send_reject(*reason)
         event.assoc.kill()  # once it is sent
 
     def _on_rejected(self, event: Event) -> None:
-        _log.warning("%s: refused: it called another title, is not known, or there are too many", caller_of(event))
+        why = "it called another title, is not known, or there are too many"
+        _log.warning("%s: refused: %s", caller_of(event), why)
+        self._audit_refusal(event, why)
+
+    def _audit_refusal(self, event: Event, why: str) -> None:
+        if self._trail is not None:
+            self._trail.refused(party_of(event, proven=False), why)
 
     def _on_store(self, event: Event) -> Dataset | int:
         request: Any = event.request
         data = event.encoded_dataset()
+        transfer = self._transfers.setdefault(event.assoc, Transfer())
+        transfer.refused += 1  # until it is taken
         try:
             arrived = judge(
                 data,
@@ -231,6 +248,8 @@ class Receiver:
                 _log.warning("%s: an object of series %s: no room", caller_of(event), arrived.series_uid)
             self._full = True
             return RefusedError(OUT_OF_RESOURCES, "no room; send it again later").answer()
+        transfer.refused -= 1
+        transfer.taken[arrived.study_uid, str(request.AffectedSOPClassUID)] += 1
         return SUCCESS
 
     def _not_taken(self, event: Event, data: bytes, refused: RefusedError) -> Dataset:

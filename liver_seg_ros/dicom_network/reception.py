@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from liver_seg_ros.dicom_network.audit import AuditTrail
 from liver_seg_ros.dicom_network.commitment import CommitmentService
 from liver_seg_ros.dicom_network.completeness import Patience
 from liver_seg_ros.dicom_network.encryption import tls_context
@@ -44,6 +45,7 @@ class ReceptionOptions:
         spool_gb: most that the spool may hold; None for the disk.
         keep_free_gb: disk space that is left free.
         commitment: whether senders are told that what they sent is kept.
+        audit_file: that gets the audit trail; None for no trail.
     """
 
     title: str = "LIVERSEG"
@@ -62,6 +64,7 @@ class ReceptionOptions:
     spool_gb: float | None = None
     keep_free_gb: float = 1.0
     commitment: bool = False
+    audit_file: Path | None = None
 
     def limits(self) -> ReceiveLimits:
         """What bounds it."""
@@ -114,12 +117,13 @@ class Reception:
     ) -> None:
         limits, patience, listening, count = options.limits(), options.patience(), options.listening(), options.count()
         self.spool = Spool(folder, limits)
+        self._trail = None if options.audit_file is None else AuditTrail(options.audit_file, options.title)
         steps = PerformedSteps(self.spool.steps)
         self._series = IncomingSeries(self.spool, patience, limits, deliver, count, steps.objects, around)
         services: list[Service] = [StepService(steps)]
         if options.commitment:
             services.append(CommitmentService(self.spool, listening.peers, options.title, options.tls_out(), around))
-        self._receiver = Receiver(self.spool, self._series, listening, limits, services, around)
+        self._receiver = Receiver(self.spool, self._series, listening, limits, services, around, self._trail)
 
     def start(self) -> int:
         """Listen; the port. Raises `InputError` where that cannot be, and then leaves the spool to others."""
@@ -129,9 +133,14 @@ class Reception:
             self.spool.close()
             raise
         self._series.start()
+        if self._trail is not None:
+            self._trail.started()
         return port
 
     def stop(self) -> None:
         """End all associations and watch no more. The spool is this process's until it is closed."""
         self._receiver.stop()
         self._series.stop()
+        if self._trail is not None:
+            self._trail.stopped()
+            self._trail.close()

@@ -107,6 +107,7 @@ class DicomReceiver(StageNode):
             key=file("tls_key"),
             authority=file("tls_ca"),
             user_file=file("user_file"),
+            audit_file=file("audit_file"),
             peers=parse_list(value("peers")),
             pacs=value("pacs") or None,
             spool_gb=value("spool_gb") or None,

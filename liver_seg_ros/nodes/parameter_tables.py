@@ -403,6 +403,9 @@ DICOM_RECEIVER = (
         False,
         "Storage commitment: tell who asks which objects the spool keeps. A scanner may delete them then.",
     ),
+    _before_activate(
+        "audit_file", "", "File to which the audit trail (DICOM PS3.15) is appended: who sent which study; empty: none."
+    ),
     Row("remove_published", False, "Delete a series from the spool once it is published; false: it stays."),
     *VOLUME_OUTPUT,
     *SHARED_MEMORY,

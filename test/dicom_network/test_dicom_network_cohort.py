@@ -97,7 +97,9 @@ def test_the_command_makes_rows_of_series_and_leaves_no_patient(
     orthanc: Any, series: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pacs, out = f"ORTHANC@127.0.0.1:{orthanc.dicom_port}", tmp_path / "out"
+    trail = tmp_path / "trail.xml"
     asked = ["cohort", pacs, "--date", DAY, "--description", "venous*", "-o", str(out), "--workers", "1", "--no-page"]
+    asked += ["--audit-file", str(trail)]
     assert main.run(asked) == 1  # one of them failed
     told = capfd.readouterr()
     assert "3 cases, 1 of them failed" in told.out, told.err
@@ -107,5 +109,11 @@ def test_the_command_makes_rows_of_series_and_leaves_no_patient(
     assert rows[series[3]]["status"] == "failed" and rows[series[0]]["status"] != "failed"
     assert rows[series[0]]["ct"].startswith("ORTHANC: study ") and rows[series[0]]["size_k"] == "6"
     assert not (out / "spool").exists()
+    audited = [line.count('EventOutcomeIndicator="8"') for line in trail.read_text("utf-8").splitlines()]
+    assert sorted(audited) == [0, 0, 1]  # the outcome of each
     texts = [path.read_text("utf-8", "replace") for path in out.rglob("*") if path.suffix in (".csv", ".json")]
-    assert not [text for text in [told.out, told.err, *texts] if "Unmistakable" in text or "4711" in text]
+    assert not [
+        text
+        for text in [told.out, told.err, trail.read_text("utf-8"), *texts]
+        if "Unmistakable" in text or "4711" in text
+    ]
