@@ -10,7 +10,7 @@ from pathlib import Path
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.label_pairs import CASE_FILE, SUFFIXES
-from liver_seg_ros.files.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES
+from liver_seg_ros.files.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 
 #: Columns of a CSV file; the first is needed.
 CT, CASE, TRUTH = "ct", "case", "truth"

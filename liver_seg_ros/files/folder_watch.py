@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from liver_seg_ros.files.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES
+from liver_seg_ros.files.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 
 #: Name, size and time of change of each file that belongs together.
 _Look = tuple[tuple[str, int, int], ...]

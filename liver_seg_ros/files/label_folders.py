@@ -19,8 +19,9 @@ from liver_seg_ros.files.dicom import read_series
 from liver_seg_ros.files.found_labels import Canvas, FoundLabels
 from liver_seg_ros.files.label_schemes import CHOICES, IRCADB, TOTALSEGMENTATOR, LabelScheme, structure_named
 from liver_seg_ros.files.label_values import values_in
+from liver_seg_ros.files.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 from liver_seg_ros.files.values import to_whole_numbers
-from liver_seg_ros.files.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, read_stored
+from liver_seg_ros.files.volumes import read_stored
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.grids import difference, reordering
 from liver_seg_ros.labels import STRUCTURES, Structure

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.label_folders import IRCADB_MASKS, TOTALSEGMENTATOR_MASKS
-from liver_seg_ros.files.volumes import ITK_SUFFIXES, NIFTI_SUFFIXES, SEGMENTATION_SUFFIX
+from liver_seg_ros.files.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
+from liver_seg_ros.files.volumes import SEGMENTATION_SUFFIX
 
 #: What the labels of a case are called where each case is a folder, as `liver-seg segment` and `phantom` write it.
 CASE_FILE = "labels"

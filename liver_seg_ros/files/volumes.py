@@ -24,13 +24,12 @@ from liver_seg_ros.files.label_values import found_by_values
 from liver_seg_ros.files.nifti import read_nifti
 from liver_seg_ros.files.segmentation_nrrd import read_segments, segment_metadata
 from liver_seg_ros.files.slicer_segments import found_by_segments
+from liver_seg_ros.files.suffixes import ITK_SUFFIXES, NIFTI_SUFFIXES
 from liver_seg_ros.files.values import to_hu
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.progress import Done, not_told
 from liver_seg_ros.volume import LabelVolume, Scalar, Volume, make_right_handed
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha")  # .mhd and .nhdr are two files: no rename makes both appear
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 

@@ -7,7 +7,6 @@ Beside `normalize`, for training and inference alike, because a network that com
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 
 
@@ -30,6 +29,8 @@ def canny_map(
     Returns:
         float32 of the same shape. Distances are in pixels: a slice's spacing plays no part.
     """
+    import SimpleITK  # 90 MB, and few networks have edges
+
     gray = (np.asarray(image, np.float32) + 1) * np.float32(127.5)
     edges = np.zeros_like(gray)
     for index in np.ndindex(gray.shape[:-2]):

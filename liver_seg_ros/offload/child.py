@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from liver_seg_ros.atomic import abandon_unfinished
-from liver_seg_ros.malloc import give_back_freed_memory, keep_freed_memory
+from liver_seg_ros.malloc import give_back_freed_memory
 from liver_seg_ros.offload.parcels import Parcel, pack, receive
 
 #: More than the other process lets be at work, left behind or not.
@@ -39,7 +39,6 @@ def main(connection: int, lifeline: int, niceness: int) -> NoReturn:
     """
     _die_with(lifeline)
     _give_way(niceness)
-    keep_freed_memory()
     _Child(Connection(connection)).serve()
 
 

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as files: into a folder that a client of a node names, all of them or none."""
+"""Results as files: into a folder that a client of a node names, all of them or none.
+
+What writes files is imported when a client asks for some: three processes would hold it, 100 MB each, and mostly nobody
+asks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.files.reconstructed import reconstructed_names, write_reconstructed
-from liver_seg_ros.files.volumes import write_labels
-from liver_seg_ros.inference.bundle import ModelBundle
-from liver_seg_ros.inference.segmenter import Segmentation
-from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.outputs.folder import ResultFolder
 from liver_seg_ros.outputs.record import RECORD
-from liver_seg_ros.plausibility.judgment import PlausibilityWarning
-from liver_seg_ros.reconstruction.pipeline import Reconstruction
 from liver_seg_ros.report import ModelReport, build_report, write_report
+
+if TYPE_CHECKING:
+    from liver_seg_ros.inference.bundle import ModelBundle
+    from liver_seg_ros.inference.segmenter import Segmentation
+    from liver_seg_ros.measurement import StructureMeasurement
+    from liver_seg_ros.plausibility.judgment import PlausibilityWarning
+    from liver_seg_ros.reconstruction.pipeline import Reconstruction
 
 LABELS = ("labels.nii.gz", "labels.seg.nrrd")
 REPORT = "report.json"
@@ -52,6 +57,8 @@ class Segmented:
 
 def save_segmented(where: Where, result: Segmented) -> Saved:
     """Labels in two formats and a report. Raises `InputError` for a folder that cannot be, or files in the way."""
+    from liver_seg_ros.files.volumes import write_labels
+
     place = _place(where, "segmentation", (*LABELS, REPORT))
     labels = result.segmentation.labels
     with place.filled() as folder:
@@ -77,6 +84,8 @@ def save_reconstruction(
     where: Where, volume_uid: str, result: Reconstruction, warnings: Sequence[PlausibilityWarning]
 ) -> Saved:
     """Meshes, cloud, vessel tree and measurements. Raises `InputError` as `save_segmented`."""
+    from liver_seg_ros.files.reconstructed import reconstructed_names, write_reconstructed
+
     place = _place(where, "reconstruction", reconstructed_names())
     with place.filled() as folder:
         write_reconstructed(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from liver_seg_ros.files.checks import check_ct
-from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import LoadOptions
 from liver_seg_ros.inference.segmenter import Segmentation, load_default_segmenter
@@ -74,6 +73,8 @@ class Segmenting:
         self, path: str, series_uid: str, acquisition: str, progress: Progress, cancelled: Cancelled
     ) -> Iterator[Volume]:
         """One CT; see `read_volume` for what is refused."""
+        from liver_seg_ros.files.volumes import read_volume  # 100 MB, and mostly others read the CT
+
         progress("read", 0.0)
         yield read_volume(Path(path).expanduser(), series_uid or None, acquisition or None)
         progress("read", 1.0)
