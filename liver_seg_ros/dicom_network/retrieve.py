@@ -28,6 +28,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_file import CT_STORAGES
 
 _PENDING = (0xFF00, 0xFF01)
+_UNKNOWN_DESTINATION = 0xA801
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def retrieve(
 def _get(caller: Caller, wanted: FoundSeries, series: IncomingSeries, limits: ReceiveLimits) -> None:
     contexts = [build_context(STUDY_GET), *(build_context(kind, list(TRANSFER_SYNTAXES)) for kind in CT_STORAGES)]
     roles = [build_role(kind, scp_role=True) for kind in CT_STORAGES]
+    without_room: list[str] = []
 
     def on_store(event: Event) -> int:
         request: Any = event.request
@@ -84,17 +86,20 @@ def _get(caller: Caller, wanted: FoundSeries, series: IncomingSeries, limits: Re
             _log.warning("an object %s; not taken", refused.reason)
             return refused.status
         except (OSError, InputError):
-            _log.warning("an object of series %s: no room", wanted.series_uid)
+            without_room.append(arrived.instance_uid)
             return OUT_OF_RESOURCES
         return SUCCESS
 
     with association(caller, contexts, roles, [(evt.EVT_C_STORE, on_store)]) as opened:
-        _ended(opened.send_c_get(_asked(wanted), STUDY_GET))
+        status = _last(opened.send_c_get(_asked(wanted), STUDY_GET))
+    if without_room:
+        raise InputError(f"series {wanted.series_uid}: no room for {len(without_room)} of its objects. Make some.")
+    _check(status)
 
 
 def _move(caller: Caller, wanted: FoundSeries, destination: str) -> None:
     with association(caller, [build_context(STUDY_MOVE)]) as opened:
-        _ended(opened.send_c_move(_asked(wanted), destination, STUDY_MOVE))
+        _check(_last(opened.send_c_move(_asked(wanted), destination, STUDY_MOVE)))
 
 
 def _asked(wanted: FoundSeries) -> Dataset:
@@ -104,13 +109,19 @@ def _asked(wanted: FoundSeries) -> Dataset:
     return asked
 
 
-def _ended(answers: Any) -> None:
-    """Wait for the last answer; what did not come is counted by who asked."""
+def _last(answers: Any) -> int | None:
+    """The status of the last answer; None where the peer went away before it. Who asked counts what came."""
     status = None
     for answer, _ in answers:
         status = answer.get("Status")
-    if status is None or (status != 0 and status not in _PENDING and status >> 12 != 0xB):
-        shown = "nothing" if status is None else f"0x{status:04X}"
-        raise InputError(
-            f"the PACS answered {shown}: it did not send the series. It has to know this AE title and port."
-        )
+    return status
+
+
+def _check(status: int | None) -> None:
+    """Raise `InputError` where a status says that the series was not sent."""
+    if status is None:
+        raise InputError("the PACS went away before it had sent the series. Ask for it again; what came stays.")
+    if status == _UNKNOWN_DESTINATION:
+        raise InputError(f"the PACS answered 0x{status:04X}: it has to know this AE title, and its address and port.")
+    if status != 0 and status not in _PENDING and status >> 12 != 0xB:
+        raise InputError(f"the PACS answered 0x{status:04X}: it did not send the series. See its log.")

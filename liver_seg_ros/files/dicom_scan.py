@@ -109,7 +109,7 @@ def choose_series(found: Found, series_uid: str | None, where: str) -> list[Data
     if series_uid is None:
         raise InputError(
             f"{where}: holds {len(series)} CT series; choose one by its UID with --series (a node: parameter "
-            f"'series_uid'): {_listed(series)}"
+            f"'series_uid'; a cohort's CSV: one of its files): {_listed(series)}"
         )
     of_uid = [header for header in headers if str(header.get("SeriesInstanceUID", "")) == series_uid]
     if of_uid:

@@ -14,14 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pynetdicom import AE, evt
 
 from liver_seg_ros.cli import main
 from liver_seg_ros.dicom_network.calling import Caller
 from liver_seg_ros.dicom_network.completeness import Patience
 from liver_seg_ros.dicom_network.encryption import tls_context
+from liver_seg_ros.dicom_network.limits import ReceiveLimits
 from liver_seg_ros.dicom_network.peers import Peer
-from liver_seg_ros.dicom_network.query import counter
+from liver_seg_ros.dicom_network.query import FoundSeries, counter
+from liver_seg_ros.dicom_network.retrieve import retrieve
 from liver_seg_ros.dicom_network.send import send
+from liver_seg_ros.dicom_network.services import STUDY_GET
+from liver_seg_ros.dicom_network.spool import Spool
 from liver_seg_ros.dicom_out.equipment import Maker
 from liver_seg_ros.dicom_out.export import export, save
 from liver_seg_ros.errors import InputError
@@ -163,3 +168,23 @@ def test_with_tls_only_who_has_the_right_certificate_is_heard(receiving: Callabl
     assert len(list(here.complete().glob("*.dcm"))) == 6
     with pytest.raises(InputError, match="cannot be used"):
         tls_context(ours, their_key, None, listens=True)
+
+
+@pytest.mark.parametrize(("answer", "says"), [(None, "went away before it had sent"), (0xC001, "answered 0xC001")])
+def test_a_pacs_that_goes_away_or_fails_is_told_apart(tmp_path: Path, answer: int | None, says: str) -> None:
+    def asked(event: Any) -> Any:
+        if answer is None:
+            event.assoc.abort()
+        yield 1
+        yield answer or 0xFE00, None
+
+    entity = AE(ae_title="PACS")
+    entity.add_supported_context(STUDY_GET)
+    server: Any = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_GET, asked)])
+    try:
+        caller = Caller(Peer("PACS", "127.0.0.1", server.socket.getsockname()[1]))
+        limits = ReceiveLimits(keep_free_mb=0)
+        with pytest.raises(InputError, match=says):
+            retrieve(caller, FoundSeries("1.2.3", "1.2.3.4", objects=6), Spool(tmp_path / "spool", limits), limits)
+    finally:
+        server.shutdown()
