@@ -28,7 +28,6 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.dicom_file import CT_STORAGES
 
 _PENDING = (0xFF00, 0xFF01)
-_UNKNOWN_DESTINATION = 0xA801
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +98,8 @@ def _get(caller: Caller, wanted: FoundSeries, series: IncomingSeries, limits: Re
 
 def _move(caller: Caller, wanted: FoundSeries, destination: str) -> None:
     with association(caller, [build_context(STUDY_MOVE)]) as opened:
-        _check(_last(opened.send_c_move(_asked(wanted), destination, STUDY_MOVE)))
+        status = _last(opened.send_c_move(_asked(wanted), destination, STUDY_MOVE))
+    _check(status, f"It has to know {destination}, its address and port.")
 
 
 def _asked(wanted: FoundSeries) -> Dataset:
@@ -117,11 +117,9 @@ def _last(answers: Any) -> int | None:
     return status
 
 
-def _check(status: int | None) -> None:
-    """Raise `InputError` where a status says that the series was not sent."""
+def _check(status: int | None, hint: str = "See its log.") -> None:
+    """Raise `InputError`, with a hint, where a status says that the series was not sent."""
     if status is None:
         raise InputError("the PACS went away before it had sent the series. Ask for it again; what came stays.")
-    if status == _UNKNOWN_DESTINATION:
-        raise InputError(f"the PACS answered 0x{status:04X}: it has to know this AE title, and its address and port.")
     if status != 0 and status not in _PENDING and status >> 12 != 0xB:
-        raise InputError(f"the PACS answered 0x{status:04X}: it did not send the series. See its log.")
+        raise InputError(f"the PACS answered 0x{status:04X}: it did not send the series. {hint}")
