@@ -7,7 +7,7 @@ Field names: https://slicer.readthedocs.io/en/latest/developer_guide/modules/seg
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom.sr.coding import Code
@@ -23,15 +23,17 @@ _NUMBER = re.compile(r"[0-9]{1,6}")
 _SEGMENT_KEY = re.compile(rf"Segment({_NUMBER.pattern})_(?:ID|Name|LabelValue)")
 
 
-def segment_metadata(labels: LabelVolume) -> dict[str, str]:
-    """NRRD key/value fields that name, color and code the structures of `LabelVolume.counts`."""
+def segment_metadata(labels: LabelVolume, structures: Sequence[Structure] | None = None) -> dict[str, str]:
+    """NRRD key/value fields that name, color and code `structures`, those of `LabelVolume.counts` where None."""
+    if structures is None:
+        structures = [structure_by_name(name) for name in labels.counts()]
     fields = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_SourceRepresentation": "Binary labelmap",  # what Slicer 5.2 and later call the master
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    for number, structure in enumerate(structure_by_name(name) for name in labels.counts()):
+    for number, structure in enumerate(structures):
         box = Box.around(labels.mask(structure.value))
         # Slicer's extents are inclusive, and -1 at the end marks a segment without voxels.
         extent = [(a, b - 1) for a, b in zip(box.start, box.stop, strict=True)] if box else [(0, -1)] * 3

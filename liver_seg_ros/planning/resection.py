@@ -97,7 +97,7 @@ def resect_by_plane(labels: LabelVolume, tree: VesselTree, point_mm: ArrayLike, 
     direction = direction / length
     organ = structure_mask(labels, LIVER)
     if organ is None:
-        return _resection(0.0, 0.0, 0.0, 0.0, ())
+        return resection_of(0.0, 0.0, 0.0, 0.0, ())
     ml = organ.geometry.voxel_volume_ml
     taken = _beyond(organ.geometry, point, direction)
     taken_organ_ml = float(np.count_nonzero(organ.array & taken) * ml)
@@ -115,7 +115,7 @@ def resect_by_plane(labels: LabelVolume, tree: VesselTree, point_mm: ArrayLike, 
     at_mm = vessels.start_mm[crosses] + fraction[:, None] * vessels.along_mm[crosses]
     inside = _in_mask(organ.array, organ.geometry, at_mm)
     cut = _cut(tree, vessels.node[crosses][inside], at_mm[inside])
-    return _resection(float(np.count_nonzero(organ.array) * ml), tumor_ml, taken_organ_ml, tumor_left_ml, cut)
+    return resection_of(float(np.count_nonzero(organ.array) * ml), tumor_ml, taken_organ_ml, tumor_left_ml, cut)
 
 
 def resect_territories(territories: LiverTerritories, tree: VesselTree, removed: Sequence[int]) -> Resection:
@@ -139,7 +139,7 @@ def resect_territories(territories: LiverTerritories, tree: VesselTree, removed:
     branch = tree.branch[vessels.node]
     # The pieces of a branch follow each other, and a root's own has no length: its branch is cut right there.
     first = np.array([int(np.flatnonzero(branch == row.branch)[0]) for row in taken], np.int64)
-    return _resection(
+    return resection_of(
         sum(row.volume_ml for row in rows) + territories.unassigned_ml,
         territories.tumor_ml,
         sum(row.volume_ml for row in taken),
@@ -148,9 +148,10 @@ def resect_territories(territories: LiverTerritories, tree: VesselTree, removed:
     )
 
 
-def _resection(
+def resection_of(
     liver_ml: float, tumor_ml: float, resected_ml: float, tumor_left_ml: float, cut: tuple[CutBranch, ...]
 ) -> Resection:
+    """What is left of these volumes."""
     remnant_ml = max(0.0, liver_ml - resected_ml - tumor_left_ml)
     functional_ml = liver_ml - tumor_ml
     percent = 100 * remnant_ml / functional_ml if functional_ml > 0 else 0.0

@@ -24,6 +24,7 @@ COMMANDS = (
     "plan",
     "territories",
     "veins",
+    "couinaud",
     "register",
     "render",
     "build",

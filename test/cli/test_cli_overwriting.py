@@ -15,6 +15,7 @@ import pytest
 from liver_seg_ros.cli import (
     cohort,
     compare,
+    couinaud,
     evaluate,
     export,
     main,
@@ -35,6 +36,7 @@ COMMANDS = {
     "segment": segment, "reconstruct": reconstruct, "measure": measure, "plan": plan, "render": render,
     "evaluate": evaluate, "territories": territories, "register": register, "export": export, "compare": compare,
     "cohort": cohort, "veins": veins,
+    "couinaud": couinaud,
 }  # fmt: skip
 #: A file that each command writes.
 OUTPUTS = {
@@ -42,6 +44,7 @@ OUTPUTS = {
     "render": "overlay.png", "evaluate": "scores.csv", "territories": "territories.csv", "register": "transform.json",
     "phantom": "ct.nii.gz", "data": "data.csv", "export": "labels.dcm", "compare": "results.md",
     "cohort": "cohort.csv", "veins": "veins.json",
+    "couinaud": "segments.csv",
 }  # fmt: skip
 #: A bag is a new folder and nothing else: test/files/test_files_bags.py.
 NEW_FOLDERS = {"record"}
