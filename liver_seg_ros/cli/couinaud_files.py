@@ -46,18 +46,13 @@ def write_segment_meshes(folder: Path, divided: LiverSegments) -> None:
 
 def write_segments_dicom(path: Path, ct: Volume, divided: LiverSegments) -> None:
     """A Segmentation of the CT's study, with a segment for each part. Raises `InputError` where none can be made."""
-    from highdicom import UID
-
     from liver_seg_ros.dicom_out.equipment import Made, Maker
     from liver_seg_ros.dicom_out.export import Exported, save
     from liver_seg_ros.dicom_out.reference import read_reference
     from liver_seg_ros.dicom_out.segmentation import make_segmentation
-    from liver_seg_ros.dicom_out.segments import OutSegment
+    from liver_seg_ros.dicom_out.segments import segments_of_masks
 
-    segments = [
-        OutSegment(number, part.row, part.row.title.capitalize(), (_mask(divided, part),), None, UID())
-        for number, part in enumerate(divided.parts, start=1)
-    ]
+    segments = segments_of_masks(_mask(divided, part) for part in divided.parts)
     labels = LabelVolume(divided.array, divided.geometry, ct.uid)
     made = make_segmentation(read_reference(ct), labels, segments, Maker(Made.SEMIAUTOMATIC))
     save(path.parent, [Exported(path.name, made)])

@@ -7,7 +7,7 @@ overlap in DICOM; where they do, tumor lies over vessel over liver for whoever r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,14 @@ def segments_of(labels: LabelVolume) -> tuple[OutSegment, ...]:
     return tuple(
         OutSegment(number, structure, label, masks, lesion, UID())
         for number, (structure, label, masks, lesion) in enumerate(_all(labels), 1)
+    )
+
+
+def segments_of_masks(masks: Iterable[StructureMask]) -> tuple[OutSegment, ...]:
+    """One segment for each mask, called after its structure's row."""
+    return tuple(
+        OutSegment(number, mask.structure, mask.structure.title.capitalize(), (mask,), None, UID())
+        for number, mask in enumerate(masks, 1)
     )
 
 
