@@ -108,7 +108,8 @@ def _compare(old: Path, new: Path, options: argparse.Namespace, folder: Path) ->
                 _run(job, revision, folder, runs[revision])
         sys.stdout.write(_markdown(job, runs[old], runs[new]))
         scores = {r: _scores(job, phantom, _output(folder, job, r)) for r in (old, new)}
-        sys.stdout.write(_table(["", "old", "new"], [[k, scores[old][k], scores[new].get(k, "")] for k in scores[old]]))
+        names = dict.fromkeys(name for of_one in scores.values() for name in of_one)
+        sys.stdout.write(_table(["", "old", "new"], [[n, *(scores[r].get(n, "") for r in (old, new))] for n in names]))
         sys.stdout.flush()
 
 
@@ -152,16 +153,19 @@ def _run(job: str, revision: Path, folder: Path, runs: Runs) -> None:
 
 def _markdown(job: str, old: Runs, new: Runs) -> str:
     rows = [["**process, whole**", *_ratio(old.seconds, new.seconds)]]
-    for stage in dict.fromkeys(name for runs in (old, new) for name in runs.stages[0]):
-        both = [[stages.get(stage, float("nan")) for stages in runs.stages] for runs in (old, new)]
-        rows.append([stage, *_ratio(*both)])
+    for stage in dict.fromkeys(name for runs in (old, new) for stages in runs.stages for name in stages):
+        both = [[stages[stage] for stages in runs.stages if stage in stages] for runs in (old, new)]
+        rows.append([stage, *_ratio(both[0], both[1])])
     rows.append(["peak memory, MB", *_ratio(old.peak_mb, new.peak_mb, "{:.0f}")])
     return f"\n**{job}**\n" + _table(["seconds", "old", "new", "old by new", "least to largest"], rows)
 
 
 def _ratio(old: list[float], new: list[float], form: str = "{:.2f}") -> list[str]:
-    ratios = [a / b if b else float("nan") for a, b in zip(old, new, strict=True)]
-    middle = [form.format(statistics.median(values)) for values in (old, new)]
+    """The medians and the ratios; empty where one of both has no such stage, or not in each of its runs."""
+    middle = [form.format(statistics.median(values)) if values else "" for values in (old, new)]
+    if len(old) != len(new) or not all(new):
+        return [*middle, "", ""]
+    ratios = [a / b for a, b in zip(old, new, strict=True)]
     return [*middle, f"{statistics.median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
 
 
@@ -172,7 +176,8 @@ def _scores(job: str, phantom: Phantom, output: Path) -> dict[str, str]:
         return {f"Dice, {name}": f"{value:.4f}" for name, value in dice.items() if value is not None}
     if job == "plan":
         found = json.loads((output / "plan.json").read_text())["trajectories"]
-        return {"trajectories": str(len(found)), "clearance of the first, mm": f"{found[0]['clearance_mm']:.2f}"}
+        clearance = {"clearance of the first, mm": f"{found[0]['clearance_mm']:.2f}"} if found else {}
+        return {"trajectories": str(len(found)), **clearance}
     scores = {}
     for structure in STRUCTURES:
         mesh = trimesh.load(output / f"{structure.name}.ply", process=False)
