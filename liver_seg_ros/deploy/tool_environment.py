@@ -8,6 +8,7 @@ imports from the environment that made it. So it takes seconds and some ten MB, 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -97,10 +98,10 @@ def tool_python(tool: Tool, folder: Path | None = None) -> Path:
             environment.parent.mkdir(parents=True, exist_ok=True)
             with scratch_folder(environment.parent) as beside:
                 made = beside / "environment"
-                venv.create(made, with_pip=True)
-                _run_pip([str(made / python), "-m", "pip", "install", "--quiet", "--no-deps", *tool.packages])
-                # Last, so that pip saw nothing but the environment itself.
+                has_pip = importlib.util.find_spec("pip") is not None  # a pip of its own would take seconds to unpack
+                venv.create(made, with_pip=not has_pip)
                 inside = sysconfig.get_path("purelib", vars={"base": str(made), "platbase": str(made)})
+                _run_pip(Path(sys.executable) if has_pip else made / python, inside, tool.packages)
                 (Path(inside) / "beside.pth").write_text("\n".join(_package_folders()) + "\n", encoding="utf-8")
                 if not environment.exists():  # another process may have been faster
                     made.rename(environment)
@@ -129,7 +130,10 @@ def _package_folders() -> list[str]:
     return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
 
 
-def _run_pip(command: list[str]) -> None:
+def _run_pip(python: Path, target: str, packages: Sequence[str]) -> None:
+    """Install into this folder, whatever is installed elsewhere; what is imported is compiled then, and no more."""
+    options = ["--quiet", "--no-deps", "--no-compile", "--target", target]
+    command = [str(python), "-m", "pip", "install", *options, *packages]
     subprocess.run(command, capture_output=True, text=True, check=True, timeout=_TIME_LIMIT)
 
 
