@@ -8,11 +8,10 @@ and a root node that turns LPS into glTF's axes, so that a viewer shows the pati
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
-from trimesh.visual.material import PBRMaterial
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.util.vtkConstants import VTK_ID_TYPE
 from vtkmodules.vtkCommonCore import vtkPoints
@@ -27,6 +26,9 @@ from liver_seg_ros.files.utf8_path import utf8_path
 from liver_seg_ros.geometry import lps_to_ros
 from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.mesh import Mesh, PointCloud
+
+if TYPE_CHECKING:  # a third of a second, also for the nodes that let another process write
+    from trimesh import Trimesh
 
 # glTF 2.0, 3.4: +X is the model's left, +Y up, +Z its front. LPS: left, posterior, superior.
 LPS_TO_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -103,22 +105,30 @@ def _write_stl(path: Path, mesh: Mesh) -> None:
             raise WriteError.of(final_place(path))
 
 
-def _trimesh(mesh: Mesh, vertices: NDArray[np.floating]) -> trimesh.Trimesh:
-    return trimesh.Trimesh(vertices, mesh.triangles, vertex_normals=mesh.normals, process=False)
+def _trimesh(mesh: Mesh, vertices: NDArray[np.floating]) -> Trimesh:
+    from trimesh import Trimesh
+
+    return Trimesh(vertices, mesh.triangles, vertex_normals=mesh.normals, process=False)
 
 
 def _write_obj(path: Path, mesh: Mesh) -> None:
+    from trimesh.exchange.obj import export_obj
+
     header = f"{mesh.structure.name}\n# SPACE=LPS\n# unit mm"
-    text = trimesh.exchange.obj.export_obj(
-        _trimesh(mesh, mesh.vertices_mm), include_normals=True, include_color=False, header=header
-    )
+    surface = _trimesh(mesh, mesh.vertices_mm)
+    text = export_obj(surface, include_normals=True, include_color=False, header=header)
     path.write_text(text, encoding="ascii")
 
 
 def _write_glb(path: Path, mesh: Mesh) -> None:
+    from trimesh import Scene
+    from trimesh.exchange.gltf import export_glb
+    from trimesh.visual import TextureVisuals
+    from trimesh.visual.material import PBRMaterial
+
     *color, alpha = (int(value) for value in _rgba(mesh))
     surface = _trimesh(mesh, lps_to_ros(mesh.vertices_mm))
-    surface.visual = trimesh.visual.TextureVisuals(
+    surface.visual = TextureVisuals(
         material=PBRMaterial(
             name=mesh.structure.name,
             baseColorFactor=[*_linear(color), alpha],
@@ -127,9 +137,9 @@ def _write_glb(path: Path, mesh: Mesh) -> None:
             alphaMode="OPAQUE" if alpha == 255 else "BLEND",
         )
     )
-    scene = trimesh.Scene()
+    scene = Scene()
     scene.add_geometry(surface, node_name=mesh.structure.name, geom_name=mesh.structure.name, transform=LPS_TO_GLTF)
-    path.write_bytes(trimesh.exchange.gltf.export_glb(scene, include_normals=True))
+    path.write_bytes(export_glb(scene, include_normals=True))
 
 
 def _linear(srgb: list[int]) -> list[int]:
