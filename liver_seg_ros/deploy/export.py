@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from liver_seg_ros.deploy.bundle_input import bundle_input
 from liver_seg_ros.deploy.graph import DeployedNetwork
@@ -58,11 +59,23 @@ def export_bundle(
         InputError: a setting is missing or invalid, a network of pictures, or a file is in the way.
         ExportError: the ONNX model does not compute what the network computes.
     """
-    recipe = checkpoint.recipe
     _check_is_of_cts(checkpoint)
     network = checkpoint.network()
+    spec = described(checkpoint, network, settings, scores)
+    size, multiple = traced_sizes(spec.input)
+    window = checkpoint.recipe.data.window if spec.values == HU else None
+    dtype = _INPUTS[_choice(settings, "input", tuple(_INPUTS))]
+    graph = DeployedNetwork(network, window, spec.output)
+    return write_bundle(folder, export_onnx(graph, size, multiple, spec.input.channels, dtype=dtype), spec, overwrite)
+
+
+def described(
+    checkpoint: Checkpoint, network: nn.Module, settings: dict[str, Any], scores: dict[str, Any] | None = None
+) -> BundleSpec:
+    """What the bundle of a checkpoint and its network says of itself; arguments and errors as of `export_bundle`."""
+    recipe = checkpoint.recipe
     try:
-        spec = BundleSpec(
+        return BundleSpec(
             name=settings["name"],
             version=settings["version"],
             stage=recipe.stage,
@@ -91,10 +104,6 @@ def export_bundle(
         )
     except KeyError as error:
         raise InputError(f"the bundle's settings lack {error}; see {DEFAULT_SETTINGS}") from error
-    size, multiple = traced_sizes(spec.input)
-    graph = DeployedNetwork(network, recipe.data.window if spec.values == "hu" else None, spec.output)
-    dtype = _INPUTS[_choice(settings, "input", tuple(_INPUTS))]
-    return write_bundle(folder, export_onnx(graph, size, multiple, spec.input.channels, dtype=dtype), spec, overwrite)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,10 +16,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra [trai
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy])")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
 
-from liver_seg_ros.deploy.export import export_bundle, main  # noqa: E402  after the skips
+from liver_seg_ros.deploy.export import described, export_bundle, main  # noqa: E402  after the skips
 from liver_seg_ros.deploy.onnx_export import ExportError, export_onnx  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.bundle import load_bundle  # noqa: E402
+from liver_seg_ros.inference.bundle_writing import write_bundle  # noqa: E402
 from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
 from liver_seg_ros.inference.runtimes.choice import create_runtime  # noqa: E402
 from liver_seg_ros.networks.unet3d import UNet3D  # noqa: E402
@@ -103,34 +104,36 @@ def test_the_bundle_says_what_was_trained(bundle_folder: Path) -> None:
     assert "not for clinical use" in card
 
 
-def test_the_card_says_how_phantoms_vary_and_what_the_training_began_with(
-    checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+def test_the_card_says_how_phantoms_vary_and_what_the_training_began_with(checkpoint: Checkpoint) -> None:
     data = replace(checkpoint.recipe.data, variations={"plain": 1, "varied": 3})
     recipe = replace(checkpoint.recipe, data=data)
     taught_on = replace(
         checkpoint, recipe=recipe, source=phantoms_in_words(recipe, 7), began_with="liver-segmenter 1.0.0 (x)"
     )
-    trained_on = export_bundle(taught_on, tmp_path / "tiny", SETTINGS).spec.trained_on
+    trained_on = described(taught_on, taught_on.network(), SETTINGS).trained_on
     assert "25% plain, 75% varied" in trained_on
     assert trained_on.endswith("Began with the weights of liver-segmenter 1.0.0 (x).")
 
 
-def test_only_a_checkpoint_that_says_so_is_of_synthetic_data(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_only_a_checkpoint_that_says_so_is_of_synthetic_data(checkpoint: Checkpoint) -> None:
     said = {"patients": "Images of patients: 5 CTs of LiTS", "mixed": "Images of patients and synthetic ones: 5 CTs"}
     for images, words in said.items():
         learned = replace(checkpoint, images=images, source="5 CTs of LiTS")
-        spec = export_bundle(learned, tmp_path / images, SETTINGS).spec
+        spec = described(learned, learned.network(), SETTINGS)
         assert spec.training_data == images and spec.trained_on.startswith(words)
         assert "synthetic data only" not in f"{spec.trained_on} {spec.intended_use}".lower()
 
 
-def test_a_checkpoint_that_says_nothing_is_unknown_on_the_card(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_that_says_nothing_is_unknown_on_the_card(
+    checkpoint: Checkpoint, bundle_folder: Path, tmp_path: Path
+) -> None:
     state = {**vars(checkpoint), "recipe": asdict(checkpoint.recipe)}
     for name in ("images", "source"):
         del state[name]
     torch.save(state, tmp_path / "old.pt")  # as checkpoints were written before they said it
-    spec = export_bundle(load_checkpoint(tmp_path / "old.pt"), tmp_path / "old", SETTINGS).spec
+    old = load_checkpoint(tmp_path / "old.pt")
+    spec = described(old, old.network(), SETTINGS)
+    write_bundle(tmp_path / "old", (bundle_folder / "model.onnx").read_bytes(), spec)
     assert spec.training_data == "unsaid"
     assert spec.trained_on.startswith("Unknown: the checkpoint does not say")
     card = (tmp_path / "old" / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -140,7 +143,7 @@ def test_a_checkpoint_that_says_nothing_is_unknown_on_the_card(checkpoint: Check
 def test_an_export_that_computes_something_else_is_refused() -> None:
     network = UNet3D(widths=(4, 6)).eval()
     with pytest.raises(ExportError, match="ONNX Runtime differs from PyTorch"):
-        export_onnx(network, (4, 4, 4), 2, tolerance=-1.0)
+        export_onnx(network, (4, 4, 4), None, tolerance=-1.0)
 
 
 def test_a_missing_setting_is_named(checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -166,16 +169,14 @@ def test_the_command_refuses_bad_input_with_one_line(checkpoint: Checkpoint, tmp
     saved = tmp_path / "checkpoint.pt"
     save_checkpoint(saved, checkpoint)
     (tmp_path / "settings.yaml").write_text("localize: {}\n", encoding="utf-8")
-    for checkpoint_path, message in (
-        (tmp_path / "none.pt", "there is no checkpoint"),
-        (saved, "no settings for stage"),
-    ):
-        command = [sys.executable, "-m", "liver_seg_ros.deploy.export", "--checkpoint", str(checkpoint_path)]
-        command += ["--bundle", str(tmp_path / "out"), "--settings", str(tmp_path / "settings.yaml")]
-        failed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert failed.returncode == 2
-        assert failed.stderr.startswith("error: ")
-        assert message in failed.stderr
+    arguments = ["--bundle", str(tmp_path / "out"), "--settings", str(tmp_path / "settings.yaml"), "--checkpoint"]
+    command = [sys.executable, "-m", "liver_seg_ros.deploy.export", *arguments, str(tmp_path / "none.pt")]
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: ") and failed.stderr.count("\n") == 1
+    assert "there is no checkpoint" in failed.stderr
+    with pytest.raises(InputError, match=r"\A.*no settings for stage.*\Z"):
+        main([*arguments, str(saved)])
 
 
 def test_the_place_is_checked_before_anything_is_read(tmp_path: Path) -> None:
