@@ -38,7 +38,7 @@ def log_as_before() -> Iterator[None]:
     steps.setLevel(logging.NOTSET)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def recipe() -> Recipe:
     values: dict[str, Any] = {
         "stage": "segment",

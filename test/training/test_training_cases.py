@@ -13,8 +13,9 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import AORTA, LIVER, SMALL_BOWEL, TUMOR, VESSEL
 from liver_seg_ros.orientation import Reorientation
-from liver_seg_ros.phantom import PhantomOptions, generate_phantom
+from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 from liver_seg_ros.training.cases import (
+    Case,
     _scan,
     case_folder,
     case_of,
@@ -28,29 +29,43 @@ from liver_seg_ros.training.recipe import Recipe, read_recipe
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def coarse(recipe: Recipe) -> Recipe:
     """A recipe whose phantoms are quick to make: the localizer's, at its spacing."""
     data = replace(recipe.data, spacing_mm=(4.0, 4.0, 4.0), margin_mm=None, coarse_scans=1.0)
     return replace(recipe, stage="localize", data=data)
 
 
-def test_a_seed_is_a_case(coarse: Recipe) -> None:
-    one, again, other = (make_case(seed, coarse) for seed in (5, 5, 6))
+#: Whose scan has few voxels, which take seconds.
+SEED, OTHER = 48, 7
+
+
+@pytest.fixture(scope="module")
+def one(coarse: Recipe) -> Case:
+    return make_case(SEED, coarse)
+
+
+@pytest.fixture(scope="module")
+def phantom(coarse: Recipe) -> Phantom:
+    """That of which `one` was made."""
+    return generate_phantom(SEED, _scan(coarse, np.random.default_rng((SEED, 1))))
+
+
+def test_a_seed_is_a_case(coarse: Recipe, one: Case) -> None:
+    again, other = (make_case(seed, coarse) for seed in (SEED, OTHER))
     assert np.array_equal(one.image, again.image)
     assert np.array_equal(one.labels, again.labels)
     assert one.image.shape != other.image.shape or not np.array_equal(one.image, other.image)
 
 
-def test_the_localizer_sees_one_whole_organ_of_plausible_size(coarse: Recipe) -> None:
-    case = make_case(5, coarse)
-    assert case.image.dtype == np.int16
-    assert case.image.shape == case.labels.shape
-    assert set(np.unique(case.labels)) == {0, 1}
-    liver_ml = np.count_nonzero(case.labels) * 4.0**3 / 1000
+def test_the_localizer_sees_one_whole_organ_of_plausible_size(one: Case) -> None:
+    assert one.image.dtype == np.int16
+    assert one.image.shape == one.labels.shape
+    assert set(np.unique(one.labels)) == {0, 1}
+    liver_ml = np.count_nonzero(one.labels) * 4.0**3 / 1000
     assert 500 < liver_ml < 4000
-    assert case.image.min() < -900  # air around the patient
-    assert 0 < np.median(case.image[case.labels == 1]) < 200
+    assert one.image.min() < -900  # air around the patient
+    assert 0 < np.median(one.image[one.labels == 1]) < 200
 
 
 def test_what_surrounds_the_liver_keeps_its_values_and_the_liver_is_whole(coarse: Recipe) -> None:
@@ -137,10 +152,8 @@ def test_a_damaged_case_is_named(folder: Path) -> None:
         read_case(path)
 
 
-def test_any_ct_with_its_truth_is_a_case_in_any_orientation(coarse: Recipe) -> None:
+def test_any_ct_with_its_truth_is_a_case_in_any_orientation(coarse: Recipe, one: Case, phantom: Phantom) -> None:
     """As `make_case` has it, for the same phantom; stored with other axes it is the same case."""
-    phantom = generate_phantom(5, _scan(coarse, np.random.default_rng((5, 1))))
-    expected = make_case(5, coarse)
     turned = Reorientation((2, 0, 1), (True, True, False))
     grid = turned.apply_to_geometry(phantom.ct.geometry)
     case = case_of(
@@ -148,11 +161,10 @@ def test_any_ct_with_its_truth_is_a_case_in_any_orientation(coarse: Recipe) -> N
         LabelVolume(np.ascontiguousarray(turned.apply(phantom.labels.array)), grid),
         coarse,
     )
-    assert np.array_equal(case.labels, expected.labels) and np.array_equal(case.image, expected.image)
+    assert np.array_equal(case.labels, one.labels) and np.array_equal(case.image, one.image)
 
 
-def test_a_ct_and_labels_of_other_grids_are_no_case(coarse: Recipe) -> None:
-    phantom = generate_phantom(5, _scan(coarse, np.random.default_rng((5, 1))))
+def test_a_ct_and_labels_of_other_grids_are_no_case(coarse: Recipe, phantom: Phantom) -> None:
     box = Box((0, 0, 0), (10, 10, 10))
     with pytest.raises(InputError, match="give both on one grid"):
         case_of(phantom.ct, phantom.labels.crop(box), coarse)
