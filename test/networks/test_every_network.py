@@ -44,7 +44,6 @@ EXPORTED = [
     "transunet_attention_rgb",
     "ucanet",
     "ucanet_none",
-    "ucanet_sca",
     "uctransnet",
     "unet2d",
     "unet3d",
