@@ -23,6 +23,7 @@ from liver_seg_ros.checked_fields import read_mapping
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import Calibration, ModelBundle, load_bundle
 from liver_seg_ros.inference.bundle_writing import bundle_place, write_bundle
+from liver_seg_ros.inference.lineage import told_once
 from liver_seg_ros.training.command import run_command
 from liver_seg_ros.training.provenance import intended_use, together, whose
 
@@ -69,10 +70,12 @@ def blend_bundles(
         failures=(),
         training_data=images,
         intended_use=intended_use(images),
-        trained_on=whose(
-            images,
-            "the weighted mean of the weights of two networks. "
-            + " ".join(f"{part:.0%} {of.name} {of.version} ({of.trained_on.rstrip('.')})." for part, of in parts),
+        trained_on=told_once(
+            whose(
+                images,
+                "the weighted mean of the weights of two networks. "
+                + " ".join(f"{part:.0%} {of.name} {of.version} ({of.trained_on.rstrip('.')})." for part, of in parts),
+            )
         ),
     )
     return write_bundle(folder, _blended(new, old, share).SerializeToString(), blended, overwrite)

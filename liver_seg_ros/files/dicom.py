@@ -92,7 +92,8 @@ def _source(slices: list[Slice], headers: list[Dataset]) -> SourceSeries:
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    return str(header.get(keyword) or "")
+    with damage_named(Path(header.filename), f"its {keyword} is damaged"):
+        return str(header.get(keyword) or "")
 
 
 def _slices(headers: list[Dataset], where: str) -> list[Slice]:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liver_seg_ros.inference.conventions import OWN
 from liver_seg_ros.inference.input_spec import CT_VIEW, EDGES
+from liver_seg_ros.inference.lineage import lineage
 
 _INPUTS = {
     "hu": "HU; the graph itself clips it to {window} and scales it to -1 ... 1",
@@ -21,9 +21,6 @@ _OUTPUTS = {
     "softmax": "probabilities per class, float16",
     "argmax": "the label of the likeliest class, uint8",
 }
-
-#: A name and a version with an opening bracket behind them, as `trained_on` names a network that another began with.
-_NETWORK = re.compile(r"(\S+ \d+(?:\.\d+)+) \(")
 
 #: Keys of a mean with the ends of its interval (`benchmarks/held_out.py`).
 _INTERVAL = {"mean", "low", "high"}
@@ -41,7 +38,7 @@ def model_card(description: Mapping[str, Any]) -> str:
         description["intended_use"],
         "",
         "## Trained on",
-        *_lineage(description["trained_on"], set()),
+        *lineage(description["trained_on"], set()),
         "",
         "## Scores",
         *(_listed(description["scores"]) or ["Not measured."]),
@@ -59,29 +56,6 @@ def model_card(description: Mapping[str, Any]) -> str:
         f"- License: {description['license']}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _lineage(text: str, told: set[str], depth: int = 0) -> list[str]:
-    """`text` as a list: what stands in brackets behind a network's name and version is listed below it, and only once.
-
-    `told` are those brackets that were listed already.
-    """
-    text, lines = text.strip(" ."), []
-    while text:
-        found = _NETWORK.search(text)
-        begin = found.end() if found else len(text)
-        end, level = begin, int(found is not None)
-        while level and end < len(text):
-            level += {"(": 1, ")": -1}.get(text[end], 0)
-            end += 1
-        about = text[begin : end - 1 if end > begin and not level else end]
-        said = text[: begin - 2] + (" (as above)" if about in told else ":") if found else text
-        lines.append(f"{'  ' * depth}- {said}")
-        if about not in told:
-            lines += _lineage(about, told, depth + 1)
-            told.add(about)
-        text = text[end:].strip(" .")
-    return lines
 
 
 def _failure_lines(failures: Sequence[str]) -> list[str]:

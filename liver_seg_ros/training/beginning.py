@@ -12,6 +12,7 @@ from torch import nn
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import load_bundle
+from liver_seg_ros.inference.lineage import told_once
 from liver_seg_ros.training.checkpoint import Checkpoint, load_checkpoint
 from liver_seg_ros.training.provenance import together
 from liver_seg_ros.training.recipe import CHECKPOINT_SUFFIX
@@ -53,7 +54,7 @@ def began_with(network: nn.Module, initial: str | None, images: str) -> Beginnin
     bundle = load_bundle(Path(initial))
     load_initial_weights(network, bundle)
     spec = bundle.spec
-    words = f"{spec.name} {spec.version} ({spec.trained_on.rstrip('.')})"
+    words = f"{spec.name} {spec.version} ({told_once(spec.trained_on.rstrip('.'))})"
     return Beginning(words, together(images, spec.training_data))
 
 

@@ -245,3 +245,27 @@ def test_no_damage_ends_in_anything_but_one_line(
         assert "\n" not in str(error)
     else:
         assert volume.array.dtype == "int16"
+
+
+def test_an_attribute_of_a_value_representation_that_there_is_not_ends_in_one_line_whichever_it_is(
+    tmp_path: Path, make_series: Fixture
+) -> None:
+    """pydicom reads most values when they are asked for, so that where they are asked for must name the file."""
+    series = make_series()
+    series.save(tmp_path)
+    refused = []
+    for victim in sorted(tmp_path.iterdir())[::2]:  # not every slice is asked everything
+        content = victim.read_bytes()
+        for element in series.slices[0]:
+            if element.keyword == "PixelData":
+                continue
+            tag = element.tag.group.to_bytes(2, "little") + element.tag.element.to_bytes(2, "little")
+            place = content.index(tag + element.VR.encode()) + 4
+            victim.write_bytes(content[:place] + b"AI" + content[place + 2 :])
+            try:
+                read_volume(tmp_path)
+            except InputError as error:
+                assert "\n" not in str(error)
+                refused.append(element.keyword)
+        victim.write_bytes(content)
+    assert {"StudyInstanceUID", "SOPInstanceUID", "Rows"} <= {*refused}
