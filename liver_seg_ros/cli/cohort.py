@@ -145,12 +145,12 @@ def command(
     if scheduler is not None and (workers is not None or memory_gb is not None):
         raise InputError("--scheduler has workers of its own: leave out --workers and --memory-gb")
     asks = is_pacs(source)
-    if not asks and (patient or accession or date or study or description or move or audit_file):
-        raise InputError(f"{source} is no PACS, which alone can be asked so; give TITLE@host:port")
     tables = (f"{STEM}.csv", f"{STEM}.parquet")
     access = tls_cert, tls_key, tls_ca, user_file
-    inputs = (None if asks else source, models, *access)
-    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), inputs, overwrite)
+    kept = (None if asks else source, models, audit_file, *access)
+    place = ResultFolder(output, "cohort", (*tables, *PAGE_FILES), kept, overwrite)
+    if not asks and (patient or accession or date or study or description or move or audit_file):
+        raise InputError(f"{source} is no PACS, which alone can be asked so; give TITLE@host:port")
     pacs = None
     if asks:
         wanted = PacsOptions(
