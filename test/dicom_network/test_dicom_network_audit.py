@@ -129,7 +129,7 @@ def test_what_came_and_who_was_refused_is_in_the_trail_and_no_patient(
     assert read[3].findtext("EventIdentification/EventOutcomeDescription") == "1 objects were not taken"
     assert [p.attrib.get("UserName") for p in read[3].iter("ActiveParticipant")] == ["anna", None]
     text = trail.read_text("utf-8")
-    assert not [word for word in ("Unmistakable", "4711", "open", "wrong") if word in text]
+    assert not [word for word in ("Unmistakable", "P-4711", "open", "wrong") if word in text]
     assert stat.S_IMODE(trail.stat().st_mode) == 0o600
     with pytest.raises(InputError, match="no audit trail can be written there"):
         AuditTrail(tmp_path, "LIVERSEG")
