@@ -7,14 +7,16 @@
 Four small scans are written in the layout that the recipe names; its network is cut as `test/networks/small.py` has it,
 its patch with it, its batch is 2 at most, and its split becomes 2:1:1; all else is the recipe's. Then as anybody does
 it: cases, steps, validation, the checkpoint to a bundle, and that behind a localizer for which all is liver (the
-shipped one finds none in painted scans), or before the shipped segmenter, to labels of one of the scans. Prints
-Markdown. Nothing is said about how good a network is: some steps on four painted scans teach nothing.
+shipped one finds none in painted scans), or before the shipped segmenter, to the command `liver-seg segment` on one
+of the scans, and where that finds 200 voxels of liver to `liver-seg reconstruct`. Prints Markdown. Nothing is said
+about how good a network is: some steps on four painted scans teach nothing, and many find no liver.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -33,8 +35,8 @@ from training_layouts import LAYOUTS  # noqa: E402
 
 from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
-from liver_seg_ros.inference.segmenter import load_default_segmenter  # noqa: E402
-from liver_seg_ros.labels import SEGMENTED  # noqa: E402
+from liver_seg_ros.files.volumes import read_labels, write_volume  # noqa: E402
+from liver_seg_ros.labels import LIVER, SEGMENTED  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint  # noqa: E402
 from liver_seg_ros.training.comparison import make_cases  # noqa: E402
 from liver_seg_ros.training.hardware import Hardware  # noqa: E402
@@ -52,6 +54,8 @@ RECIPES = (
 )  # fmt: skip
 #: What the size of the tests brings down to one voxel, whose norms a batch of 1 would leave one value.
 ONE_VALUE = ("vnet",)
+#: Voxels of liver of which meshes are made.
+ENOUGH = 200
 #: Where recipes that begin with another's weights look for them, below the folder that a command is started in.
 TRAININGS = Path("build") / "training"
 
@@ -138,8 +142,26 @@ def on_a_scan(checkpoint: Checkpoint, folder: Path) -> tuple[float, str]:
     scan = open_source(recipe.data.source, Path(str(recipe.data.folder))).subjects[0].load()
     if not isinstance(scan, Scan):
         raise InputError(f"{recipe.data.source} holds no CTs")
-    found = load_default_segmenter(folder).segment(scan.ct)
-    return size_mb, ", ".join(f"{int((found.labels.array == s.value).sum()):,} {s.name}" for s in SEGMENTED)
+    write_volume(folder / "ct.nii.gz", scan.ct)
+    said = liver_seg("segment", folder / "ct.nii.gz", "--models", folder, "-o", folder / "segmented")
+    if said:
+        return size_mb, said
+    labels = read_labels(folder / "segmented" / "labels.nii.gz").array
+    words = ", ".join(f"{int((labels == s.value).sum()):,} {s.name}" for s in SEGMENTED)
+    if (labels == LIVER.value).sum() >= ENOUGH:
+        said = liver_seg("reconstruct", folder / "segmented" / "labels.nii.gz", "-o", folder / "reconstructed")
+        words += said or f"; {len([*(folder / 'reconstructed').glob('*.glb')])} meshes"
+    return size_mb, words
+
+
+def liver_seg(*words: object) -> str:
+    """The command, as a process, and the line in which it says that nothing was found. Raises `InputError` for more."""
+    command = [sys.executable, "-c", "from liver_seg_ros.cli.main import main; main()", *map(str, words), "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = done.stderr.strip()
+    if done.returncode not in (0, 1) or "\n" in said:
+        raise InputError(f"liver-seg {words[0]} ended with {done.returncode}: {said}")
+    return said.rpartition(".nii.gz: ")[2] if done.returncode else ""
 
 
 if __name__ == "__main__":
