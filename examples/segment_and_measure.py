@@ -32,7 +32,7 @@ def main() -> None:
     if options.ct:
         ct = ls.read(options.ct)
     else:
-        phantom = generate_phantom(7, SMALL)
+        phantom = generate_phantom(2, SMALL)
         ct, truth = phantom.ct, phantom.labels
     print(ct)
 
