@@ -31,8 +31,8 @@ LABELS, SLICER, ROWS, VALUES, DICOM_SEG = (
 FORMAT = 1
 
 EXAMPLES = (
-    "liver-seg couinaud apart/veins.nii.gz -o segments --surroundings surroundings.seg.nrrd",
-    "liver-seg couinaud apart/veins.nii.gz -o segments --resect 6,7",
+    "liver-seg couinaud apart/veins.seg.nrrd -o segments --surroundings surroundings.seg.nrrd",
+    "liver-seg couinaud apart/veins.seg.nrrd -o segments --resect 6,7",
 )
 
 
@@ -85,6 +85,7 @@ def command(
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.cli.resection_table import resection_table
     from liver_seg_ros.errors import InputError
+    from liver_seg_ros.extras import need
     from liver_seg_ros.files.itk import write_itk
     from liver_seg_ros.files.label_sources import find_labels_in
     from liver_seg_ros.files.plans import write_rows, write_values
@@ -101,10 +102,10 @@ def command(
 
     if dicom_seg and ct is None:
         raise InputError("--dicom-seg needs the CT whose study the object belongs to. Give it with --ct.")
-    if meshes or dicom_seg:
-        from liver_seg_ros.extras import need
-
-        need("meshes" if meshes else "dicom", "couinaud")
+    if meshes:
+        need("meshes", "couinaud --meshes")
+    if dicom_seg:
+        need("dicom", "couinaud --dicom-seg")
     names = [LABELS, SLICER, ROWS, VALUES, *(f"{name}.stl" for name in possible_names() if meshes)]
     place = ResultFolder(
         output, "couinaud", (*names, *([DICOM_SEG] if dicom_seg else [])), (labels, ct, surroundings), overwrite

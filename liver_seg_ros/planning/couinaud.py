@@ -118,15 +118,18 @@ def resect_segments(divided: LiverSegments, removed: Sequence[int]) -> Resection
         InputError: a segment that is not there, or one of a part that others share and that are not all taken.
     """
     wanted, taken = set(removed), []
+    if unknown := wanted - set(range(1, 9)):
+        raise InputError(f"segment {min(unknown)} is not there: segments have the numbers 1 to 8")
     for part in divided.parts:
         if wanted.isdisjoint(part.segments):
             continue
         if not wanted >= {*part.segments}:
             apart = ", ".join(map(str, part.segments))
-            raise InputError(f"segments {apart} are not parted, as a landmark is missing; take all of them or none")
+            why = "; ".join(divided.unknown)
+            raise InputError(f"segments {apart} are not parted ({why}); take all of them or none")
         taken.append(part)
     if missing := wanted - {number for part in taken for number in part.segments}:
-        raise InputError(f"segment {min(missing)} is not there: segments have the numbers 1 to 8")
+        raise InputError(f"segment {min(missing)} is not there: the labels hold no voxel of it")
     return resection_of(
         sum(part.volume_ml for part in divided.parts),
         divided.tumor_ml,
