@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -28,5 +29,8 @@ def test_a_recipe_runs_from_its_layout_to_labels(tmp_path: Path, monkeypatch: py
     (row,) = recipes.rows(name, variant, recipe, steps=1)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:4] == [name, variant, "2", "1"], row
-    assert float(cells[4]) > 0 and cells[5].endswith(" vessel")  # labels of a scan, which the network was shown
+    # Labels of a scan, which the network was shown; meshes where enough of them are liver.
+    found = re.fullmatch(r"([\d,]+) liver, [\d,]+ tumor, [\d,]+ vessel(?:; (\d+) meshes)?", cells[5])
+    assert float(cells[4]) > 0 and found, row
+    assert (found[2] is not None and int(found[2]) > 0) == (int(found[1].replace(",", "")) >= recipes.ENOUGH), row
     assert (tmp_path / "bundles" / name / variant / "segmenter" / "MODEL_CARD.md").is_file()
