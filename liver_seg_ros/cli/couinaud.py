@@ -91,8 +91,7 @@ def command(
     from liver_seg_ros.files.plans import write_rows, write_values
     from liver_seg_ros.files.segmentation_nrrd import segment_metadata
     from liver_seg_ros.outputs.folder import ResultFolder
-    from liver_seg_ros.planning.couinaud import divide_into_segments, resect_segments
-    from liver_seg_ros.planning.couinaud_landmarks import find_landmarks
+    from liver_seg_ros.planning.couinaud_answer import divide_liver
     from liver_seg_ros.planning.couinaud_parts import possible_names
     from liver_seg_ros.planning.couinaud_rows import COLUMNS, segment_rows
     from liver_seg_ros.progress import Stages
@@ -118,16 +117,15 @@ def command(
         with stages.stage("vessels"):
             tree = vessel_tree(case.labels)
         with stages.stage("segments"):
-            landmarks = find_landmarks(case.labels, tree, around)
-            divided = divide_into_segments(case.labels, landmarks)
-            resection = None if resect is None else resect_segments(divided, resect)
+            answer = divide_liver(case.labels, tree, around, resect or ())
+            divided, resection = answer.divided, None if resect is None else answer.resection
         rows = segment_rows(divided)
         values = {
             "format": FORMAT,
             "input": str(labels),
             "uid": case.labels.uid,
             "synthetic": case.synthetic,
-            "landmarks": landmarks.to_dict(),
+            "landmarks": answer.landmarks.to_dict(),
             **divided.to_dict(),
             "resection": None if resection is None else {k: v for k, v in resection.to_dict().items() if k != "cut"},
             "seconds": {stage: round(seconds, 3) for stage, seconds in stages.seconds.items()},
@@ -154,7 +152,6 @@ def command(
         notes = tuple(f"Not parted: {line}." for line in divided.unknown)
         print_tables(labels, tables, (*notes, *case.notes))
         print_written(output, written)
-    if len(divided.parts) < 2:
-        why = "; ".join(divided.unknown) if divided.parts else "there is no liver"
-        typer.echo(f"liver-seg: {labels}: {why}", err=True)
+    if answer.message:
+        typer.echo(f"liver-seg: {labels}: {answer.message}", err=True)
         raise typer.Exit(1)

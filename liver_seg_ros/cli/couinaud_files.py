@@ -6,26 +6,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from liver_seg_ros.geometry import Box
 from liver_seg_ros.planning.couinaud import LiverSegments
-from liver_seg_ros.planning.couinaud_parts import SegmentPart
 from liver_seg_ros.planning.couinaud_rows import segment_rows
-from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.report_table import ReportTable
 from liver_seg_ros.volume import LabelVolume, Volume
 
-#: Triangles of each segment's surface.
-TRIANGLES = 10_000
+HEADS = ("segment", "volume ml", "% of liver", "tumor ml", "lesions")
 
 
 def segments_table(divided: LiverSegments) -> ReportTable:
     """One row per part."""
     rows = tuple(
-        (segments, f"{volume_ml:.0f}", f"{percent:.1f}", f"{tumor_ml:.1f}")
-        for _, segments, volume_ml, percent, tumor_ml in segment_rows(divided)
+        (segments, f"{volume_ml:.0f}", f"{percent:.1f}", f"{tumor_ml:.1f}", lesions)
+        for _, segments, volume_ml, percent, tumor_ml, lesions in segment_rows(divided)
     )
     note = "By planes through the veins; not validated on patients, whose anatomy varies."
-    return ReportTable("Couinaud's segments", ("segment", "volume ml", "% of liver", "tumor ml"), rows, (0, 1), note)
+    return ReportTable("Couinaud's segments", HEADS, rows, (0, 1), note)
 
 
 def without_cuts(table: ReportTable) -> ReportTable:
@@ -36,12 +32,10 @@ def without_cuts(table: ReportTable) -> ReportTable:
 def write_segment_meshes(folder: Path, divided: LiverSegments) -> None:
     """An STL in LPS mm of each part, called after it."""
     from liver_seg_ros.files.meshes import write_mesh
-    from liver_seg_ros.reconstruction.meshes.decimation import decimate
-    from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
+    from liver_seg_ros.planning.couinaud_surfaces import part_mesh
 
     for part in divided.parts:
-        mask = _mask(divided, part)
-        write_mesh(folder / f"{part.row.name}.stl", surface_to_mesh(decimate(extract_surface(mask), TRIANGLES), mask))
+        write_mesh(folder / f"{part.row.name}.stl", part_mesh(divided, part))
 
 
 def write_segments_dicom(path: Path, ct: Volume, divided: LiverSegments) -> None:
@@ -51,15 +45,9 @@ def write_segments_dicom(path: Path, ct: Volume, divided: LiverSegments) -> None
     from liver_seg_ros.dicom_out.reference import read_reference
     from liver_seg_ros.dicom_out.segmentation import make_segmentation
     from liver_seg_ros.dicom_out.segments import segments_of_masks
+    from liver_seg_ros.planning.couinaud_surfaces import part_mask
 
-    segments = segments_of_masks(_mask(divided, part) for part in divided.parts)
+    segments = segments_of_masks(part_mask(divided, part) for part in divided.parts)
     labels = LabelVolume(divided.array, divided.geometry, ct.uid)
     made = make_segmentation(read_reference(ct), labels, segments, Maker(Made.SEMIAUTOMATIC))
     save(path.parent, [Exported(path.name, made)])
-
-
-def _mask(divided: LiverSegments, part: SegmentPart) -> StructureMask:
-    array = divided.array == part.value
-    box = Box.around(array)
-    assert box is not None  # parts have voxels
-    return StructureMask.padded(part.row, array[box.slices], divided.geometry.crop(box))

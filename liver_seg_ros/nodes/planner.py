@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `planner`: services that evaluate and plan trajectories, ablations and resections on the latest labels.
+"""The node `planner`: services on the latest labels, for trajectories, ablations, resections and segments.
 
 Requests may be in any frame that TF connects to the CT's; answers are in the frame that was asked in.
 """
@@ -15,19 +15,21 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from std_msgs.msg import Header
 
 from liver_seg_interfaces.msg import RequestStatus
-from liver_seg_interfaces.srv import AssessAblation, AssessResection, EvaluateTrajectory, PlanTrajectories
+from liver_seg_interfaces.srv import AssessAblation, AssessResection, DivideLiver, EvaluateTrajectory, PlanTrajectories
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import MM_PER_M, to_vector
 from liver_seg_ros.nodes.answers import answering_elsewhere
 from liver_seg_ros.nodes.diagnostics import in_one_line
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.guard_readings import message_to_trajectory
+from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.planning_answers import (
     evaluation_to_message,
     fill_ablation,
     fill_resection,
 )
 from liver_seg_ros.nodes.messages.points import points_to_mm
+from liver_seg_ros.nodes.messages.segments import fill_segments, voxels_to_message, why_not_divided
 from liver_seg_ros.nodes.parameter_tables import PLANNER
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.stage_node import StageNode
@@ -84,6 +86,7 @@ class PlannerNode(StageNode):
             (PlanTrajectories, "plan_trajectories", self._plan),
             (AssessAblation, "assess_ablation", self._assess_ablation),
             (AssessResection, "assess_resection", self._assess_resection),
+            (DivideLiver, "divide_liver", self._divide),
         ):
             self.create_service(kind, f"~/{name}", self._answering(work), callback_group=questions)
 
@@ -241,6 +244,17 @@ class PlannerNode(StageNode):
         point_mm = there.apply(points_to_mm([request.point])[0])
         found = self._asked(Planning.resect, uid, point_mm, normal)
         fill_resection(response, found, there.inverse().apply)
+
+    def _divide(self, request: DivideLiver.Request, response: DivideLiver.Response, uid: str) -> None:
+        header = self._header(request.header.frame_id)
+        back = self._to_ct(header).inverse()
+        found = self._asked(Planning.divide, uid, tuple(request.removed), request.with_meshes)
+        response.header = header
+        fill_segments(response, found.answer, found.meshes, back.apply)
+        if request.with_voxels and found.answer.divided.parts:
+            response.voxels = [placed(voxels_to_message(found.answer, uid, header.stamp), self.ct_frame)]
+        if why := why_not_divided(found.answer):
+            response.status.code, response.status.text = RequestStatus.NOTHING_FOUND, why
 
     def _header(self, frame_id: str) -> Header:
         return Header(stamp=self.get_clock().now().to_msg(), frame_id=frame_id or self.ct_frame)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ from liver_seg_ros.planning.couinaud_parts import LOWER, UPPER, SegmentPart, gro
 from liver_seg_ros.planning.couinaud_table import SEGMENTS
 from liver_seg_ros.planning.resection import Resection, resection_of
 from liver_seg_ros.reconstruction.masks import structure_mask
+from liver_seg_ros.reconstruction.measuring.structures import MOST_LESIONS
+from liver_seg_ros.reconstruction.parts import lesions
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
 
@@ -85,8 +88,9 @@ def divide_into_segments(labels: LabelVolume, landmarks: CouinaudLandmarks) -> L
     tumor = inside & (labels.array == TUMOR.value)
     ml = labels.geometry.voxel_volume_ml
     volumes, tumors = (np.bincount(array[mask], minlength=256) * ml for mask in (inside, tumor))
+    reached = _lesions_of_values(labels, array)
     parts = tuple(
-        SegmentPart(value, group, float(volumes[value]), float(tumors[value]))
+        SegmentPart(value, group, float(volumes[value]), float(tumors[value]), tuple(reached.get(value, ())))
         for value, group in sorted(groups.items())
         if volumes[value] > 0
     )
@@ -137,6 +141,16 @@ def resect_segments(divided: LiverSegments, removed: Sequence[int]) -> Resection
         divided.tumor_ml - sum(part.tumor_ml for part in taken),
         (),
     )
+
+
+def _lesions_of_values(labels: LabelVolume, array: NDArray[np.uint8]) -> dict[int, list[int]]:
+    """Which lesions, counted from 1, have voxels of each value of `array`."""
+    found: dict[int, list[int]] = {}
+    for number, lesion in enumerate(islice(lesions(labels), MOST_LESIONS), start=1):
+        here, there = labels.geometry.shared_with(lesion.geometry)
+        for value in np.unique(array[here.slices][lesion.array[there.slices]]).tolist():
+            found.setdefault(value, []).append(number)
+    return found
 
 
 def _in_caudate(

@@ -23,12 +23,14 @@ class SegmentPart:
         segments: their numbers.
         volume_ml: of the organ's voxels in it, tumors and enclosed vessels included.
         tumor_ml: of the tumor's among them.
+        lesions: which have a voxel in it, counted from 1, the largest first.
     """
 
     value: int
     segments: tuple[int, ...]
     volume_ml: float
     tumor_ml: float
+    lesions: tuple[int, ...] = ()
 
     @property
     def row(self) -> Structure:

@@ -7,7 +7,7 @@ from typing import Any
 
 from liver_seg_ros.planning.couinaud import LiverSegments
 
-COLUMNS = ("value", "segments", "volume_ml", "volume_percent", "tumor_ml")
+COLUMNS = ("value", "segments", "volume_ml", "volume_percent", "tumor_ml", "lesions")
 
 
 def segment_rows(divided: LiverSegments) -> list[list[Any]]:
@@ -20,6 +20,7 @@ def segment_rows(divided: LiverSegments) -> list[list[Any]]:
             round(part.volume_ml, 3),
             round(100 * part.volume_ml / whole_ml, 2),
             round(part.tumor_ml, 3),
+            " ".join(map(str, part.lesions)),
         ]
         for part in divided.parts
     ]

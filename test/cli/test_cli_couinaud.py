@@ -12,31 +12,15 @@ import pytest
 import SimpleITK
 
 from liver_seg_ros.cli import main
-from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, PORTAL_VEIN, VENA_CAVA
+from liver_seg_ros.files.itk import write_itk
+from liver_seg_ros.labels import VENA_CAVA
+from liver_seg_ros.volume import LabelVolume
 
 
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Voxels of 3 mm; the cava at (27, 33), hepatic veins in 20, 75 and 125 degrees from it, a portal fork below."""
-    k, j, i = np.indices((44, 44, 56))
-    at = np.stack([i, j, k], axis=-1)
-    array = np.zeros(i.shape, np.uint8)
-    array[((i - 26) / 25) ** 2 + ((j - 21) / 20) ** 2 + ((k - 22) / 20) ** 2 < 1] = LIVER.value
-
-    def draw(start: tuple, end: tuple, radius: float, value: int) -> None:
-        along = np.subtract(end, start)
-        part = (((at - start) @ along) / (along @ along)).clip(0, 1)
-        array[np.linalg.norm(at - start - part[..., None] * along, axis=-1) <= radius] = value
-
-    for degrees in np.radians((20, 75, 125)):
-        draw((27, 33, 37), (27 - 21 * np.cos(degrees), 33 - 21 * np.sin(degrees), 31), 1.6, HEPATIC_VEIN.value)
-    for start, end in (((27, 24, 10), (26, 22, 19)), ((26, 22, 19), (10, 20, 21)), ((26, 22, 19), (42, 18, 23))):
-        draw(start, end, 1.8, PORTAL_VEIN.value)
-    array[(i - 27) ** 2 + (j - 36) ** 2 <= 6] = VENA_CAVA.value
-    image = SimpleITK.GetImageFromArray(array)
-    image.SetSpacing((3.0, 3.0, 3.0))
+def labels(couinaud_liver: LabelVolume, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("couinaud") / "labels.nii.gz"
-    SimpleITK.WriteImage(image, str(path))
+    write_itk(path, couinaud_liver.array, couinaud_liver.geometry)
     return path
 
 

@@ -14,20 +14,24 @@ from geometry_msgs.msg import Point, TransformStamped
 from tf2_msgs.msg import TFMessage
 
 from liver_seg_interfaces.msg import GuardReading, RequestStatus, StructureMeshArray
-from liver_seg_interfaces.srv import EvaluateTrajectory
+from liver_seg_interfaces.srv import DivideLiver, EvaluateTrajectory
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.bundle import load_bundle
 from liver_seg_ros.inference.bundle_writing import write_bundle
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.inference.surroundings import load_surroundings_mapper
-from liver_seg_ros.labels import AORTA, COLON, LIVER
+from liver_seg_ros.labels import AORTA, COLON, LIVER, TUMOR, VENA_CAVA
 from liver_seg_ros.nodes import qos
 from liver_seg_ros.nodes.messages.meshes import meshes_to_array
-from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
+from liver_seg_ros.nodes.messages.volumes import message_to_slab, volume_to_slabs
+from liver_seg_ros.planning.couinaud import divide_into_segments
+from liver_seg_ros.planning.couinaud_landmarks import find_landmarks
 from liver_seg_ros.reconstruction.pipeline import reconstruct
+from liver_seg_ros.reconstruction.vessels.extraction import vessel_tree
 from liver_seg_ros.reconstruction.vessels.veins import separate_veins
 from liver_seg_ros.volume import LabelVolume
 
+OK, REFUSED, NOTHING_FOUND = RequestStatus.OK, RequestStatus.REFUSED, RequestStatus.NOTHING_FOUND
 #: A ball of liver and a ball of colon that the map puts beside it, reaching into the liver by 5 mm; LPS mm.
 LIVER_RADIUS_MM, COLON_MM, COLON_RADIUS_MM = 30.0, np.array([60.0, 0.0, 0.0]), 35.0
 
@@ -72,7 +76,7 @@ def test_the_segmentation_publishes_the_map_of_the_library(ros: Any, models: Pat
     assert {AORTA.value, COLON.value} <= set(np.unique(expected.array))
 
 
-def test_the_planner_waits_for_the_map_and_keeps_clear_of_it(ros: Any) -> None:
+def test_the_planner_waits_for_the_map_keeps_clear_of_it_and_divides_by_it(ros: Any, couinaud_liver) -> None:
     ros.start("planner", use_ct=False, surroundings=True, worker_niceness=0)
     publish(ros, "labels", LABELS)
 
@@ -91,6 +95,63 @@ def test_the_planner_waits_for_the_map_and_keeps_clear_of_it(ros: Any) -> None:
     x_mm = (LIVER_RADIUS_MM**2 - COLON_RADIUS_MM**2 + COLON_MM[0] ** 2) / (2 * COLON_MM[0])
     away_mm = np.hypot(x_mm + 10, np.sqrt(LIVER_RADIUS_MM**2 - x_mm**2))
     assert colon.clearance_m == pytest.approx(away_mm / 1000 - 0.001, abs=0.002)
+    bare = divide(ros)
+    assert (bare.status.code, [list(part.segments) for part in bare.parts]) == (NOTHING_FOUND, [[*range(1, 9)]])
+    assert "surroundings of segmentation and of planner" in bare.status.text and "veins of segm" in bare.status.text
+    _the_liver_is_divided(ros, couinaud_liver)
+
+
+def _the_liver_is_divided(ros: Any, drawn: LabelVolume) -> None:
+    """Of the drawn liver with two tumors, right and left, whose vena cava is on the map alone."""
+    array, tumors = drawn.array.copy(), np.zeros((2, *drawn.array.shape), bool)
+    tumors[0, 14:19, 19:24, 6:11], tumors[1, 24:27, 12:15, 40:43] = True, True
+    array[tumors.any(axis=0)] = TUMOR.value
+    cava = LabelVolume(np.where(array == VENA_CAVA.value, array, 0), drawn.geometry, "ct-2")
+    labels = LabelVolume(np.where(array == VENA_CAVA.value, 0, array), drawn.geometry, "ct-2")
+    publish(ros, "labels", labels)
+    publish(ros, "surroundings", cava)
+    above = TransformStamped(child_frame_id="ct_lps")
+    above.header.frame_id, above.transform.translation.z, above.transform.rotation.w = "map", 1.0, 1.0
+    static = ros.node.create_publisher(TFMessage, "/tf_static", qos.latched(10))
+    static.publish(TFMessage(transforms=[above]))
+    ros.wait_for_line("/planner 0 ready for questions about volume ct-2")
+    asked = {"removed": [6, 7], "with_meshes": True, "with_voxels": True}
+    ros.spin_until(lambda: divide(ros, "map").status.code == OK)  # once the transform came
+    found = divide(ros, "map", **asked)
+    assert (found.status.code, found.volume_uid, found.header.frame_id) == (OK, "ct-2", "map")
+    assert [list(part.segments) for part in found.parts] == [[n] for n in range(1, 9)] and not found.unknown
+    assert (found.parts[7].entry.name, found.parts[7].entry.snomed_code) == ("segment_8", "277962002")
+
+    slab = message_to_slab(found.voxels[0])
+    values = slab.voxels()
+    expected = divide_into_segments(labels, find_landmarks(labels, vessel_tree(labels), cava)).array
+    here, there = labels.geometry.shared_with(slab.geometry)
+    assert np.array_equal(expected[here.slices], values[there.slices]) and here.size == slab.geometry.size
+    assert np.count_nonzero(expected) == np.count_nonzero(values)
+    assert np.isin(expected[:, :20, 45:], (0, 2, 3)).all() and np.isin(expected[:, :20, :7], (0, 5, 6, 7, 8)).all()
+
+    voxel_m3 = 27e-9
+    tumor = labels.array == TUMOR.value
+    for part in found.parts:
+        inside = expected == part.entry.value
+        assert part.volume_m3 == pytest.approx(np.count_nonzero(inside) * voxel_m3)
+        assert part.tumor_m3 == pytest.approx(np.count_nonzero(inside & tumor) * voxel_m3)
+        assert list(part.lesions) == [n for n, lesion in enumerate(tumors, 1) if (inside & lesion).any()]
+        corners = np.array([(v.x, v.y, v.z) for v in part.mesh.vertices])
+        a, b, c = corners[[t.vertex_indices for t in part.mesh.triangles]].transpose(1, 0, 2)
+        assert part.watertight and np.einsum("ni,ni->", np.cross(a, b), c) / 6 == pytest.approx(part.volume_m3, rel=0.1)
+        assert corners[:, 2].min() > 0.99  # of `map`, 1 m below
+    left = (expected > 0) & ~np.isin(expected, (6, 7))
+    assert found.remnant_m3 == pytest.approx(np.count_nonzero(left & ~tumor) * voxel_m3)
+    assert found.remnant_fraction == pytest.approx(found.remnant_m3 / (found.liver_m3 - found.tumor_m3))
+    refused = divide(ros, removed=[9])
+    assert (refused.status.code, refused.status.text.split(":")[0]) == (REFUSED, "segment 9 is not there")
+
+
+def divide(ros: Any, frame: str = "", **asked: Any) -> DivideLiver.Response:
+    request = DivideLiver.Request(**asked)
+    request.header.frame_id = frame
+    return ros.call(DivideLiver, "/planner/divide_liver", request)
 
 
 def test_the_guard_waits_for_the_map_and_guards_what_is_on_it_but_not_in_the_liver(ros: Any) -> None:

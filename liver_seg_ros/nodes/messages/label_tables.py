@@ -16,18 +16,20 @@ def color_of(structure: Structure) -> ColorRGBA:
     return ColorRGBA(r=red, g=green, b=blue, a=structure.opacity)
 
 
+def entry_of(structure: Structure) -> LabelEntry:
+    """Its row."""
+    return LabelEntry(
+        value=structure.value,
+        name=structure.name,
+        color=color_of(structure),
+        snomed_code=structure.snomed_code,
+        snomed_meaning=structure.snomed_meaning,
+    )
+
+
 def label_table(stamp: Time) -> LabelTable:
     """The whole table, by value."""
     return LabelTable(
         header=Header(stamp=stamp),
-        entries=[
-            LabelEntry(
-                value=structure.value,
-                name=structure.name,
-                color=color_of(structure),
-                snomed_code=structure.snomed_code,
-                snomed_meaning=structure.snomed_meaning,
-            )
-            for structure in sorted(STRUCTURES, key=lambda structure: structure.value)
-        ],
+        entries=[entry_of(structure) for structure in sorted(STRUCTURES, key=lambda structure: structure.value)],
     )

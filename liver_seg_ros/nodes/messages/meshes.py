@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from numpy.typing import ArrayLike
 from shape_msgs.msg import Mesh as ShapeMesh
 from shape_msgs.msg import MeshTriangle
 from std_msgs.msg import Header
@@ -51,10 +52,12 @@ def meshes_to_array(
     return array
 
 
-def mesh_to_shape(mesh: Mesh) -> ShapeMesh:
-    """As `shape_msgs/Mesh`, which MoveIt's collision objects take."""
+def mesh_to_shape(mesh: Mesh, vertices_mm: ArrayLike | None = None) -> ShapeMesh:
+    """As `shape_msgs/Mesh`, which MoveIt's collision objects take; with its vertices in another frame where given."""
     triangles = [MeshTriangle(vertex_indices=triangle) for triangle in mesh.triangles.astype(np.uint32)]
-    return ShapeMesh(triangles=triangles, vertices=mm_to_points(mesh.vertices_mm))
+    return ShapeMesh(
+        triangles=triangles, vertices=mm_to_points(mesh.vertices_mm if vertices_mm is None else vertices_mm)
+    )
 
 
 def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from numpy.typing import ArrayLike
 
 from liver_seg_ros.files.checks import check_labels
+from liver_seg_ros.geometry import Box
+from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.anatomy import Anatomy, prepare_anatomy
+from liver_seg_ros.planning.couinaud_answer import SegmentsAnswer, divide_liver
+from liver_seg_ros.planning.couinaud_surfaces import part_mesh
 from liver_seg_ros.planning.questions import Question, answer, check_question
 from liver_seg_ros.planning.resection import Resection, resect_by_plane
 from liver_seg_ros.planning.trajectory import Trajectory, evaluate_trajectory
 from liver_seg_ros.planning.trajectory_values import TrajectoryEvaluation
 from liver_seg_ros.progress import Cancelled, Progress, raise_if_cancelled
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
@@ -34,6 +39,16 @@ class Planned:
     message: str
 
 
+@dataclass(frozen=True, eq=False)
+class Divided:
+    """A liver divided, its voxels cut to their box, and the parts' surfaces by value where they were asked for."""
+
+    answer: SegmentsAnswer
+    meshes: Mapping[int, Mesh]
+
+    __repr__ = short_repr
+
+
 class Planning:
     """Has what planning needs imported before the first volume comes. All questions name the volume that they mean.
 
@@ -43,6 +58,7 @@ class Planning:
     def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
         import_module("open3d")  # seconds; `meshes.surface_queries` would do so with the first volume
         self._anatomy: Anatomy | None = None
+        self._surroundings: LabelVolume | None = None
 
     def prepare(
         self,
@@ -58,7 +74,7 @@ class Planning:
         check_labels(labels, f"volume {labels.uid}")
         anatomy = prepare_anatomy(labels, ct=ct, by_hu=by_hu, surroundings=surroundings)
         raise_if_cancelled(cancelled, "preparing")  # a newer one may be there by now
-        self._anatomy = anatomy
+        self._anatomy, self._surroundings = anatomy, surroundings
         yield repr(anatomy)
 
     def evaluate(
@@ -95,6 +111,26 @@ class Planning:
         """See `resect_by_plane`."""
         anatomy = self._of(volume_uid)
         yield resect_by_plane(anatomy.labels, anatomy.tree, point_mm, normal)
+
+    def divide(
+        self,
+        volume_uid: str,
+        removed: Sequence[int],
+        with_meshes: bool,
+        progress: Progress,
+        cancelled: Cancelled,
+    ) -> Iterator[Divided]:
+        """See `divide_liver`."""
+        anatomy = self._of(volume_uid)
+        answer = divide_liver(anatomy.labels, anatomy.tree, self._surroundings, removed)
+        divided = answer.divided
+        if box := Box.around(divided.array > 0):
+            divided = replace(divided, array=divided.array[box.slices], geometry=divided.geometry.crop(box))
+        meshes = {}
+        for part in divided.parts if with_meshes else ():
+            raise_if_cancelled(cancelled, "dividing the liver")
+            meshes[part.value] = part_mesh(divided, part)
+        yield Divided(replace(answer, divided=divided), meshes)
 
     def _of(self, volume_uid: str) -> Anatomy:
         anatomy = self._anatomy
