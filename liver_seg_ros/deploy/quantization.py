@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from liver_seg_ros.atomic import scratch_folder
 from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF, Tool, run_tool
@@ -34,9 +35,10 @@ class Format:
         precision: as in `Variant`.
         runtimes: as in `Variant`.
         tool: what makes it.
-        scored_with: the runtime that computes it on any machine as those of `runtimes` do. For Q/DQ that is OpenVINO:
-            ONNX Runtime fuses some into something else. With all convolutions of the shipped segmenter in int8, its
-            error is 6 % of the logits (29 % in version 1.24), where OpenVINO's and that of Q/DQ step by step is 2 %.
+        scored_with: the runtime that computes it on any machine as those of `runtimes` do. For Q/DQ that is OpenVINO,
+            of `unsigned`: ONNX Runtime fuses some into something else. With all convolutions of the shipped segmenter
+            in int8, its error is 6 % of the logits (29 % in version 1.24), where OpenVINO's and that of Q/DQ step by
+            step is 2 %.
     """
 
     precision: str
@@ -77,7 +79,8 @@ def quantize(name: str, weights: Path, windows: Mapping[str, NDArray[np.float32]
             run_tool(NNCF, _SCRIPTS / "nncf_job.py", arguments)
         else:
             run_tool(MODELOPT, _SCRIPTS / "modelopt_job.py", [FORMATS[name].precision, *arguments])
-        return slimmed(load_model(result)).SerializeToString()
+        made = load_model(result)
+        return slimmed(unsigned(made) if name == "int8_openvino" else made).SerializeToString()
 
 
 def load_model(path: Path) -> onnx.ModelProto:
@@ -117,6 +120,40 @@ def sensitive_nodes(model: onnx.ModelProto, keep: Iterable[str] = ()) -> list[st
     return [node.name for node in weighted if node.name in names]
 
 
+def as_scored(name: str, model: bytes) -> bytes:
+    """A variant in the format called `name` as the runtime that scores it computes what is meant."""
+    if FORMATS[name].scored_with != "openvino":
+        return model
+    return unsigned(onnx.load_from_string(model)).SerializeToString()
+
+
+def unsigned(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model`, changed: what is quantized as it is computed is uint8 where it was int8. Its numbers stay the same.
+
+    Both levels and zero point are moved by 128, which changes no product and no sum. OpenVINO's convolutions take no
+    others from a CPU, and it moves them itself, but behind a `Concat` it does that wrongly (2026.4): a U-Net whose
+    skips have negative values, as those of LeakyReLU, then gives other labels.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    to_int8 = [node for node in graph.node if node.op_type == "QuantizeLinear" and _is_int8(node, constants)]
+    moved = {node.output[0] for node in to_int8}
+    back = [node for node in graph.node if node.op_type == "DequantizeLinear" and node.input[0] in moved]
+    replaced = {node.input[2] for node in (*to_int8, *back)}
+    for node in (*to_int8, *back):
+        name = f"{node.input[2]}_unsigned"
+        if name not in constants:
+            levels = numpy_helper.to_array(constants[node.input[2]]).astype(np.int16) + 128
+            constants[name] = numpy_helper.from_array(levels.astype(np.uint8), name)
+            graph.initializer.append(constants[name])
+        node.input[2] = name
+    replaced -= {name for node in graph.node for name in node.input}  # weights may have had the same zero point
+    kept = [tensor for tensor in graph.initializer if tensor.name not in replaced]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return model
+
+
 def slimmed(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model`, changed: without what no runtime needs, so that half the bits are half the size."""
     graph = model.graph
@@ -145,6 +182,11 @@ def _reached(model: onnx.ModelProto, values: list[str], backwards: bool = False)
         else:
             seen.update(far)
     return names
+
+
+def _is_int8(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether a `QuantizeLinear` gives int8, which its zero point says."""
+    return len(node.input) > 2 and constants[node.input[2]].data_type == onnx.TensorProto.INT8
 
 
 def _is_pointwise(node: onnx.NodeProto) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from liver_seg_ros.deploy.calibration import any_window, ct_windows, phantom_windows
-from liver_seg_ros.deploy.quantization import FORMATS, quantize
+from liver_seg_ros.deploy.quantization import FORMATS, as_scored, quantize
 from liver_seg_ros.deploy.scoring import SCAN, Weights, in_words, mean_dice
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
@@ -95,7 +95,7 @@ def add_variants(
     runtimes = {FORMATS[name].scored_with for name in made}
     plain = bundle.weights.read_bytes()
     candidates = {f"plain on {runtime}": Weights(plain, runtime) for runtime in sorted(runtimes)}
-    candidates |= {name: Weights(model, FORMATS[name].scored_with) for name, model in made.items()}
+    candidates |= {name: Weights(as_scored(name, model), FORMATS[name].scored_with) for name, model in made.items()}
     scores = mean_dice(bundle, localizer, candidates, seeds, scan)
     refused = []
     for name, model in made.items():

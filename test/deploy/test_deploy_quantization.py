@@ -18,7 +18,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy]
 import onnxruntime  # noqa: E402  after the skip
 
 from liver_seg_ros.deploy.calibration import ct_windows  # noqa: E402
-from liver_seg_ros.deploy.quantization import load_model, quantize, sensitive_nodes, slimmed  # noqa: E402
+from liver_seg_ros.deploy.quantization import as_scored, load_model, quantize, sensitive_nodes, slimmed  # noqa: E402
 from liver_seg_ros.deploy.quantize import add_variants, main, make_variants  # noqa: E402
 from liver_seg_ros.deploy.scoring import Weights, mean_dice  # noqa: E402
 from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF, Tool, run_tool, tool_python  # noqa: E402
@@ -113,6 +113,93 @@ def test_int8_is_where_it_should_be(quantized: ModelBundle) -> None:
             weights, scale = made_by[node.input[1]].input[:2]
             assert types[weights][0] == onnx.TensorProto.INT8
             assert len(types[scale][1]) == 1 and types[scale][1][0] == types[weights][1][0]  # one per output channel
+
+
+def u_net(path: Path, channels: int = 8) -> Path:
+    """An ONNX file: convolutions with LeakyReLU between them, the last but one behind a skip, as nnU-Net's are."""
+    rng, helper = np.random.default_rng(0), onnx.helper
+    shapes = {
+        "first": (channels, 1, 3),
+        "deep": (channels, channels, 3),
+        "up": (channels, 2 * channels, 3),
+        "last": (2, channels, 1),
+    }
+    weights = {
+        name: rng.normal(0, 0.3, (*shape[:2], *[shape[2]] * 3)).astype(np.float32) for name, shape in shapes.items()
+    }
+    chain = (("image", "first", "a"), ("a", "deep", "b"), ("ab", "up", "c"), ("c", "last", "logits"))
+    nodes = []
+    for given, name, result in chain:
+        if given == "ab":
+            nodes.append(helper.make_node("Concat", ["a", "b"], ["ab"], "skip", axis=1))
+        pads, inner = [shapes[name][2] // 2] * 6, result if name == "last" else f"{result}_linear"
+        nodes.append(helper.make_node("Conv", [given, name], [inner], f"conv_{name}", pads=pads))
+        if inner != result:
+            nodes.append(helper.make_node("LeakyRelu", [inner], [result], f"act_{name}", alpha=0.5))
+    ports = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["B", count, "K", "J", "I"])
+        for name, count in (("image", 1), ("logits", 2))
+    ]
+    constants = [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()]
+    graph = helper.make_graph(nodes, "u_net", ports[:1], ports[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def computed(model: bytes, image: NDArray[np.float32], folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The logits step by step, no two operators in one, and those of OpenVINO."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    from liver_seg_ros.inference.runtimes.openvino import _core
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    steps = onnxruntime.InferenceSession(model, options).run(None, {"image": image})[0]
+    (folder / "model.onnx").write_bytes(model)
+    compiled = _core().compile_model(folder / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    [logits] = compiled(image).values()
+    return steps, logits
+
+
+def test_openvino_computes_int8_behind_a_skip_as_it_is_meant(tools: None, tmp_path: Path) -> None:
+    weights = u_net(tmp_path / "u_net.onnx")
+    image = np.random.default_rng(1).normal(0, 1, (2, 1, 8, 8, 8)).astype(np.float32)
+    plain, _ = computed(weights.read_bytes(), image[:1], tmp_path)
+    steps, found = computed(quantize("int8_openvino", weights, {"image": image}), image[:1], tmp_path)
+    assert 0 < np.abs(steps - plain).mean() < 0.1 * plain.std()  # it is int8, and good
+    assert np.abs(found - steps).max() < 0.05 * plain.std()
+
+
+def test_unsigned_levels_are_the_same_numbers(tmp_path: Path) -> None:
+    helper, rng = onnx.helper, np.random.default_rng(0)
+    constants = {
+        "scale": np.float32(0.02), "zero": np.int8(-13), "weights": rng.integers(-127, 128, (4, 6, 1, 1, 1), np.int8),
+        "scales": rng.uniform(0.005, 0.01, 4).astype(np.float32), "zeros": np.zeros(4, np.int8),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Neg", ["image"], ["negative"]),
+        helper.make_node("Concat", ["image", "negative"], ["both"], axis=1),
+        helper.make_node("QuantizeLinear", ["both", "scale", "zero"], ["levels"]),
+        helper.make_node("DequantizeLinear", ["levels", "scale", "zero"], ["values"]),
+        helper.make_node("DequantizeLinear", ["weights", "scales", "zeros"], ["kernel"], axis=0),
+        helper.make_node("Conv", ["values", "kernel"], ["logits"]),
+    ]
+    ports = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["B", count, "K", "J", "I"])
+        for name, count in (("image", 3), ("logits", 4))
+    ]
+    tensors = [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "signed", ports[:1], ports[1:], tensors)
+    signed = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+    image = rng.normal(0, 1, (1, 3, 5, 6, 7)).astype(np.float32)
+    levels = np.clip(np.round(np.concatenate([image, -image], axis=1) / 0.02) - 13, -128, 127) + 13
+    kernel = constants["weights"][..., 0, 0, 0] * constants["scales"][:, None]
+    expected = np.einsum("oc,bckji->bokji", kernel, 0.02 * levels)
+    # int8_qdq is for TensorRT and stays as it is, but what scores it is OpenVINO.
+    for name in ("int8_qdq", "int8_openvino"):
+        for found in computed(as_scored(name, signed), image, tmp_path):
+            np.testing.assert_allclose(found, expected, atol=0.02)
+    assert as_scored("fp16", signed) == signed
 
 
 def test_a_variant_that_loses_too_much_is_refused_unless_forced(tmp_path: Path) -> None:
