@@ -8,8 +8,9 @@ Four small scans are written in the layout that the recipe names; its network is
 its patch with it, its batch is 2 at most, and its split becomes 2:1:1; all else is the recipe's. Then as anybody does
 it: cases, steps, validation, the checkpoint to a bundle, and that behind a localizer for which all is liver (the
 shipped one finds none in painted scans), or before the shipped segmenter, to the command `liver-seg segment` on one
-of the scans, and where that finds 200 voxels of liver to `liver-seg reconstruct`. Prints Markdown. Nothing is said
-about how good a network is: some steps on four painted scans teach nothing, and many find no liver.
+of the scans, and where that finds 200 voxels of liver to `liver-seg reconstruct`. Networks of color pictures, of which
+no bundle is made, are judged on the part that is kept for testing, exported, and shown a picture. Prints Markdown.
+Nothing is said about how good a network is: some steps on four painted scans teach nothing, and many find no liver.
 """
 
 from __future__ import annotations
@@ -30,27 +31,30 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path += [str(REPOSITORY / "test" / "training"), str(REPOSITORY / "test" / "networks")]
 
 from _sees_all import write_localizer  # noqa: E402
+from onnxruntime import InferenceSession  # noqa: E402
 from small import SMALL  # noqa: E402  the tests' own
 from training_layouts import LAYOUTS  # noqa: E402
 
 from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
+from liver_seg_ros.deploy.picture_model import export_picture_model  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.files.volumes import read_labels, write_volume  # noqa: E402
 from liver_seg_ros.labels import LIVER, SEGMENTED  # noqa: E402
 from liver_seg_ros.training.checkpoint import Checkpoint  # noqa: E402
 from liver_seg_ros.training.comparison import make_cases  # noqa: E402
 from liver_seg_ros.training.hardware import Hardware  # noqa: E402
+from liver_seg_ros.training.judging import cases_of, judge  # noqa: E402
 from liver_seg_ros.training.recipe import Recipe  # noqa: E402
 from liver_seg_ros.training.recipe_cases import training_and_validation  # noqa: E402
 from liver_seg_ros.training.sources.catalog import open_source  # noqa: E402
-from liver_seg_ros.training.sources.subject import Scan  # noqa: E402
+from liver_seg_ros.training.sources.subject import TESTING, Scan  # noqa: E402
 from liver_seg_ros.training.trainer import Trainer  # noqa: E402
 from liver_seg_ros.training.variants import read_recipes  # noqa: E402
 
 #: Those that begin with another's weights behind it.
 RECIPES = (
     "paper1_tumor", "paper1_vessel", "paper1_ltbv_tumor", "paper1_ltbv_vessel", "paper1_student", "paper2_ltvs",
-    "paper3_lits17", "paper4_lits17", "paper5_lits17",
+    "paper3_lits17", "paper3_kvasir", "paper4_lits17", "paper5_lits17",
 )  # fmt: skip
 #: What the size of the tests brings down to one voxel, whose norms a batch of 1 would leave one value.
 ONE_VALUE = ("vnet",)
@@ -58,6 +62,8 @@ ONE_VALUE = ("vnet",)
 ENOUGH = 200
 #: Where recipes that begin with another's weights look for them, below the folder that a command is started in.
 TRAININGS = Path("build") / "training"
+#: Where cases are kept.
+CACHE = Path("cache")
 
 
 def main() -> None:
@@ -67,7 +73,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| recipe | variant | scans trained on | steps | bundle, MB | voxels found, liver and what lies in it |")
+    print("| recipe | variant | scans trained on | steps | model, MB | voxels found, liver and what lies in it |")
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)  # as whoever calls a command where the data lies
@@ -86,7 +92,8 @@ def rows(name: str, variant: str, recipe: Recipe, steps: int) -> Iterator[str]:
         return
     try:
         checkpoint = trained(toy, TRAININGS / name / variant)
-        size_mb, found = on_a_scan(checkpoint, Path("bundles") / name / variant)
+        end = on_a_picture if toy.data.is_of_pictures else on_a_scan
+        size_mb, found = end(checkpoint, Path("bundles") / name / variant)
     except InputError as error:
         yield f"| {name} | {variant} | **refused: {error}** | | | |"
         return
@@ -106,19 +113,20 @@ def at_toy_size(recipe: Recipe, steps: int) -> Recipe:
     if not folder.exists():
         LAYOUTS[recipe.data.source](folder)
     size = recipe.data.size and tuple(p if n else None for p, n in zip(patch, recipe.data.size, strict=True))
-    data = replace(recipe.data, split="2:1:1", size=size, spacing_mm=(4.0, 4.0, 5.0), fewest_slices=0, split_seed=0)
+    spacing_mm = recipe.data.spacing_mm and (4.0, 4.0, 5.0)
+    data = replace(recipe.data, split="2:1:1", size=size, spacing_mm=spacing_mm, fewest_slices=0, split_seed=0)
     plan = recipe.optimization
     window = plan.window and patch
     batch = min(plan.batch, 2)
     optimization = replace(plan, patch=patch, window=window, batch=batch, steps=steps, validate_every=steps)
-    network = {**recipe.network, **small.options}
+    options = {name: value for name, value in small.options.items() if name != "channels_in"}  # these the data decide
+    network = {**recipe.network, **options}
     return replace(recipe, data=data, optimization=optimization, network=network)
 
 
 def trained(recipe: Recipe, output: Path) -> Checkpoint:
-    cache = Path("cache")
-    make_cases(recipe, cache)
-    training, validation = training_and_validation(recipe, cache)
+    make_cases(recipe, CACHE)
+    training, validation = training_and_validation(recipe, CACHE)
     output.mkdir(parents=True, exist_ok=True)
     return Trainer(recipe, output, training, validation, hardware=Hardware("cpu")).run()
 
@@ -154,12 +162,25 @@ def on_a_scan(checkpoint: Checkpoint, folder: Path) -> tuple[float, str]:
     return size_mb, words
 
 
+def on_a_picture(checkpoint: Checkpoint, folder: Path) -> tuple[float, str]:
+    """Size of the ONNX file, MB, and how many pixels of a picture it finds polyps in; there is nothing to run it on."""
+    recipe = checkpoint.recipe
+    [scores] = judge(checkpoint, recipe, TESTING, CACHE).cases
+    model = export_picture_model(checkpoint, folder / "model")
+    [case] = cases_of(recipe, TESTING, CACHE).values()
+    [softmax] = InferenceSession(model).run(None, {"image": case.image.astype("float32")[None]})
+    found = int((softmax.argmax(axis=1) == 1).sum())
+    iou = scores.scores["polyp"]["iou"]
+    words = f"a picture, which no `liver-seg segment` takes: {found:,} pixels of polyps, IoU {iou:.2f}"
+    return model.stat().st_size / 1e6, words
+
+
 def liver_seg(*words: object) -> str:
     """The command, as a process, and the line in which it says that nothing was found. Raises `InputError` for more."""
     command = [sys.executable, "-c", "from liver_seg_ros.cli.main import main; main()", *map(str, words), "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = done.stderr.strip()
-    if done.returncode not in (0, 1) or "\n" in said:
+    if done.returncode not in (0, 1) or (done.returncode and "\n" in said):  # warnings may be several lines
         raise InputError(f"liver-seg {words[0]} ended with {done.returncode}: {said}")
     return said.rpartition(".nii.gz: ")[2] if done.returncode else ""
 

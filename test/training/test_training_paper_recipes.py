@@ -34,3 +34,17 @@ def test_a_recipe_runs_from_its_layout_to_labels(tmp_path: Path, monkeypatch: py
     assert float(cells[4]) > 0 and found, row
     assert (found[2] is not None and int(found[2]) > 0) == (int(found[1].replace(",", "")) >= recipes.ENOUGH), row
     assert (tmp_path / "bundles" / name / variant / "segmenter" / "MODEL_CARD.md").is_file()
+
+
+def test_a_recipe_of_pictures_runs_from_its_layout_to_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, variant = "paper3_kvasir", "transunet_attention_rgb"
+    recipe = choose_recipe(REPOSITORY / "config" / "training" / f"{name}.yaml", variant)
+    (row,) = recipes.rows(name, variant, recipe, steps=1)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:4] == [name, variant, "2", "1"], row
+    found = re.search(r"no `liver-seg segment` takes: ([\d,]+) pixels of polyps, IoU (\d\.\d\d)$", cells[5])
+    assert float(cells[4]) > 0 and found and int(found[1].replace(",", "")) <= 64 * 64, row
+    assert (tmp_path / "bundles" / name / variant / "model" / "MODEL_CARD.md").is_file()
