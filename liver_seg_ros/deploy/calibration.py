@@ -16,9 +16,10 @@ from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.inference.bundle import BundleSpec, ModelBundle
 from liver_seg_ros.inference.canny import canny_map
+from liver_seg_ros.inference.conventions import flips_of, network_grid
 from liver_seg_ros.inference.input_spec import CT_VIEW, EDGES, IMAGE
+from liver_seg_ros.inference.network import fed_slices
 from liver_seg_ros.inference.preprocessing import normalize
-from liver_seg_ros.inference.resampling import resample_to_spacing
 from liver_seg_ros.inference.segmenter import Segmenter
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
@@ -97,9 +98,9 @@ def _windows(volume: Volume, box: Box, spec: BundleSpec, seed: int) -> Windows:
     part = volume if spec.input.view == CT_VIEW else volume.crop(box)
     reorientation = to_canonical(part.geometry)
     geometry = reorientation.apply_to_geometry(part.geometry)
-    values, _ = resample_to_spacing(reorientation.apply(part.array), geometry, spec.input.spacing_for(geometry))
-    if spec.values == "normalized":
-        values = normalize(values, spec.input.hu_window)
+    grid = network_grid(geometry, spec.input.spacing_for(geometry), spec.input.convention, spec.input.orientation)
+    turn = flips_of(spec.input.orientation)
+    values = np.stack([plane[turn] for plane in fed_slices(spec, reorientation.apply(part.array), geometry, grid)])
     rng = np.random.default_rng(seed)
     if spec.input.slices:
         return _slices(values, spec, rng)
@@ -107,7 +108,7 @@ def _windows(volume: Volume, box: Box, spec: BundleSpec, seed: int) -> Windows:
     if not spec.input.fixed_window:
         divisor = spec.input.divisor
         edges = (max(divisor, _EDGE // divisor * divisor),) * 3
-    values = _padded(values, edges)
+    values = _padded(values, edges, spec.input.beyond)
     corners = rng.integers(0, np.array(values.shape) - np.array(edges) + 1, (_WINDOWS_PER_CT, 3))
     depth, height, width = edges
     return {IMAGE: np.stack([values[k : k + depth, j : j + height, i : i + width][None] for k, j, i in corners])}
@@ -116,7 +117,7 @@ def _windows(volume: Volume, box: Box, spec: BundleSpec, seed: int) -> Windows:
 def _slices(values: NDArray[np.float32], spec: BundleSpec, rng: Generator) -> Windows:
     """Slices of `values` `(K, J, I)`, and what else the network takes of them, in plane as large as the patch."""
     i, j, _ = spec.input.patch
-    values = _padded(values, (1, j, i))
+    values = _padded(values, (1, j, i), spec.input.beyond)
     chosen = rng.integers(0, len(values), _SLICES_PER_CT)
     offsets = np.arange(-spec.input.neighbors, spec.input.neighbors + 1)
     stacks = values[np.clip(chosen[:, None] + offsets, 0, len(values) - 1)]  # (N, 2 n + 1, J, I)
@@ -129,9 +130,12 @@ def _slices(values: NDArray[np.float32], spec: BundleSpec, rng: Generator) -> Wi
     return windows
 
 
-def _padded(values: NDArray[np.float32], edges: tuple[int, int, int]) -> NDArray[np.float32]:
-    """`values` `(K, J, I)`, their outer voxels repeated where they are smaller than `edges`."""
-    return np.pad(values, [(0, max(0, edge - n)) for edge, n in zip(edges, values.shape, strict=True)], mode="edge")
+def _padded(values: NDArray[np.float32], edges: tuple[int, int, int], beyond: float | None) -> NDArray[np.float32]:
+    """`values` `(K, J, I)`; where they are smaller than `edges`, `beyond`, or their outer voxels repeated."""
+    missing = [(0, max(0, edge - n)) for edge, n in zip(edges, values.shape, strict=True)]
+    if beyond is None:
+        return np.pad(values, missing, mode="edge")
+    return np.pad(values, missing, constant_values=beyond)
 
 
 def _joined(windows: list[Windows]) -> Windows:

@@ -74,12 +74,7 @@ class Network:
         spec = self.spec
         spacing_mm = spacing_mm or spec.input.spacing_for(geometry)
         grid = network_grid(geometry, spacing_mm, spec.input.convention, spec.input.orientation)
-        slices = self._resampled(hu, geometry, grid)
-        if spec.values == NORMALIZED:
-            slices = (normalize(plane, spec.input.hu_window) for plane in slices)
-        if spec.values == STANDARDIZED:
-            mean, deviation = mean_and_deviation(hu)
-            slices = ((plane - mean) / deviation for plane in slices)
+        slices = fed_slices(spec, hu, geometry, grid)
 
         def before_batch(done: float) -> None:
             raise_if_cancelled(stages.cancelled, stage)
@@ -122,15 +117,6 @@ class Network:
         """The slices `(J, I)` of `target`: which class is likeliest, of `scores` on `grid` as `scores` gave them."""
         return largest_share(scores, grid, target, SCORE_WEIGHTS[self.spec.input.convention])
 
-    def _resampled(self, hu: NDArray[np.int16], geometry: Geometry, grid: Geometry) -> Iterator[NDArray[np.float32]]:
-        """The slices of `hu` on `grid`, as the network was trained to see them."""
-        convention = self.spec.input.convention
-        if convention != NNUNET:
-            return resampled_slices(lambda k: hu[k], geometry, grid, IMAGE_WEIGHTS[convention])
-        low, high = max(self.spec.input.hu_window[0], hu.min()), min(self.spec.input.hu_window[1], hu.max())
-        sharp = resampled_slices(lambda k: np.clip(hu[k], low, high), geometry, grid, image_weights)
-        return (np.clip(plane, low, high, out=plane) for plane in sharp)  # beyond which no voxel of the CT was
-
     def close(self) -> None:
         """Give back memory and device; nothing may be asked afterwards."""
         if self.before is not None:
@@ -160,6 +146,31 @@ def load_network(bundle: ModelBundle, runtime: str, precision: str = AUTO, optio
     first = bundle.before
     before = None if first is None else load_network(first, runtime, AUTO, options)
     return Network(bundle, create_runtime(runtime, bundle, precision, options), before)
+
+
+def fed_slices(
+    spec: BundleSpec, hu: NDArray[np.int16], geometry: Geometry, grid: Geometry
+) -> Iterator[NDArray[np.float32]]:
+    """The slices `(J, I)` of `hu` on `grid` with the values that the network of `spec` is fed; not turned yet."""
+    slices = _resampled(spec, hu, geometry, grid)
+    if spec.values == NORMALIZED:
+        return (normalize(plane, spec.input.hu_window) for plane in slices)
+    if spec.values == STANDARDIZED:
+        mean, deviation = mean_and_deviation(hu)
+        return ((plane - mean) / deviation for plane in slices)
+    return slices
+
+
+def _resampled(
+    spec: BundleSpec, hu: NDArray[np.int16], geometry: Geometry, grid: Geometry
+) -> Iterator[NDArray[np.float32]]:
+    """The slices of `hu` on `grid`, as the network was trained to see them."""
+    convention = spec.input.convention
+    if convention != NNUNET:
+        return resampled_slices(lambda k: hu[k], geometry, grid, IMAGE_WEIGHTS[convention])
+    low, high = max(spec.input.hu_window[0], hu.min()), min(spec.input.hu_window[1], hu.max())
+    sharp = resampled_slices(lambda k: np.clip(hu[k], low, high), geometry, grid, image_weights)
+    return (np.clip(plane, low, high, out=plane) for plane in sharp)  # beyond which no voxel of the CT was
 
 
 def to_scores(spec: BundleSpec) -> ToScores:

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +25,13 @@ from liver_seg_ros.deploy.quantize import add_variants, main, make_variants  # n
 from liver_seg_ros.deploy.scoring import Weights, mean_dice  # noqa: E402
 from liver_seg_ros.deploy.tool_environment import MODELOPT, NNCF, Tool, run_tool, tool_python  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
-from liver_seg_ros.files.volumes import write_volume  # noqa: E402
+from liver_seg_ros.files.volumes import read_volume, write_volume  # noqa: E402
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle  # noqa: E402
 from liver_seg_ros.inference.bundle_writing import write_bundle  # noqa: E402
+from liver_seg_ros.inference.network import Network  # noqa: E402
+from liver_seg_ros.orientation import to_canonical  # noqa: E402
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom  # noqa: E402
+from liver_seg_ros.progress import Stages, never_cancelled, no_progress  # noqa: E402
 
 MODELS = Path(__file__).parents[2] / "models"
 SMALL_SCAN = PhantomOptions((96, 96, 60), (4.0, 4.0, 4.0), phase="portal_venous")
@@ -228,6 +233,49 @@ def test_calibration_sees_what_the_network_sees(ct_folder: Path) -> None:
     assert windows.min() < -900 and windows.max() > 200  # HU, air and bone
     with pytest.raises(InputError, match=r"nowhere is no folder; give one that holds CTs"):
         ct_windows(ct_folder / "nowhere", bundle, None)
+
+
+class Recording:
+    """A runtime that keeps what it is fed."""
+
+    name, device, precision, largest_window, largest_batch = "recording", "none", "fp32", None, 1
+
+    def __init__(self) -> None:
+        self.fed: list[NDArray[np.float32]] = []
+
+    def run_sequence(self, batches: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        for batch in batches:
+            self.fed.append(batch.copy())
+            yield np.repeat(np.zeros_like(batch), 2, axis=1)
+
+
+@pytest.mark.parametrize("values", ["hu", "standardized"])
+def test_calibration_sees_an_imported_network_fed_as_it_is_in_use(ct_folder: Path, tmp_path: Path, values: str) -> None:
+    shipped = load_bundle(MODELS / "localizer")
+    own = {"convention": "nnunet", "orientation": "RAS", "fixed_window": True, "spacing_mm": (5.0, 4.7, 5.3)}
+    inputs = replace(shipped.spec.input, hu_window=(-100.0, 200.0), patch=(96, 96, 96), beyond=17.0, **own)
+    whole = write_bundle(tmp_path / "whole", shipped.weights, replace(shipped.spec, input=inputs, values=values))
+    ct, recording = read_volume(ct_folder / "ct.nii.gz"), Recording()
+    reorientation = to_canonical(ct.geometry)
+    grid, scores = Network(whole, recording).scores(
+        reorientation.apply(ct.array),
+        reorientation.apply_to_geometry(ct.geometry),
+        Stages(no_progress, never_cancelled),
+        "localize",
+    )
+    list(scores)
+    [[[fed]]] = recording.fed  # all of it in one window
+    cut = replace(inputs, patch=(96, 24, 16))  # i is longer than the CT, which is filled up
+    windows = ct_windows(
+        ct_folder, write_bundle(tmp_path / "cut", shipped.weights, replace(whole.spec, input=cut)), None
+    )
+    size_i = grid.size[0]
+    assert windows["image"].shape == (4, 1, 16, 24, 96) and size_i < 96
+    assert (windows["image"][..., size_i:] == 17).all()
+    blocks = np.lib.stride_tricks.sliding_window_view(fed, (16, 24, size_i))
+    for window in windows["image"][:, 0, :, :, :size_i]:
+        places = np.argwhere(blocks[..., 0, 0, 0] == window[0, 0, 0])
+        assert any(np.array_equal(blocks[tuple(place)], window) for place in places)
 
 
 def test_an_empty_folder_to_calibrate_on_is_named(tmp_path: Path) -> None:
