@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 PATCH = {"3d_fullres": [16, 28, 32], "3d_lowres": [16, 24, 24], "2d": [40, 44]}
 STRIDES = [[1, 1, 1], [1, 2, 2]]
@@ -178,7 +181,14 @@ def train(
         sys.stderr.write(f"{base.name}: loss {float(loss.detach()):.3f}\n")
 
 
-def predict(folder: str, image: str, result: str, previous: str | None = None, folds: tuple[int, ...] = (0,)) -> dict:
+def predict(
+    folder: str,
+    image: str,
+    result: str,
+    previous: str | None = None,
+    folds: tuple[int, ...] = (0,),
+    single: bool = False,
+) -> dict:
     """nnU-Net's own labels of a CT, read and written by nnU-Net too.
 
     Args:
@@ -187,6 +197,8 @@ def predict(folder: str, image: str, result: str, previous: str | None = None, f
         result: file to write.
         previous: for a cascade, the folder that holds `<case>.nii.gz`, the labels of the stage before.
         folds: whose networks are averaged.
+        single: whether it adds up the windows' weighted logits, and keeps and resamples their mean, in single precision
+            in place of half.
 
     Returns:
         How long it took, and the peak of this process's memory so far.
@@ -197,13 +209,33 @@ def predict(folder: str, image: str, result: str, previous: str | None = None, f
     predictor = nnUNetPredictor(use_mirroring=False, device=torch.device("cpu"), allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(folder, folds, "checkpoint_final.pth")
     began = time.perf_counter()
-    predictor.predict_from_files_sequential(
-        [[image]],
-        [result.removesuffix(predictor.dataset_json["file_ending"])],
-        folder_with_segs_from_prev_stage=previous,
-    )
+    with _in_single_precision() if single else nullcontext():
+        predictor.predict_from_files_sequential(
+            [[image]],
+            [result.removesuffix(predictor.dataset_json["file_ending"])],
+            folder_with_segs_from_prev_stage=previous,
+        )
     seconds = time.perf_counter() - began
     return {"seconds": round(seconds, 3), "peak_mb": peak_mb()}
+
+
+@contextmanager
+def _in_single_precision() -> Iterator[None]:
+    """nnU-Net's predictor with single precision where half is written into it; all else is its own."""
+    import torch
+    from nnunetv2.inference import predict_from_raw_data as module
+    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+
+    defaults = compute_gaussian.__wrapped__.__defaults__  # of sigma_scale, value_scaling_factor, dtype, device
+    compute_gaussian.cache_clear()
+    compute_gaussian.__wrapped__.__defaults__ = tuple(torch.float32 if d is torch.half else d for d in defaults)
+    module.torch = SimpleNamespace(**{**vars(torch), "half": torch.float32})
+    try:
+        yield
+    finally:
+        module.torch = torch
+        compute_gaussian.__wrapped__.__defaults__ = defaults
+        compute_gaussian.cache_clear()
 
 
 def peak_mb() -> int:

@@ -7,8 +7,10 @@
 Prints Markdown. nnU-Net, in an environment of its own that is made on the first run, trains each configuration for a
 few steps on a phantom, which is enough for labels that are not noise, and labels that phantom (flips off); `liver-seg
 import` makes bundles of the same folders, which label the whole CT on ONNX Runtime. Both read the CT from a file.
-"Agree" is the share of voxels with the same label; "Dice" the smallest of the classes that nnU-Net found. Each run is a
-fresh process; nnU-Net's seconds do not count the import of its libraries, and neither do ours.
+"Agree" is the share of voxels with the same label; "Dice" the smallest of the classes that nnU-Net found. nnU-Net adds
+up weighted logits in half precision; "in single" is beside nnU-Net with single precision in its place and all else as
+it is, both stages of the cascade. Each run is a fresh process; nnU-Net's seconds do not count the import of its
+libraries, and neither do ours.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 from _machine import machine
 from _nnunet_peer import peak_mb
+from numpy.typing import NDArray
 
 CONFIGURATIONS = ("3d_fullres", "2d", "3d_lowres", "3d_cascade_fullres")
 SEED = 7
@@ -51,7 +54,8 @@ def main() -> None:
                                  "steps": options.steps, "transpose": [0, 1, 2]}]})  # fmt: skip
         sys.stdout.write(f"{machine()}; phantom of {options.size} voxels of {options.spacing_mm} mm\n\n")
         sys.stdout.write(
-            "| configuration | nnU-Net s | MB | ours s | MB | agree | Dice |\n|---|---|---|---|---|---|---|\n"
+            "| configuration | nnU-Net s | MB | ours s | MB | agree | Dice | agree, in single | Dice, in single |\n"
+            "|---|---|---|---|---|---|---|---|---|\n"
         )
         for configuration in CONFIGURATIONS:
             sys.stdout.write(_row(folder, files, configuration) + "\n")
@@ -61,11 +65,14 @@ def main() -> None:
 def _row(folder: Path, files: dict[str, str], configuration: str) -> str:
     """One configuration, labeled by both."""
     model = folder / "results" / "Dataset901_Phantom" / f"nnUNetTrainer__nnUNetPlans__{configuration}"
-    theirs = folder / configuration / "case.nii.gz"
-    theirs.parent.mkdir()
-    previous = str(folder / "3d_lowres") if "cascade" in configuration else None
-    asked = {"folder": str(model), "image": files["image"], "result": str(theirs), "previous": previous}
-    [they] = _ask(folder, {"predict": [asked]})
+    theirs = {precision: folder / precision / configuration / "case.nii.gz" for precision in ("half", "single")}
+    answers = {}
+    for precision, path in theirs.items():
+        path.parent.mkdir(parents=True)
+        previous = str(folder / precision / "3d_lowres") if "cascade" in configuration else None
+        asked = {"folder": str(model), "image": files["image"], "result": str(path), "previous": previous}
+        [answers[precision]] = _ask(folder, {"predict": [{**asked, "single": precision == "single"}]})
+    they = answers["half"]
     bundle, result = folder / "bundles" / configuration, folder / f"{configuration}.npy"
     command = [sys.executable, "-m", "liver_seg_ros", "import", str(model), "-o", str(bundle), "--quiet"]
     subprocess.run(command, check=True)
@@ -74,12 +81,17 @@ def _row(folder: Path, files: dict[str, str], configuration: str) -> str:
 
     from liver_seg_ros.files.volumes import read_labels
 
-    first, second = np.load(result), read_labels(theirs).array
+    ours = np.load(result)
+    agreement = " | ".join(_agreement(ours, read_labels(path).array) for path in theirs.values())
+    figures = f"{they['seconds']:.1f} | {they['peak_mb']:.0f} | {we['seconds']:.1f} | {we['peak_mb']:.0f}"
+    return f"| {configuration} | {figures} | {agreement} |"
+
+
+def _agreement(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> str:
+    """The share of voxels with the same class, and the smallest Dice of the classes of `second`, as two cells."""
     dice = [2 * ((first == n) & (second == n)).sum() / ((first == n).sum() + (second == n).sum())
             for n in np.unique(second)]  # fmt: skip
-    agree = (first == second).mean()
-    figures = f"{they['seconds']:.1f} | {they['peak_mb']:.0f} | {we['seconds']:.1f} | {we['peak_mb']:.0f}"
-    return f"| {configuration} | {figures} | {agree:.5f} | {min(dice):.4f} |"
+    return f"{(first == second).mean():.5f} | {min(dice):.4f}"
 
 
 def _label(bundle: Path, ct: Path, result: Path) -> dict[str, float]:

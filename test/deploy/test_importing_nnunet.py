@@ -110,10 +110,11 @@ def write_case(folder: Path) -> tuple[Volume, dict[str, str]]:
 
 @dataclass
 class Compared:
-    """The CT, and per configuration nnU-Net's labels and our network."""
+    """The CT, and per configuration nnU-Net's labels, those that it gives in single precision, and our network."""
 
     ct: Volume
     theirs: dict[str, NDArray[np.uint8]]
+    single: dict[str, NDArray[np.uint8]]
     networks: dict[str, Network]
 
 
@@ -136,16 +137,18 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
         {**paths, "spacing": SPACING, "steps": 25, "names": names, "transpose": transpose}
         for names, transpose in ((["3d_fullres"], [2, 0, 1]), ([LOWRES, CASCADE, "2d"], [0, 1, 2]))
     ]
-    for name in CONFIGURATIONS:
-        (folder / name).mkdir()
+    results = {(name, single): folder / name / f"{single}" for single in (False, True) for name in CONFIGURATIONS}
+    for place in results.values():
+        place.mkdir(parents=True)
     predict = [
         {
             "folder": str(model_folder(folder, name)),
             "image": paths["image"],
-            "result": str(folder / name / "case.nii.gz"),
-            "previous": str(folder / LOWRES) if name == CASCADE else None,
+            "result": str(place / "case.nii.gz"),
+            "previous": str(results[LOWRES, False]) if name == CASCADE else None,
+            "single": single,
         }
-        for name in CONFIGURATIONS
+        for (name, single), place in results.items()
     ]
     ask_peer(folder, train=train, predict=predict)
     sources = {
@@ -161,10 +164,13 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
         networks[name] = load_network(bundle, "onnxruntime")
     first = networks[CASCADE].before
     assert first is not None
-    theirs = {name: read_labels(folder / name / "case.nii.gz").array for name in CONFIGURATIONS}
+    theirs, single = (
+        {name: read_labels(results[name, precision] / "case.nii.gz").array for name in CONFIGURATIONS}
+        for precision in (False, True)
+    )
     # Each stage is compared given the same; what the first one leaves to chance would be more in the second.
     networks[CASCADE].before = Told(networks[CASCADE].bundle, first.runtime, theirs[LOWRES])
-    return Compared(ct, theirs, {**networks, LOWRES: first})
+    return Compared(ct, theirs, single, {**networks, LOWRES: first})
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -175,6 +181,7 @@ def test_a_bundle_labels_as_nnunets_own_predictor_does(compared: Compared, name:
     scores = np.stack(list(planes), axis=1)
     ours = np.stack(list(network.winners(scores.swapaxes(0, 1), grid, ct.geometry)))
     assert len(np.unique(theirs)) >= 3
+    assert (ours == compared.single[name]).mean() >= 0.9999  # at edges and corners too
 
     # nnU-Net adds weighted logits up in half precision. Where the weights of all windows come to less than it can hold
     # exactly, which is at the CT's edges and corners, and where two classes are as good as equal, chance decides.
