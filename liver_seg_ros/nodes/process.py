@@ -14,12 +14,12 @@ from typing import NoReturn
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from liver_seg_ros.atomic import abandon_unfinished
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.malloc import keep_freed_memory
+from liver_seg_ros.nodes.ros_start import init_ros, ros_refusals
 from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.offload.channel import end_all
 from liver_seg_ros.signals import on_stop_signal
@@ -44,7 +44,10 @@ def run(
     stop = _future_of_signals()
     keep_freed_memory()
     arguments = sys.argv if arguments is None else list(arguments)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        init_ros(arguments)
+    except InputError as error:
+        _refuse(error)
     _run_until(stop, make_nodes, arguments, threads)
     # What DDS has in shared memory goes with the last of its objects; the interpreter's own way out takes libraries
     # apart for seconds on a busy machine and lets no thread in that could end it.
@@ -61,13 +64,10 @@ def _run_until(
 ) -> None:
     """Make the nodes and run them; nothing refers to them afterwards."""
     try:
-        nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
-    except (
-        ParameterException,
-        InputError,
-    ) as error:  # of another type, or out of its range, as the node is started with it
-        sys.stderr.write(f"{' '.join(str(error).split())}\n")
-        sys.exit(2)
+        with ros_refusals():
+            nodes = make_nodes(rclpy.utilities.remove_ros_args(arguments)[1:])
+    except (ParameterException, InputError) as error:  # a parameter of another type or out of its range, among others
+        _refuse(error)
     executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)
     for node in nodes:
         executor.add_node(node)
@@ -75,6 +75,11 @@ def _run_until(
             node.start_if_asked()
     executor.spin_until_future_complete(stop)
     _end(nodes)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    sys.stderr.write(f"{' '.join(str(error).split())}\n")
+    sys.exit(2)
 
 
 def _end(nodes: Sequence[StageNode]) -> None:

@@ -13,11 +13,11 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import LoggingSeverity
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from liver_seg_ros.errors import InputError, WriteError
 from liver_seg_ros.malloc import keep_freed_memory
+from liver_seg_ros.nodes.ros_start import init_ros, ros_refusals
 from liver_seg_ros.signals import on_stop_signal
 
 #: Spins for so many seconds, or less where a signal comes: then True.
@@ -40,9 +40,14 @@ def run_with_node(name: str, work: Work, parser: argparse.ArgumentParser) -> Non
     keep_freed_memory()
     for flag in ("--json", "--quiet", "--verbose"):
         parser.add_argument(flag, action="store_true")
-    options = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    node = Node(name)
+    try:
+        init_ros(sys.argv)
+        options = parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:])
+        with ros_refusals():
+            node = Node(name)
+    except InputError as error:
+        sys.stderr.write(f"liver-seg: {error}\n")
+        sys.exit(2)
     for flag, level in _LEVELS.items():
         if getattr(options, flag):
             node.get_logger().set_level(level)
