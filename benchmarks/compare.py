@@ -147,8 +147,8 @@ def _run(job: str, revision: Path, folder: Path, runs: Runs) -> None:
         sys.exit(f"{job} of {revision.name} ended with {took['code']}")
     runs.seconds.append(took["seconds"])
     runs.peak_mb.append(took["peak_mb"])
-    report = output / "report.json"
-    runs.stages.append(json.loads(report.read_text())["seconds"] if report.is_file() else {})
+    report = output / ("plan.json" if job == "plan" else "report.json")
+    runs.stages.append(json.loads(report.read_text())["seconds"])
 
 
 def _markdown(job: str, old: Runs, new: Runs) -> str:

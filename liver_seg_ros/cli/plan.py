@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -148,7 +149,7 @@ def command(
     from liver_seg_ros.files.plans import read_points, write_rows, write_values
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plain import plain
-    from liver_seg_ros.planning.anatomy import prepare_anatomy
+    from liver_seg_ros.planning.anatomy import find_unlabelled, prepare_anatomy
     from liver_seg_ros.planning.questions import Question, answer, check_question, limits_for
     from liver_seg_ros.planning.trajectory_rows import COLUMNS, trajectory_rows
     from liver_seg_ros.progress import Stages
@@ -173,13 +174,15 @@ def command(
         with stages.stage("read") as done:
             case = read_case(labels, ct, series, acquisition, whose, done)
             around = find_labels_in(surroundings, None).labels if surroundings else None
-        reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
-        stages.seconds.update(reconstruction.seconds)
         from_skin = question.entry_mm is None and question.entries_mm is None
-        with stages.stage("anatomy"):
-            anatomy = prepare_anatomy(
-                case.labels, reconstruction, case.ct, skin=from_skin, by_hu=not no_hu, surroundings=around
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(
+                find_unlabelled, case.labels, case.ct, skin=from_skin, by_hu=not no_hu, surroundings=around
             )
+            reconstruction = reconstruct(case.labels, ReconstructionOptions(collision_margin_mm=0), progress)
+            stages.seconds.update(reconstruction.seconds)
+            with stages.stage("anatomy"):
+                anatomy = prepare_anatomy(case.labels, reconstruction, unlabelled=looking.result())
         with stages.stage("plan"):
             answers = answer(anatomy, question)
         warnings = case.warnings(reconstruction.measurements)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from liver_seg_ros.errors import InputError
@@ -14,6 +15,7 @@ from liver_seg_ros.planning.obstacles_by_hu import ByHu, find_by_hu
 from liver_seg_ros.planning.obstacles_by_map import NO_MAP, ByMap, find_by_map
 from liver_seg_ros.planning.skin import Skin, find_skin
 from liver_seg_ros.reconstruction.pipeline import Reconstruction, ReconstructionOptions, reconstruct
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.vessel_tree import VesselTree
 from liver_seg_ros.volume import LabelVolume, Volume
 
@@ -50,6 +52,17 @@ class Anatomy:
         return f"Anatomy({names or 'nothing'}{by_hu}; {self.tree}; {'skin' if self.skin else 'no skin'})"
 
 
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """What is known of a patient beside the labels; the fields are those of `Anatomy`."""
+
+    skin: Skin | None = None
+    by_hu: ByHu = NOT_LOOKED_FOR
+    by_map: ByMap = NO_MAP
+
+    __repr__ = short_repr
+
+
 def prepare_anatomy(
     labels: LabelVolume,
     reconstruction: Reconstruction | None = None,
@@ -58,12 +71,41 @@ def prepare_anatomy(
     skin: bool = True,
     by_hu: bool = True,
     surroundings: LabelVolume | None = None,
+    unlabelled: Unlabelled | None = None,
 ) -> Anatomy:
-    """What planning needs of a segmentation: half a second for each structure, and some seconds for what the CT shows.
+    """What planning needs of a segmentation: the structures' surfaces, and what the CT shows around them.
 
     Args:
         labels: on any right-handed grid; also without any label, which leaves nothing to keep clear of.
         reconstruction: what `reconstruct` made of `labels`, for its meshes and vessel tree; made here where None.
+        ct, skin, by_hu, surroundings: see `find_unlabelled`.
+        unlabelled: what that found, for who has asked it already; asked here where None.
+
+    Raises:
+        InputError: as `find_unlabelled`, or as `reconstruct`.
+    """
+    with ThreadPoolExecutor(1) as pool:  # both wait for what one thread alone can do
+        looking = None
+        if unlabelled is None:
+            looking = pool.submit(find_unlabelled, labels, ct, skin=skin, by_hu=by_hu, surroundings=surroundings)
+        result = reconstruction or reconstruct(labels, ReconstructionOptions(collision_margin_mm=0))
+        found = unlabelled or (looking.result() if looking else Unlabelled())
+    fields = distance_fields((*result.meshes, *found.by_hu.meshes, *found.by_map.meshes))
+    return Anatomy(labels, result.meshes, result.tree, fields, found.skin, found.by_hu, found.by_map)
+
+
+def find_unlabelled(
+    labels: LabelVolume,
+    ct: Volume | None = None,
+    *,
+    skin: bool = True,
+    by_hu: bool = True,
+    surroundings: LabelVolume | None = None,
+) -> Unlabelled:
+    """What no label says: some seconds for a whole CT. Needs no surfaces, so that they may be made meanwhile.
+
+    Args:
+        labels: of the CT.
         ct: on the points of the labels; gives the skin, and bone, lung and gas by their HU.
         skin: whether the skin is wanted.
         by_hu: whether bone and lung are looked for in the CT where they are not labelled, and gas.
@@ -74,7 +116,6 @@ def prepare_anatomy(
         InputError: the CT shows no body (`find_body`), and the skin is wanted; or the labels are on other points than
             the CT, and something is to be found by HU; or the map is of another place.
     """
-    result = reconstruction or reconstruct(labels, ReconstructionOptions(collision_margin_mm=0))
     body, why_not = _body(ct, skin, by_hu)
     found = ByHu(why_not=why_not)
     if ct is not None and body is not None and by_hu:
@@ -82,9 +123,8 @@ def prepare_anatomy(
     mapped = NO_MAP
     if surroundings is not None:
         mapped = find_by_map(surroundings, labels, {*labels.structures(), *found.searched})
-    fields = distance_fields((*result.meshes, *found.meshes, *mapped.meshes))
     surface = find_skin(ct, body=body) if ct is not None and skin else None
-    return Anatomy(labels, result.meshes, result.tree, fields, surface, found, mapped)
+    return Unlabelled(surface, found, mapped)
 
 
 def _body(ct: Volume | None, skin: bool, by_hu: bool) -> tuple[Body | None, str]:

@@ -13,26 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import map_coordinates
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.planning.lattice import Lattice
 from liver_seg_ros.planning.segment_search import smallest_along
 from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, checked_points
 from liver_seg_ros.short_repr import short_repr
 
 #: The clearance of a segment is at most this much larger than the exact one.
 TOLERANCE_MM = 0.1
-
-#: Nodes of a field's lattice, about: a quarter of a second and a quarter of a megabyte, however large the structure.
-LATTICE_NODES = 50_000
-#: Finer than this it gives no better bounds for its cost.
-LEAST_SPACING_MM = 2.0
 
 #: The lattice is asked this often along a segment; more asks cost more than the exact distances they save.
 STEP_MM = 12.0
@@ -63,15 +58,11 @@ class DistanceField:
 
     Attributes:
         surface: the mesh that distances are to.
-        origin_mm: LPS position of the lattice's first node; its axes are those of LPS, its box that of the mesh.
-        spacing_mm: `(x, y, z)` between nodes.
-        squared_mm2: `(X, Y, Z)` float32, squared distances at the nodes.
+        lattice: what those distances are not below.
     """
 
     surface: SurfaceQueries
-    origin_mm: NDArray[np.float64]
-    spacing_mm: NDArray[np.float64]
-    squared_mm2: NDArray[np.float32] = field(repr=False)
+    lattice: Lattice
 
     __repr__ = short_repr
 
@@ -108,7 +99,7 @@ class DistanceField:
         if not radius_mm >= 0:
             raise InputError(f"a needle's radius of {radius_mm} mm is negative")
         distances, places = np.empty(len(starts)), np.empty((len(starts), 3))
-        bound, enough_mm = self.lower_bound_squared, enough_mm + radius_mm
+        bound, enough_mm = self.lattice.lower_bound_squared, enough_mm + radius_mm
 
         def search(first: int) -> None:
             part = slice(first, first + CHUNK)
@@ -120,20 +111,6 @@ class DistanceField:
             list(pool.map(search, range(0, len(starts), CHUNK)))
         return SegmentClearance(distances - radius_mm, places)
 
-    def lower_bound_squared(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`(N,)` numbers in mm^2 that squared distances are not below: second-order tight, for a tenth of their cost.
-
-        Outside the lattice's box by Pythagoras: as the box is convex and holds the surface, the angle at the nearest
-        point of the box between here and any point of the surface is not acute.
-        """
-        index = (points_mm - self.origin_mm) / self.spacing_mm
-        inside = index.clip(0, np.array(self.squared_mm2.shape) - 1)
-        outside_mm2 = (((index - inside) * self.spacing_mm) ** 2).sum(axis=1)
-        fraction = inside - np.floor(inside)
-        dip_mm2 = (fraction * (1 - fraction) * self.spacing_mm**2).sum(axis=1)  # interpolated |p|^2 less the real one
-        interpolated = map_coordinates(self.squared_mm2, inside.T, order=1, output=np.float64, prefilter=False)
-        return (interpolated - dip_mm2).clip(min=0) + outside_mm2
-
 
 def distance_field(mesh: Mesh) -> DistanceField:
     """The field of a closed mesh, such as the meshes of a `Reconstruction`.
@@ -142,14 +119,7 @@ def distance_field(mesh: Mesh) -> DistanceField:
         InputError: the mesh has no triangles.
     """
     surface = SurfaceQueries(mesh)
-    low = mesh.vertices_mm.min(axis=0).astype(np.float64)
-    extent = (mesh.vertices_mm.max(axis=0) - low).clip(min=1e-3)
-    wished_mm = max(LEAST_SPACING_MM, float(np.prod(extent) / LATTICE_NODES) ** (1 / 3))
-    cells = np.ceil(extent / wished_mm).astype(int)
-    spacing = extent / cells
-    nodes = low + np.moveaxis(np.indices(cells + 1), 0, -1).reshape(-1, 3) * spacing
-    distance, _ = surface.nearest(nodes)
-    return DistanceField(surface, low, spacing, (distance**2).astype(np.float32).reshape(cells + 1))
+    return DistanceField(surface, Lattice(surface))
 
 
 def distance_fields(meshes: Iterable[Mesh]) -> dict[Structure, DistanceField]:

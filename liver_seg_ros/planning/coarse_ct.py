@@ -111,7 +111,7 @@ def coarse_ct(ct: Volume, labels: LabelVolume, body: Body) -> CoarseCt:
 
 def _means(hu: NDArray[np.int16], step: Step) -> NDArray[np.float32]:
     """`(K, J, I)` float32 of blocks."""
-    means = in_blocks(hu.astype(np.int32), step, np.add).astype(np.float32)
+    means = in_blocks(hu, step, np.add, np.int32).astype(np.float32)
     for axis, (count, size) in enumerate(zip(step, hu.shape, strict=True)):
         voxels = np.full(means.shape[axis], count, np.float32)
         voxels[-1] = size - count * (len(voxels) - 1)
@@ -121,17 +121,24 @@ def _means(hu: NDArray[np.int16], step: Step) -> NDArray[np.float32]:
 
 def _labelled(value: NDArray[np.uint8], step: Step) -> Mask:
     """`(K, J, I)` bool of blocks."""
-    organ = in_blocks(_IS_ORGAN[value], step, np.logical_or)
+    layers = [value[first : first + step[0]] for first in range(0, len(value), step[0])]
+    labelled = np.stack([in_blocks(layer, step, np.maximum)[0] > 0 for layer in layers])
+    organ = np.zeros_like(labelled)
+    for n in np.flatnonzero(labelled.any(axis=(1, 2))):
+        organ[n] = in_blocks(_IS_ORGAN[layers[n]], step, np.logical_or)[0]
     box = Box.around(organ)
     if box is not None:
         organ[box.slices] = fill_voids.fill(organ[box.slices])
-    return np.asarray(organ | (in_blocks(value, step, np.maximum) > 0))
+    return np.asarray(organ | labelled)
 
 
 def _liver_hu(hu: NDArray[np.int16], value: NDArray[np.uint8]) -> NDArray[np.int16]:
-    is_liver = value == LIVER.value
+    box = Box.around(value)
+    if box is None:
+        return np.empty(0, np.int16)
+    is_liver = value[box.slices] == LIVER.value
     every = 1 + np.count_nonzero(is_liver) // MOST_LIVER_VOXELS
-    return hu[is_liver][::every]
+    return hu[box.slices][is_liver][::every]
 
 
 def _depth_mm(body: Body, geometry: Geometry) -> NDArray[np.float32]:

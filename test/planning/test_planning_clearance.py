@@ -14,6 +14,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import TUMOR, VESSEL
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.planning.clearance import TOLERANCE_MM, distance_field, distance_fields
+from liver_seg_ros.planning.lattice import Lattice
 from liver_seg_ros.reconstruction.masks import structure_mask
 from liver_seg_ros.reconstruction.meshes import surface_queries
 from liver_seg_ros.reconstruction.meshes.surfaces import extract_surface, surface_to_mesh
@@ -104,15 +105,30 @@ def test_segments_have_the_smallest_distance_to_a_reconstructed_vessel(tubes, en
 def test_the_lattice_is_never_above_the_exact_distance_and_near_it_from_afar(tubes):
     random = np.random.default_rng(1)
     high = tubes.surface.mesh.vertices_mm.max(axis=0)
-    within, around = random.uniform(tubes.origin_mm, high, (5000, 3)), random.uniform(-60, 110, (5000, 3))
+    within, around = random.uniform(tubes.lattice.origin_mm, high, (5000, 3)), random.uniform(-60, 110, (5000, 3))
     gap_within, gap_around = (
-        tubes.surface.nearest(points)[0] - np.sqrt(tubes.lower_bound_squared(points)) for points in (within, around)
+        tubes.surface.nearest(points)[0] - np.sqrt(tubes.lattice.lower_bound_squared(points))
+        for points in (within, around)
     )
     assert gap_within.min() > -SINGLE
     assert gap_around.min() > -SINGLE
     far = tubes.surface.nearest(within)[0] > 10
     assert far.sum() > 20
     assert np.median(gap_within[far]) < 0.15
+
+
+def test_the_lattice_asks_for_the_nodes_that_it_needs_and_says_what_all_of_them_would(tubes):
+    some, whole = Lattice(tubes.surface), Lattice(tubes.surface)
+    whole.fill()
+    assert whole.known.all() and not some.known.any()
+    nodes = whole.origin_mm + np.argwhere(whole.known) * whole.spacing_mm
+    exact_mm2 = tubes.surface.nearest(nodes)[0] ** 2
+    np.testing.assert_array_equal(whole.squared_mm2.reshape(-1), exact_mm2.astype(np.float32))
+    high = np.array(whole.known.shape) - 1.0
+    ends = whole.origin_mm + np.array([[0, 0, 0], high, high / 2.1, high * 3, -high]) * whole.spacing_mm
+    for points in (ends, np.random.default_rng(2).uniform(ends[0], ends[2], (200, 3))):
+        np.testing.assert_array_equal(some.lower_bound_squared(points), whole.lower_bound_squared(points))
+    assert 0 < np.count_nonzero(some.known) < some.known.size / 2
 
 
 def test_a_needle_through_the_middle_of_a_ball_is_a_radius_deep_and_one_past_it_that_far_away():

@@ -69,4 +69,6 @@ class Guarding:
         meshes = [message_to_mesh(mesh) for mesh in array.meshes]
         around = find_by_map_around(surroundings, meshes).meshes if wants_map and surroundings is not None else ()
         fields = distance_fields([mesh for mesh in (*meshes, *around) if mesh.structure in obstacles])
+        for field in fields.values():
+            field.lattice.fill()  # a needle that moves waits for nothing
         yield Guarded(uid, frame_id, fields, "" if meshes else "the surfaces that came hold no structure")
