@@ -17,7 +17,7 @@ from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, LIVER_VESSELS, PORTAL_VEIN, SEGMENTED, TUMOR, VESSEL, Structure
 from liver_seg_ros.reconstruction.masks import PAD, structure_mask
-from liver_seg_ros.volume import LabelVolume, Volume
+from liver_seg_ros.volume import LabelVolume, Volume, is_one_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ def as_truth(found: FoundLabels, where: str) -> Truth:
         raise InputError(f"{where}: says nothing about {names}: there is nothing to score with it")
     array = found.labels.array
     truth = np.zeros_like(array)
-    is_vessel = np.isin(array, [structure.value for structure in (VESSEL, PORTAL_VEIN, HEPATIC_VEIN)])
+    is_vessel = is_one_of(array, (VESSEL, PORTAL_VEIN, HEPATIC_VEIN))
     if LIVER in spoken:
         organ = _organ(found.labels) if found.organ is None else found.organ
         truth[organ] = LIVER.value
@@ -72,7 +72,7 @@ def score(labels: LabelVolume, truth: Truth) -> dict[str, float]:
 def _organ(labels: LabelVolume) -> NDArray[np.bool_]:
     """`(K, J, I)` bool: liver, tumors and vessels, which lie in the liver where nothing tells them apart; of vessels
     that are told apart those that the liver encloses."""
-    organ = np.isin(labels.array, [structure.value for structure in SEGMENTED])
+    organ = is_one_of(labels.array, SEGMENTED)
     if {*labels.structures()}.isdisjoint({*LIVER_VESSELS} - {VESSEL}):
         return organ
     box = Box.around((labels.array == LIVER.value) | (labels.array == TUMOR.value))

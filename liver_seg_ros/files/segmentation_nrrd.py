@@ -19,6 +19,9 @@ from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import Structure, structure_by_name
 from liver_seg_ros.volume import LabelVolume
 
+#: The extent of a segment without voxels.
+NOTHING = [(0, -1)] * 3
+
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _SEGMENT_KEY = re.compile(rf"Segment({_NUMBER.pattern})_(?:ID|Name|LabelValue)")
 
@@ -33,10 +36,13 @@ def segment_metadata(labels: LabelVolume, structures: Sequence[Structure] | None
         "Segmentation_SourceRepresentation": "Binary labelmap",  # what Slicer 5.2 and later call the master
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
+    labelled = Box.around(labels.array)
+    first = labelled.start if labelled else (0, 0, 0)
+    inner = labels.array[labelled.slices] if labelled else labels.array[:0]
     for number, structure in enumerate(structures):
-        box = Box.around(labels.mask(structure.value))
+        box = Box.around(inner == structure.value)
         # Slicer's extents are inclusive, and -1 at the end marks a segment without voxels.
-        extent = [(a, b - 1) for a, b in zip(box.start, box.stop, strict=True)] if box else [(0, -1)] * 3
+        extent = [(n + a, n + b - 1) for n, a, b in zip(first, box.start, box.stop, strict=True)] if box else NOTHING
         segment = {
             "ID": structure.name,
             "Name": structure.name,

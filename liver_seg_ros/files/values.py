@@ -103,6 +103,8 @@ def to_hu(array: NDArray[np.generic], where: str) -> NDArray[np.int16]:
 def to_whole_numbers(array: NDArray[np.generic], where: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """`array` `(K, J, I)` of any real type as C-contiguous label values, in bytes where these are enough.
 
+    Returns `array` itself where it is so already.
+
     Args:
         array: the values in the file, scaled as it says; floats that are whole but for rounding are labels too.
         where: the file; starts the message.
@@ -110,6 +112,8 @@ def to_whole_numbers(array: NDArray[np.generic], where: str) -> NDArray[np.uint8
     Raises:
         InputError: NaN, fractions, or values that are no labels of any tool.
     """
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
     check_finite(array, where)
     low, high = round(float(array.min())), round(float(array.max()))
     if low < 0 or high > LARGEST_LABEL:

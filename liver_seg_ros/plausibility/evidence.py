@@ -17,7 +17,7 @@ from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.labels import BILE_DUCT, LIVER, LIVER_VESSELS, TUMOR, Structure
 from liver_seg_ros.measurement import PartMeasurement, StructureMeasurement
 from liver_seg_ros.short_repr import short_repr
-from liver_seg_ros.volume import LabelVolume, Volume
+from liver_seg_ros.volume import LabelVolume, Volume, is_one_of
 
 #: What scanners write where they measured nothing. Air of lungs and bowel is denser, and a liver borders on no vacuum.
 PADDING_HU = -1024
@@ -110,13 +110,12 @@ def gather(
 
 def _liver_cut_mm2(labels: LabelVolume, ct: Volume | None) -> dict[str, float]:
     """See `Evidence.liver_cut_mm2`; with a CT, the edge of what the scanner saw counts too."""
-    organ = _is_one_of(labels.array, (LIVER, TUMOR))
-    box = Box.around(organ)
+    geometry = labels.geometry
+    box = Box.around(labels.array)
     if box is None:
         return {}
-    geometry = labels.geometry
     box = box.padded((1, 1, 1), geometry.size)
-    inside = organ[box.slices]
+    inside = is_one_of(labels.array[box.slices], (LIVER, TUMOR))
     unseen = np.zeros_like(inside) if ct is None else ct.array[box.slices] <= PADDING_HU
     area_mm2: dict[str, float] = {}
     for axis, spacing_mm in enumerate(geometry.spacing_mm):  # index axes i, j, k
@@ -143,11 +142,5 @@ def _sides(geometry: Geometry, axis: int) -> tuple[str, str]:
 
 def _median_hu(hu: NDArray[np.int16], labels: NDArray[np.uint8], structures: Sequence[Structure]) -> float | None:
     """The median of `hu` where `labels` are one of the structures; None where hardly a voxel is."""
-    found = hu[_is_one_of(labels, structures)]
+    found = hu[is_one_of(labels, structures)]
     return None if len(found) < _FEWEST_VOXELS else float(np.median(found[:: 1 + len(found) // _MOST_VOXELS]))
-
-
-def _is_one_of(array: NDArray[np.uint8], structures: Sequence[Structure]) -> NDArray[np.bool_]:
-    table = np.zeros(256, bool)
-    table[[structure.value for structure in structures]] = True
-    return table[array]
