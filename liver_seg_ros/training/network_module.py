@@ -24,6 +24,7 @@ from liver_seg_ros.training.optimizers import create_optimizer
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.schedules import learning_rate_factor
 from liver_seg_ros.training.slices import is_of_slices
+from liver_seg_ros.training.small_maps import compute_small_maps_in_float32
 
 #: How PyTorch's batch norms and instance norms begin their complaint.
 _SINGLE = re.compile("more than 1 (value per channel|spatial element)")
@@ -93,6 +94,8 @@ class NetworkModule(LightningModule):
         return optimizer
 
     def on_fit_start(self) -> None:
+        if self.device.type == "cpu" and self._plan.precision == "bfloat16":
+            compute_small_maps_in_float32(self.network)
         if self._distillation is not None:
             self._distillation.to(self.device)
 

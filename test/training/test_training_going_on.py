@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from liver_seg_ros.errors import WriteError
 from liver_seg_ros.training.callbacks import checkpoints
@@ -19,6 +20,7 @@ from liver_seg_ros.training.checkpoint import BEST, CHECKPOINT, Checkpoint, load
 from liver_seg_ros.training.hardware import Hardware
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import Recipe
+from liver_seg_ros.training.small_maps import compute_small_maps_in_float32
 from liver_seg_ros.training.trainer import CURVES, Trainer
 
 
@@ -74,6 +76,60 @@ def test_killed_anywhere_it_goes_on_to_the_same_weights(
             assert torch.equal(weights, getattr(resumed, kept)[name]), (kept, name)
     for number, state in whole.optimizer["state"].items():
         assert all(torch.equal(value, resumed.optimizer["state"][number][key]) for key, value in state.items())
+
+
+def test_in_bfloat16_a_killed_training_goes_on_to_the_same_weights(
+    recipe: Recipe, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MPU-Net's coarsest maps are of 2 x 2 x 2 voxels here."""
+    network = {"name": "mpunet", "widths": [4, 6, 8, 10, 16], "attention_weight": 0.1}
+    plan = replace(recipe.optimization, precision="bfloat16", batch=1, steps=2, validate_every=1)
+    recipe = replace(recipe, network=network, optimization=plan)
+    batch, made = PhantomDataset.batch, []
+
+    def killed_at(number: int, *arguments: Any) -> Any:
+        litter(float(len(made)))  # nothing may depend on what lies in memory
+        made.append(arguments)
+        if len(made) == number:
+            raise KeyboardInterrupt
+        return batch(*arguments)
+
+    monkeypatch.setattr(PhantomDataset, "batch", lambda *arguments: killed_at(4, *arguments))
+    whole = trainer(recipe, folder, tmp_path / "whole").run()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(recipe, folder, tmp_path / "killed").run()
+    resumed = trainer(recipe, folder, tmp_path / "killed").run()
+    assert (whole.step, resumed.step, len(made)) == (2, 2, 5)
+    for name, weights in whole.weights.items():
+        assert torch.equal(weights, resumed.weights[name]), name
+
+
+def litter(value: float) -> None:
+    """Leave this times 1e30 in memory that is free again."""
+    junk = [torch.full((count,), value * 1e30) for count in (*range(500, 5000, 100), 10000, 20000)]
+    del junk
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 6), (2, 2, 2), (1, 3, 3)])
+def test_small_maps_have_the_gradients_of_float32(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv3d(8, 16, 3, padding=1), nn.ConvTranspose3d(16, 8, 3, padding=1))
+    network.to(memory_format=torch.channels_last_3d)
+    image = torch.randn(2, 8, *shape).contiguous(memory_format=torch.channels_last_3d)
+    wanted = torch.randn(2, 8, *shape)
+    gradients = []
+    for half in (False, True):
+        if half:
+            compute_small_maps_in_float32(network)
+            litter(1.0)  # what an unwritten part of a gradient would hold
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            found = network(image)
+        assert found.dtype == (torch.bfloat16 if half else torch.float32)
+        (found.float() * wanted).sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in network.parameters()])
+    for full, half in zip(*gradients, strict=True):
+        assert (full - half).abs().max() < 0.02 * full.abs().max()
 
 
 def test_what_is_kept_for_use_is_the_average_of_the_weights(
