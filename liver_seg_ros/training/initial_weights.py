@@ -19,11 +19,13 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle
+from liver_seg_ros.inference.conventions import OWN
 from liver_seg_ros.inference.preprocessing import normalize
 
 #: Largest difference between network and graph, over the largest logit.
@@ -43,9 +45,16 @@ def load_initial_weights(network: nn.Module, bundle: ModelBundle) -> None:
         bundle: exported by `deploy.export`, with `output: logits`.
 
     Raises:
-        InputError: another architecture, other labels, an output other than logits, or logits that differ.
+        InputError: another architecture, other labels, an output other than logits, logits that differ, or a bundle
+            that another tool's network became.
     """
     where = f"the initial weights in {bundle.folder}"
+    if bundle.spec.input.convention != OWN:
+        raise InputError(
+            f"{where} are of a network that another tool trained; there it is trained on, and imported anew"
+        )
+    if len(bundle.spec.input.inputs) > 1:
+        raise InputError(f"{where} are of a network of several inputs; give a checkpoint of its training (.pt) instead")
     if bundle.spec.output != "logits":
         raise InputError(f"{where} give '{bundle.spec.output}'; a training needs a bundle whose output is 'logits'")
     model = onnx.load(str(bundle.weights))
@@ -53,7 +62,7 @@ def load_initial_weights(network: nn.Module, bundle: ModelBundle) -> None:
     biases = {node.input[1]: values[node.input[2]] for node in model.graph.node if _has_bias(node, values)}
     modules = dict(network.named_modules())
     for path, module in modules.items():
-        if isinstance(module, nn.Conv3d):
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
             name = f"{_PREFIX}{path}.weight"
             if name not in values:
                 raise InputError(f"{where} are of another network: they have no '{name}'")
@@ -83,7 +92,7 @@ def _norm_behind(path: str, modules: dict[str, nn.Module], where: str) -> _Batch
 
 
 @torch.no_grad()
-def _unfold(convolution: nn.Conv3d, norm: _BatchNorm, shift: NDArray[np.float32], where: str) -> None:
+def _unfold(convolution: nn.Conv2d | nn.Conv3d, norm: _BatchNorm, shift: NDArray[np.float32], where: str) -> None:
     """Scale each filter to the size of PyTorch's initial weights; the norm behind it undoes that and adds `shift`."""
     axes = tuple(range(1, convolution.weight.ndim))
     size = convolution.weight.square().mean(axes).sqrt()  # (out,)
@@ -107,14 +116,18 @@ def _copy(parameter: Tensor, value: NDArray[Any], name: str, where: str) -> None
 def _difference(network: nn.Module, bundle: ModelBundle) -> float:
     """Largest difference of the logits on random HU, over the largest logit."""
     spec = bundle.spec.input
-    edge = 2 * spec.divisor
+    edges = spec.patch[::-1] if spec.fixed_window else (2 * spec.divisor,) * 3
     low, high = spec.hu_window
-    hu = np.random.default_rng(0).uniform(low - 50, high + 50, (1, 1, edge, edge, edge)).astype(np.float32)
+    shape = (1, *spec.channels.values(), *edges[1 if spec.slices else 0 :])
+    hu = np.random.default_rng(0).uniform(low - 50, high + 50, shape).astype(np.float32)
     normalized = normalize(hu, spec.hu_window)
     session = onnxruntime.InferenceSession(str(bundle.weights), providers=["CPUExecutionProvider"])
     image = hu if bundle.spec.values == "hu" else normalized
-    expected = session.run(None, {session.get_inputs()[0].name: image})[0]
-    found = network.eval()(torch.from_numpy(normalized)).numpy()
+    try:
+        expected = session.run(None, {session.get_inputs()[0].name: image})[0]
+        found = network.eval()(torch.from_numpy(normalized)).numpy()
+    except (InvalidArgument, RuntimeError, InputError):  # one takes slices and the other volumes, or other channels
+        return float("inf")
     if found.shape != expected.shape:
         return float("inf")
     return float(np.abs(found - expected).max() / np.abs(expected).max())
