@@ -7,8 +7,12 @@ voxel only whether its center is inside. How well the segmentation follows the o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.labels import Structure
@@ -184,3 +188,21 @@ class StructureMeasurement:
         """Plain values for JSON; the structure by its name."""
         # The first files had these two of a mesh and no more: whoever reads them still finds them.
         return {**plain_fields(self), "triangles": self.triangles, "watertight": self.watertight}
+
+
+def nearest_lesions(points_mm: NDArray[np.floating], lesions: Sequence[PartMeasurement]) -> NDArray[np.int64]:
+    """`(N,)` places in `lesions`, of which there is one at least: whose surface each point is on.
+
+    That is the lesion whose ball of the same volume the point is nearest to.
+
+    Args:
+        points_mm: `(N, 3)` LPS.
+        lesions: those of a mesh.
+    """
+    nearest_mm, of = np.full(len(points_mm), np.inf), np.zeros(len(points_mm), np.int64)
+    for number, lesion in enumerate(lesions):
+        radius_mm = np.cbrt(lesion.volume_ml * 1e3 * 3 / (4 * np.pi))
+        beyond_mm = np.linalg.norm(points_mm - np.array(lesion.center_mm), axis=1) - radius_mm
+        closer = beyond_mm < nearest_mm
+        nearest_mm[closer], of[closer] = beyond_mm[closer], number
+    return of

@@ -3,10 +3,14 @@
 
 PLY, STL and OBJ hold LPS millimetres and say so in the place where 3D Slicer looks. GLB holds metres, as glTF wants,
 and a root node that turns LPS into glTF's axes, so that a viewer shows the patient upright and facing the camera.
+
+How sure the network is of each lesion goes along where it is known: in PLY as the vertices' property `confidence`, in
+GLB as their attribute `_CONFIDENCE` and by lesion in the mesh's `extras`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +29,9 @@ from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.files.utf8_path import utf8_path
 from liver_seg_ros.geometry import lps_to_ros
 from liver_seg_ros.labels import STRUCTURES
+from liver_seg_ros.measurement import PartMeasurement, nearest_lesions
 from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.plain import plain
 
 if TYPE_CHECKING:  # a third of a second, also for the nodes that let another process write
     from trimesh import Trimesh
@@ -34,20 +40,28 @@ if TYPE_CHECKING:  # a third of a second, also for the nodes that let another pr
 LPS_TO_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 
 VERTEX = np.dtype([(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")])
+#: The confidence at vertices of a lesion that nobody knows one of, as in messages: glTF has no NaN.
+UNKNOWN = -1.0
 COLORS = [(name, "u1") for name in ("red", "green", "blue", "alpha")]
 
 
-def write_mesh(path: str | Path, mesh: Mesh) -> None:
+def write_mesh(path: str | Path, mesh: Mesh, lesions: Sequence[PartMeasurement] = ()) -> None:
     """Write one structure's mesh as `.ply`, `.stl`, `.obj` or `.glb`, with the label table's color where it has one.
 
-    Raises `InputError` for another suffix or where the file cannot be written.
+    Args:
+        path: the file.
+        mesh: LPS mm.
+        lesions: those of the mesh, whose confidence PLY and GLB carry where any is known.
+
+    Raises:
+        InputError: another suffix, or the file cannot be written.
     """
     path = Path(path)
     writers = {".ply": _write_ply, ".stl": _write_stl, ".obj": _write_obj, ".glb": _write_glb}
     if path.suffix.lower() not in writers:
         raise InputError(f"{path}: cannot write a mesh in this format. Use one of {', '.join(writers)}.")
     with written_beside(path) as temporary:
-        writers[path.suffix.lower()](temporary, mesh)
+        writers[path.suffix.lower()](temporary, mesh, _known(lesions))
 
 
 def write_cloud(path: str | Path, cloud: PointCloud) -> None:
@@ -67,6 +81,17 @@ def write_cloud(path: str | Path, cloud: PointCloud) -> None:
         write_ply(temporary, vertices)
 
 
+def _known(lesions: Sequence[PartMeasurement]) -> Sequence[PartMeasurement]:
+    """All of them where the confidence in any is known, else none."""
+    return () if all(lesion.confidence is None for lesion in lesions) else lesions
+
+
+def _confidence(mesh: Mesh, lesions: Sequence[PartMeasurement]) -> NDArray[np.float32]:
+    """`(V,)` of the lesion that each vertex is of."""
+    sure = [UNKNOWN if lesion.confidence is None else lesion.confidence for lesion in lesions]
+    return np.array(sure, np.float32)[nearest_lesions(mesh.vertices_mm, lesions)]
+
+
 def _vertices(
     points: NDArray[np.float32], normals: NDArray[np.float32], colors: NDArray[np.uint8], further: list[tuple[str, str]]
 ) -> NDArray[np.void]:
@@ -83,11 +108,15 @@ def _rgba(mesh: Mesh) -> NDArray[np.uint8]:
     return np.array([*mesh.structure.color_rgb, round(255 * mesh.structure.opacity)], np.uint8)
 
 
-def _write_ply(path: Path, mesh: Mesh) -> None:
-    write_ply(path, _vertices(mesh.vertices_mm, mesh.normals, _rgba(mesh), []), mesh.triangles)
+def _write_ply(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> None:
+    further = [("confidence", "<f4")] if lesions else []
+    vertices = _vertices(mesh.vertices_mm, mesh.normals, _rgba(mesh), further)
+    if lesions:
+        vertices["confidence"] = _confidence(mesh, lesions)
+    write_ply(path, vertices, mesh.triangles)
 
 
-def _write_stl(path: Path, mesh: Mesh) -> None:
+def _write_stl(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> None:
     """Binary STL with a header that 3D Slicer understands, which trimesh's writer cannot set and VTK's can."""
     points, cells, surface = vtkPoints(), vtkCellArray(), vtkPolyData()
     points.SetData(numpy_to_vtk(mesh.vertices_mm))
@@ -111,7 +140,7 @@ def _trimesh(mesh: Mesh, vertices: NDArray[np.floating]) -> Trimesh:
     return Trimesh(vertices, mesh.triangles, vertex_normals=mesh.normals, process=False)
 
 
-def _write_obj(path: Path, mesh: Mesh) -> None:
+def _write_obj(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> None:
     from trimesh.exchange.obj import export_obj
 
     header = f"{mesh.structure.name}\n# SPACE=LPS\n# unit mm"
@@ -120,7 +149,7 @@ def _write_obj(path: Path, mesh: Mesh) -> None:
     path.write_text(text, encoding="ascii")
 
 
-def _write_glb(path: Path, mesh: Mesh) -> None:
+def _write_glb(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> None:
     from trimesh import Scene
     from trimesh.exchange.gltf import export_glb
     from trimesh.visual import TextureVisuals
@@ -137,6 +166,15 @@ def _write_glb(path: Path, mesh: Mesh) -> None:
             alphaMode="OPAQUE" if alpha == 255 else "BLEND",
         )
     )
+    if lesions:
+        surface.vertex_attributes["_CONFIDENCE"] = _confidence(mesh, lesions)
+        surface.metadata["lesions"] = [
+            {
+                "lesion": number,
+                **{name: plain(getattr(lesion, name)) for name in ("confidence", "center_mm", "volume_ml")},
+            }
+            for number, lesion in enumerate(lesions, start=1)
+        ]
     scene = Scene()
     scene.add_geometry(surface, node_name=mesh.structure.name, geom_name=mesh.structure.name, transform=LPS_TO_GLTF)
     path.write_bytes(export_glb(scene, include_normals=True))

@@ -36,12 +36,16 @@ def write_reconstructed(
     measurements: Iterable[StructureMeasurement],
     warnings: Iterable[PlausibilityWarning],
 ) -> None:
-    """Write all of it, one file per thing and format; no vessel tree where there are no vessels."""
+    """Write all of it, one file per thing and format; no vessel tree where there are no vessels.
+
+    What is known of the confidence in lesions goes into the tumor's mesh and the measurements.
+    """
     meshes, collision_meshes = list(meshes), list(collision_meshes)
     measurements, warnings = list(measurements), list(warnings)
+    lesions = {measurement.structure: measurement.parts for measurement in measurements}
     for suffix in FORMATS:
         for mesh in meshes:
-            write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh)
+            write_mesh(folder / f"{mesh.structure.name}{suffix}", mesh, lesions.get(mesh.structure, ()))
         for mesh in collision_meshes:
             write_mesh(folder / f"{mesh.structure.name}_collision{suffix}", mesh)
     write_cloud(folder / CLOUD, cloud)

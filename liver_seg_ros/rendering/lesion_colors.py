@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from liver_seg_ros.measurement import PartMeasurement
+from liver_seg_ros.measurement import PartMeasurement, nearest_lesions
 
 #: What a lesion looks like that the network holds impossible.
 PALE_RGB = (244, 244, 244)
@@ -19,8 +19,7 @@ def vertex_colors(
 ) -> NDArray[np.uint8] | None:
     """`(V, 3)`: the color of each vertex of the lesions' surfaces; None where no lesion's confidence is known.
 
-    A vertex belongs to the lesion whose ball of the same volume it is nearest to. A lesion of unknown confidence has
-    the full color.
+    Whose surface a vertex is on is told by `nearest_lesions`. A lesion of unknown confidence has the full color.
 
     Args:
         vertices_mm: `(V, 3)` LPS.
@@ -29,13 +28,6 @@ def vertex_colors(
     """
     if all(lesion.confidence is None for lesion in lesions):
         return None
-    centers = np.array([lesion.center_mm for lesion in lesions])
-    radii = np.cbrt(np.array([lesion.volume_ml for lesion in lesions]) * 1e3 * 3 / (4 * np.pi))
     sure = np.array([1.0 if lesion.confidence is None else lesion.confidence for lesion in lesions])
-    nearest, of = np.full(len(vertices_mm), np.inf), np.zeros(len(vertices_mm), np.int64)
-    for number, (center, radius) in enumerate(zip(centers, radii, strict=True)):
-        beyond = np.linalg.norm(vertices_mm - center, axis=1) - radius
-        closer = beyond < nearest
-        nearest[closer], of[closer] = beyond[closer], number
-    share = sure[of][:, None]
+    share = sure[nearest_lesions(vertices_mm, lesions)][:, None]
     return np.rint(share * np.array(rgb) + (1 - share) * np.array(PALE_RGB)).astype(np.uint8)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import trimesh
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.meshes import LPS_TO_GLTF, write_cloud, write_mesh
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.measurement import PartMeasurement
 from liver_seg_ros.mesh import Mesh, PointCloud
 
 CENTER_MM = np.array([-60.0, 20.0, 900.0])
@@ -59,6 +61,33 @@ def test_ply_has_the_tables_color(tmp_path: Path) -> None:
     write_mesh(tmp_path / "liver.ply", ball())
     colors = trimesh.load(tmp_path / "liver.ply").visual.vertex_colors
     assert (colors == [*LIVER.color_rgb, round(255 * LIVER.opacity)]).all()
+
+
+def test_ply_and_glb_carry_the_confidence_in_each_lesion(tmp_path: Path) -> None:
+    # Three octahedra: (center, radius, confidence); a corner of the second is nearer to the third's center.
+    corners = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], np.float32)
+    sides = np.array([[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]], np.int32)
+    known = [((-80.0, 0.0, 0.0), 9.0, 0.75), ((0.0, 0.0, 0.0), 20.0, None), ((26.0, 0.0, 0.0), 5.0, 0.25)]
+    vertices = np.concatenate([np.array(at, np.float32) + r * corners for at, r, _ in known]).astype(np.float32)
+    mesh = Mesh(TUMOR, vertices, np.concatenate([sides + 6 * n for n in range(3)]), np.tile(corners, (3, 1)))
+    parts = [PartMeasurement(4 / 3 * np.pi * r**3 / 1e3, 2 * r, at, confidence=sure) for at, r, sure in known]
+    expected = np.repeat(np.array([0.75, -1.0, 0.25], np.float32), 6)
+
+    write_mesh(tmp_path / "tumor.ply", mesh, parts)
+    read = trimesh.load(tmp_path / "tumor.ply", process=False)
+    raw = read.metadata["_ply_raw"]["vertex"]["data"]
+    assert np.array_equal(raw["confidence"].ravel(), expected)
+    write_mesh(tmp_path / "tumor.glb", mesh, parts)
+    [back] = trimesh.load(tmp_path / "tumor.glb", process=False).geometry.values()
+    assert np.array_equal(back.vertex_attributes["_CONFIDENCE"].ravel(), expected)
+    told = back.metadata["lesions"]
+    assert [(lesion["lesion"], lesion["confidence"]) for lesion in told] == [(1, 0.75), (2, None), (3, 0.25)]
+    assert told[2]["center_mm"] == [26.0, 0.0, 0.0]
+
+    nothing = [replace(part, confidence=None) for part in parts]
+    for suffix in (".ply", ".glb"):
+        write_mesh(tmp_path / f"unknown{suffix}", mesh, nothing)
+        assert b"onfidence" not in (tmp_path / f"unknown{suffix}").read_bytes().lower()
 
 
 def test_glb_stands_upright_in_metres_facing_the_camera(tmp_path: Path) -> None:
