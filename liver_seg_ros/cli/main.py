@@ -9,6 +9,7 @@ Nothing that takes time is imported before signals are heard.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import sys
@@ -26,6 +27,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script's entry point."""
+    codes: list[int] = []
+    atexit.register(_leave, codes)  # of all that is to be done at the end the first is done last
     _open_what_is_closed()
     end_on_stop_signal("liver-seg")
     from liver_seg_ros.cli.logs import show_logs
@@ -34,7 +37,24 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends no command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    codes.append(run(sys.argv[1:]))
+    sys.exit(codes[0])
+
+
+def _leave(codes: list[int]) -> None:
+    """End the process, where it has an exit code, when all else that is to be done at the end was done.
+
+    The interpreter would go on and take apart what the system takes back at once: a third of a second after Open3D.
+    """
+    if not codes:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # the reader is gone, or the disk full: Python says so, and has a code for it
+            return
+    os._exit(codes[0])
 
 
 def _open_what_is_closed() -> None:

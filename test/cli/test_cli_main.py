@@ -155,3 +155,24 @@ def _raise(error: Exception):  # type: ignore[no-untyped-def]
         raise error
 
     return function
+
+
+def test_what_others_do_at_the_end_is_done_and_nothing_is_taken_apart() -> None:
+    program = """
+import atexit
+from liver_seg_ros.cli import main
+
+class Late:
+    def __del__(self):
+        print("taken apart")
+
+def run(arguments):
+    main.late = Late()
+    atexit.register(print, "done at the end")
+    return 3
+
+main.run = run
+main.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "done at the end\n", "")

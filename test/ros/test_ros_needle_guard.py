@@ -197,7 +197,11 @@ def test_a_plan_is_followed(needle: Needle) -> None:
     assert (on.to_target_m, on.remaining_m, on.off_line_m, on.angle_rad) == pytest.approx((0.02, 0.02, 0, 0), abs=1e-6)
     off = needle.until(of(GuardReading.REASON_DEVIATION), -0.06, 0.003, 0.004)
     assert (off.level, off.off_line_m) == (GuardReading.LEVEL_WARN, pytest.approx(0.005))
-    beyond = needle.until(lambda reading: reading.level == GuardReading.LEVEL_STOP, -0.034, 0.0, 0.0)
+    # A reading of no fresh transform, which a busy machine may give too, is a STOP as well.
+    beyond = needle.until(
+        lambda reading: reading.level == GuardReading.LEVEL_STOP and reading.reason == GuardReading.REASON_DEVIATION,
+        -0.034, 0.0, 0.0,
+    )  # fmt: skip
     assert beyond.remaining_m == pytest.approx(-0.006)
     assert beyond.text == "tip 6.0 mm beyond the target"
 
