@@ -108,7 +108,7 @@ def at_toy_size(recipe: Recipe, steps: int) -> Recipe:
     if recipe.network["name"] in ONE_VALUE and recipe.optimization.batch == 1:
         patch = (32, 32, 32)
     if recipe.distillation is not None:  # as the teacher takes slices of one size
-        patch = (128, 256, 8)
+        patch = (256, 128, 8)
     folder = Path(str(recipe.data.folder))
     if not folder.exists():
         LAYOUTS[recipe.data.source](folder)
