@@ -84,12 +84,14 @@ def prepare_anatomy(
     Raises:
         InputError: as `find_unlabelled`, or as `reconstruct`.
     """
+
+    def look() -> Unlabelled:
+        return unlabelled or find_unlabelled(labels, ct, skin=skin, by_hu=by_hu, surroundings=surroundings)
+
     with ThreadPoolExecutor(1) as pool:  # both wait for what one thread alone can do
-        looking = None
-        if unlabelled is None:
-            looking = pool.submit(find_unlabelled, labels, ct, skin=skin, by_hu=by_hu, surroundings=surroundings)
+        looking = pool.submit(look)
         result = reconstruction or reconstruct(labels, ReconstructionOptions(collision_margin_mm=0))
-        found = unlabelled or (looking.result() if looking else Unlabelled())
+        found = looking.result()
     fields = distance_fields((*result.meshes, *found.by_hu.meshes, *found.by_map.meshes))
     return Anatomy(labels, result.meshes, result.tree, fields, found.skin, found.by_hu, found.by_map)
 

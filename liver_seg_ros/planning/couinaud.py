@@ -41,6 +41,9 @@ CAUDATE_RIGHT_MM, CAUDATE_LEFT_MM, CAUDATE_BEHIND_MM, CAUDATE_BELOW_MM = 12.0, 3
 
 _CAUDATE = 1
 
+#: Of Couinaud's segments.
+NUMBERS = frozenset(range(1, 9))
+
 
 @dataclass(frozen=True, eq=False)
 class LiverSegments:
@@ -115,15 +118,20 @@ def segments_at(points_mm: NDArray[np.float64], landmarks: CouinaudLandmarks) ->
     return segment
 
 
+def check_segment_numbers(numbers: Sequence[int]) -> None:
+    """Raise `InputError` where one is no segment's, whatever the liver."""
+    if unknown := set(numbers) - NUMBERS:
+        raise InputError(f"segment {min(unknown)} is not there: segments have the numbers 1 to 8")
+
+
 def resect_segments(divided: LiverSegments, removed: Sequence[int]) -> Resection:
     """Taking out whole segments by number; vessels that this divides are not looked for.
 
     Raises:
         InputError: a segment that is not there, or one of a part that others share and that are not all taken.
     """
+    check_segment_numbers(removed)
     wanted, taken = set(removed), []
-    if unknown := wanted - set(range(1, 9)):
-        raise InputError(f"segment {min(unknown)} is not there: segments have the numbers 1 to 8")
     for part in divided.parts:
         if wanted.isdisjoint(part.segments):
             continue

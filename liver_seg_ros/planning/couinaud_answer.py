@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from liver_seg_ros.labels import HEPATIC_VEIN, PORTAL_VEIN
-from liver_seg_ros.planning.couinaud import LiverSegments, divide_into_segments, resect_segments
+from liver_seg_ros.planning.couinaud import LiverSegments, check_segment_numbers, divide_into_segments, resect_segments
 from liver_seg_ros.planning.couinaud_landmarks import CouinaudLandmarks, find_landmarks
 from liver_seg_ros.planning.resection import Resection
 from liver_seg_ros.short_repr import short_repr
@@ -55,6 +55,7 @@ def divide_liver(
     Raises:
         InputError: a segment to remove that is not there, or one that others are not parted from.
     """
+    check_segment_numbers(removed)
     landmarks = find_landmarks(labels, tree, surroundings)
     divided = divide_into_segments(labels, landmarks)
     named = any(branch.structure in (PORTAL_VEIN, HEPATIC_VEIN) for branch in tree.branches)

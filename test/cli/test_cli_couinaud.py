@@ -55,3 +55,7 @@ def test_without_a_cava_nothing_is_parted(labels: Path, tmp_path: Path, capsys: 
     assert "no vena cava is labelled" in capsys.readouterr().err
     values = json.loads((tmp_path / "out" / "segments.json").read_text())
     assert [part["segments"] for part in values["parts"]] == [[1, 2, 3, 4, 5, 6, 7, 8]]
+    # A number that is no segment's is refused before anything is looked for, also where nothing can be parted.
+    assert main.run(["couinaud", str(tmp_path / "bare.nii.gz"), "-o", str(tmp_path / "no"), "-q", "--resect", "9"]) == 2
+    assert "segment 9 is not there: segments have the numbers 1 to 8" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()

@@ -25,10 +25,7 @@ from liver_seg_ros.training.variants import choose_recipe  # noqa: E402
 def test_a_recipe_runs_from_its_layout_to_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name, variant = "paper3_lits17", "unet_aspp"
-    recipe = choose_recipe(REPOSITORY / "config" / "training" / f"{name}.yaml", variant)
-    (row,) = recipes.rows(name, variant, recipe, steps=1)
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[:4] == [name, variant, "2", "1"], row
+    row, cells = row_after_one_step(name, variant)
     # Labels of a scan, which the network was shown; meshes where enough of them are liver.
     found = re.fullmatch(r"([\d,]+) liver, [\d,]+ tumor, [\d,]+ vessel(?:; (\d+) meshes)?", cells[5])
     assert float(cells[4]) > 0 and found, row
@@ -41,10 +38,16 @@ def test_a_recipe_of_pictures_runs_from_its_layout_to_a_picture(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name, variant = "paper3_kvasir", "transunet_attention_rgb"
+    row, cells = row_after_one_step(name, variant)
+    found = re.search(r"no `liver-seg segment` takes: ([\d,]+) pixels of polyps, IoU (\d\.\d\d)$", cells[5])
+    assert float(cells[4]) > 0 and found and int(found[1].replace(",", "")) <= 64 * 64, row
+    assert (tmp_path / "bundles" / name / variant / "model" / "MODEL_CARD.md").is_file()
+
+
+def row_after_one_step(name: str, variant: str) -> tuple[str, list[str]]:
+    """The row of one variant, and its cells, of which the first four say what was trained."""
     recipe = choose_recipe(REPOSITORY / "config" / "training" / f"{name}.yaml", variant)
     (row,) = recipes.rows(name, variant, recipe, steps=1)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:4] == [name, variant, "2", "1"], row
-    found = re.search(r"no `liver-seg segment` takes: ([\d,]+) pixels of polyps, IoU (\d\.\d\d)$", cells[5])
-    assert float(cells[4]) > 0 and found and int(found[1].replace(",", "")) <= 64 * 64, row
-    assert (tmp_path / "bundles" / name / variant / "model" / "MODEL_CARD.md").is_file()
+    return row, cells
