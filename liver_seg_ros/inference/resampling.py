@@ -22,6 +22,7 @@ from scipy.sparse import csr_array
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry, Vector
 from liver_seg_ros.inference.conventions import AxisWeights
+from liver_seg_ros.inference.winners import winning_slices
 
 #: Gives slice k of a source as an array `(J, I)`, or `(C, J, I)` for several classes, of any real type.
 SliceOf = Callable[[int], NDArray[np.generic]]
@@ -73,20 +74,16 @@ def largest_share(
         class_slices: the slices `(C, J, I)` of all classes on `source`, in order; each is taken when it is needed, and
             only two or so are in memory at a time.
         source, target: grids whose axes point the same way.
-        axis_weights: see `resampled_slices`.
+        axis_weights: see `resampled_slices`; none is negative.
 
-    Yields:
-        The slices `(J, I)` uint8 of `target`.
+    Returns:
+        The slices `(J, I)` uint8 of `target`, see `winners`.
 
     Raises:
         InputError: the grids' directions differ.
     """
-    for planes in resampled_slices(in_order(class_slices), source, target, axis_weights):
-        largest, winners = planes[0], np.zeros(planes.shape[1:], np.uint8)
-        for index in range(1, len(planes)):
-            winners[planes[index] > largest] = index
-            largest = np.maximum(largest, planes[index])
-        yield winners
+    along_i, along_j, along_k = _weights(source, target, axis_weights)
+    return winning_slices(in_order(class_slices), along_k, along_j, along_i)
 
 
 def in_order(slices: Iterable[NDArray[np.generic]]) -> SliceOf:
@@ -111,9 +108,7 @@ def resampled_slices(
     Raises:
         InputError: the grids' directions differ.
     """
-    if not np.allclose(source.direction_matrix, target.direction_matrix, atol=1e-6):
-        raise InputError("grids that differ in direction cannot be resampled into one another axis by axis")
-    along_i, along_j, along_k = ((axis_weights or averaging_weights)(source, target, axis) for axis in range(3))
+    along_i, along_j, along_k = _weights(source, target, axis_weights)
     planes: dict[int, NDArray[np.float32]] = {}
     for k in range(target.size[2]):
         begin, end = along_k.indptr[k], along_k.indptr[k + 1]
@@ -127,6 +122,13 @@ def resampled_slices(
             blended = share if blended is None else np.add(blended, share, out=blended)
         assert blended is not None  # every row of weights sums to 1
         yield blended
+
+
+def _weights(source: Geometry, target: Geometry, axis_weights: AxisWeights | None) -> list[csr_array]:
+    """Those along the axes i, j and k; raises as `resampled_slices` does."""
+    if not np.allclose(source.direction_matrix, target.direction_matrix, atol=1e-6):
+        raise InputError("grids that differ in direction cannot be resampled into one another axis by axis")
+    return [(axis_weights or averaging_weights)(source, target, axis) for axis in range(3)]
 
 
 def _resampled_in_plane(plane: NDArray[np.generic], along_j: csr_array, along_i: csr_array) -> NDArray[np.float32]:
