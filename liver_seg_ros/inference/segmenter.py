@@ -282,5 +282,7 @@ def load_default_segmenter(
 
 
 def _too_small(finding: Finding) -> str:
+    if not finding.liver_mm3:
+        return "the localizer sees nothing like a liver"
     liver_ml, least_ml = mm3_to_ml(finding.liver_mm3), mm3_to_ml(finding.least_mm3)
     return f"the largest liver-like region has {liver_ml:.0f} ml, below {least_ml:.0f} ml"

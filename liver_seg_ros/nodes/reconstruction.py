@@ -16,6 +16,7 @@ from liver_seg_interfaces.msg import StructureMeshArray, VesselTree
 from liver_seg_ros.errors import CancelledError
 from liver_seg_ros.geometry import MM_PER_M
 from liver_seg_ros.nodes.frames import StaticFrame
+from liver_seg_ros.nodes.lesion_reports import LesionReports
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.parameter_tables import RECONSTRUCTION
 from liver_seg_ros.nodes.process import run
@@ -60,6 +61,7 @@ class ReconstructionNode(StageNode):
         self._reporting = Reporting(self, _COURSE)
         self._input = VolumeInput(self, "labels", np.uint8, self._on_assembled, self._reporting) if subscribe else None
         self._frame = StaticFrame(self)
+        self._lesions = LesionReports(self)
         self._outputs: dict[str, Publisher] = {}
         self._workplace: Workplace | None = None
         offer_saving(self, self._save)
@@ -72,6 +74,7 @@ class ReconstructionNode(StageNode):
         self._workplace.begin()
         self._frame.open()
         self._reporting.open()
+        self._lesions.open()
         # One latched message each: RViz freezes when large markers are sent again and again.
         self._outputs = {
             topic: self.create_lifecycle_publisher(kind, topic, latched(1)) for topic, kind in _TOPICS.items()
@@ -95,6 +98,7 @@ class ReconstructionNode(StageNode):
             self._workplace.close()
         self._workplace = None
         self._frame.close()
+        self._lesions.close()
         self._reporting.close()
         for publisher in self._outputs.values():
             self.destroy_lifecycle_publisher(publisher)
@@ -111,9 +115,12 @@ class ReconstructionNode(StageNode):
         place, outputs = self._workplace, self._outputs
         if place is None:
             raise CancelledError("the node was cleaned up")
-        work = Reconstructing.reconstruct, labels, self._options(), Headers(self.ct_frame, stamp_ns)
+        progress = self._reporting.progress(report)
+        for _ in place.run(Reconstructing.reconstruct, labels, self._options(), progress=progress, cancelled=cancelled):
+            pass
+        told = Headers(self.ct_frame, stamp_ns), self._lesions.of(labels.uid)
         result: Reconstructed
-        [result] = place.run(*work, progress=self._reporting.progress(report), cancelled=cancelled)
+        [result] = place.run(Reconstructing.tell, *told, progress=progress, cancelled=cancelled)
         raise_if_cancelled(cancelled, "publishing")
         for topic, publisher in outputs.items():
             publisher.publish(result.messages[topic])

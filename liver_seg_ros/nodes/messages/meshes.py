@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import ArrayLike
 from shape_msgs.msg import Mesh as ShapeMesh
 from shape_msgs.msg import MeshTriangle
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from liver_seg_interfaces.msg import StructureMesh, StructureMeshArray
-from liver_seg_ros.measurement import StructureMeasurement
+from liver_seg_ros.labels import TUMOR
+from liver_seg_ros.measurement import PartMeasurement, StructureMeasurement
 from liver_seg_ros.mesh import Mesh
 from liver_seg_ros.nodes.messages.label_tables import color_of
 from liver_seg_ros.nodes.messages.measurements import measurement_to_message
 from liver_seg_ros.nodes.messages.points import mm_to_points
 from liver_seg_ros.nodes.messages.volumes import FRAME_ID
 from liver_seg_ros.reconstruction.meshes.triangles import is_watertight
+from liver_seg_ros.rendering.lesion_colors import vertex_colors
 
 
 def header(stamp: Time) -> Header:
@@ -60,8 +62,10 @@ def mesh_to_shape(mesh: Mesh, vertices_mm: ArrayLike | None = None) -> ShapeMesh
     )
 
 
-def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
+def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time, lesions: Sequence[PartMeasurement] = ()) -> MarkerArray:
     """One translucent or opaque triangle list per structure, in a namespace of the structure's name.
+
+    `lesions` are those of the tumor's mesh: where the confidence in any is known, each is the paler, the less sure.
 
     The first marker removes those of an earlier volume. Opaque structures come first: RViz draws in this order, and
     what lies inside the translucent organ stays visible.
@@ -76,6 +80,18 @@ def meshes_to_markers(meshes: Iterable[Mesh], stamp: Time) -> MarkerArray:
         marker.color = color_of(mesh.structure)
         marker.frame_locked = True  # follows ct_lps when a registration moves it
         points = mm_to_points(mesh.vertices_mm)
-        marker.points = [points[vertex] for vertex in mesh.triangles.reshape(-1).tolist()]
+        corners = mesh.triangles.reshape(-1).tolist()
+        marker.points = [points[vertex] for vertex in corners]
+        if mesh.structure == TUMOR:
+            colors = _lesion_colors(mesh, lesions)
+            marker.colors = [colors[vertex] for vertex in corners] if colors else []
         array.markers.append(marker)
     return array
+
+
+def _lesion_colors(mesh: Mesh, lesions: Sequence[PartMeasurement]) -> list[ColorRGBA]:
+    """One per vertex; none where nobody knows how sure the network is."""
+    colors = vertex_colors(mesh.vertices_mm, lesions, mesh.structure.color_rgb)
+    if colors is None:
+        return []
+    return [ColorRGBA(r=r, g=g, b=b, a=mesh.structure.opacity) for r, g, b in (colors / 255).tolist()]

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of the node `reconstruction`: from labels to messages that are ready to be published."""
+"""The work of the node `reconstruction`: from labels to messages that are ready to be published.
+
+In two steps, since how sure the network was of the lesions is known only after their labels (`lesion_reports`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from builtin_interfaces.msg import Time
@@ -12,6 +15,7 @@ from rclpy.serialization import serialize_message
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_labels
+from liver_seg_ros.known_lesions import KnownLesion, with_known
 from liver_seg_ros.labels import STRUCTURES, TUMOR
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.nodes.messages.clouds import clearance_to_message, cloud_to_message
@@ -58,39 +62,46 @@ class Reconstructing:
 
     def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
         import_module("open3d")  # seconds; `meshes.surface_queries` would do so with the first volume
-        self._last: tuple[str, Reconstruction, Sequence[PlausibilityWarning]] | None = None  # with its volume's uid
+        self._last: tuple[LabelVolume, Reconstruction] | None = None
+        self._told: tuple[str, Reconstruction, Sequence[PlausibilityWarning]] | None = None  # with its volume's uid
 
     def save(self, where: Where, progress: Progress, cancelled: Cancelled) -> Iterator[Saved]:
         """What was reconstructed last; nothing where there is none. See `save_reconstruction`."""
-        if self._last is not None:
-            yield save_reconstruction(where, *self._last)
+        if self._told is not None:
+            yield save_reconstruction(where, *self._told)
 
     def reconstruct(
-        self,
-        labels: LabelVolume,
-        options: ReconstructionOptions,
-        headers: Headers,
-        progress: Progress,
-        cancelled: Cancelled,
-    ) -> Iterator[Reconstructed]:
-        """One answer. Raises `InputError` for what are no labels, and whatever `reconstruct` does."""
+        self, labels: LabelVolume, options: ReconstructionOptions, progress: Progress, cancelled: Cancelled
+    ) -> Iterator[None]:
+        """No answer: `tell` has it. Raises `InputError` for what are no labels, and whatever `reconstruct` does."""
         _check_values(labels)
         check_labels(labels, f"volume {labels.uid}")
-        result = reconstruct(labels, options, progress, cancelled)
+        self._last = labels, reconstruct(labels, options, progress, cancelled)
+        yield from ()
+
+    def tell(
+        self, headers: Headers, lesions: Sequence[KnownLesion], progress: Progress, cancelled: Cancelled
+    ) -> Iterator[Reconstructed]:
+        """One answer, about what was reconstructed last; `lesions`: those whose confidence the network told."""
+        if self._last is None:
+            return
+        (labels, result), self._last = self._last, None
+        result = replace(result, measurements=with_known(result.measurements, lesions))
         uid, (seconds, nanoseconds) = labels.uid, divmod(headers.stamp_ns, 10**9)
         stamp = Time(sec=seconds, nanosec=nanoseconds)
         tumor = next((mesh for mesh in result.meshes if mesh.structure == TUMOR), None)
+        found = [part for m in result.measurements if m.structure == TUMOR for part in m.parts]
         messages = {
             "meshes": meshes_to_array(result.meshes, result.measurements, uid, stamp),
             "collision_meshes": meshes_to_array(result.collision_meshes, result.measurements, uid, stamp),
-            "markers": meshes_to_markers(result.meshes, stamp),
+            "markers": meshes_to_markers(result.meshes, stamp, found),
             "cloud": cloud_to_message(result.cloud, stamp),
             "clearance_cloud": clearance_to_message(clearance_cloud(result.cloud, tumor), stamp),
             "vessel_tree": tree_to_message(result.tree, uid, stamp),
             "vessel_tree_markers": tree_to_markers(result.tree, stamp),
         }
         warnings = plausibility_warnings(labels, result.measurements)
-        self._last = uid, result, warnings
+        self._told = uid, result, warnings
         yield Reconstructed(
             {topic: serialize_message(placed(message, headers.frame_id)) for topic, message in messages.items()},
             [mesh.structure.name for mesh in result.meshes],
