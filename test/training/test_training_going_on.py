@@ -82,6 +82,7 @@ def test_in_bfloat16_a_killed_training_goes_on_to_the_same_weights(
     recipe: Recipe, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MPU-Net's coarsest maps are of 2 x 2 x 2 voxels here."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"bf16": True})  # also where it is emulated
     network = {"name": "mpunet", "widths": [4, 6, 8, 10, 16], "attention_weight": 0.1}
     plan = replace(recipe.optimization, precision="bfloat16", batch=1, steps=2, validate_every=1)
     recipe = replace(recipe, network=network, optimization=plan)

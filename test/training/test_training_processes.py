@@ -18,7 +18,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.plain import plain
 from liver_seg_ros.training.cases import case_folder
 from liver_seg_ros.training.checkpoint import CHECKPOINT, load_checkpoint
-from liver_seg_ros.training.hardware import Hardware
+from liver_seg_ros.training.hardware import Hardware, computes_bfloat16
 from liver_seg_ros.training.phantom_dataset import PhantomDataset
 from liver_seg_ros.training.recipe import Recipe
 from liver_seg_ros.training.trainer import Trainer
@@ -63,3 +63,21 @@ def test_what_cannot_be_had_is_told() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no GPU"):
             Hardware("gpu").options("float32")
+
+
+def test_bfloat16_is_taken_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulating = {"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False, "cpu_name": "AMD EPYC"}
+    for more, taken in (({}, "32-true"), ({"avx512_bf16": True}, "bf16-mixed"), ({"bf16": True}, "bf16-mixed")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda more=more: {**emulating, **more})
+        caplog.clear()
+        assert Hardware("cpu").options("bfloat16")["precision"] == taken
+        assert ("float32 is taken" in caplog.text) == (taken == "32-true")
+
+
+def test_this_processor_says_what_the_kernel_says_of_it() -> None:
+    flags = Path("/proc/cpuinfo").read_text().split()
+    assert computes_bfloat16(torch.cpu.get_capabilities()) == any(
+        flag in flags for flag in ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
+    )
