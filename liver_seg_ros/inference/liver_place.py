@@ -89,6 +89,10 @@ class LiverPlace:
         seen = self.coarse_seen | _filled(unseen)
         return replace(self, box=_hull(self.box, around), coarse_near=near, coarse_seen=seen)
 
+    def newly_near(self, before: LiverPlace) -> Region:
+        """What counts here and did not in the place `before`."""
+        return Region(self.box, self.coarse_near & ~before.coarse_near, self.coarse, self.geometry)
+
     def beyond(self, before: LiverPlace) -> Region | None:
         """What is seen here and was not in the place `before`, with a box half a margin around it; None for nothing."""
         new = self.coarse_seen & ~before.coarse_seen

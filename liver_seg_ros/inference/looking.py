@@ -41,6 +41,7 @@ def look(
     place: LiverPlace,
     label: Callable[[Region, bool], Labels],
     find_organ: Callable[[Labels, LiverPlace], Organ],
+    grow: Callable[[Organ, Labels, Region], Organ | None],
     clean: Callable[[Organ, LiverPlace], Labels],
     further: bool = True,
 ) -> Looked:
@@ -54,6 +55,8 @@ def look(
         label: of a region of the CT, and whether that is further than at first: the labels `(K, J, I)` of its box, 0
             beyond it. What a place has seen at first is not asked for again.
         find_organ: of the labels of a place's box: where the liver is.
+        grow: of an organ found so, the labels of its box, and what counts from now on too: what `find_organ` would
+            find, or None where it has to look.
         clean: of the organ in a place's box: its labels that are anatomy.
         further: False where the liver is the one that the place was made around, and so reaches no further.
     """
@@ -63,7 +66,8 @@ def look(
     rounds, voxels, gained = 0, np.count_nonzero(organ.mask), None
     while touched.any() and rounds < MOST_ROUNDS and place.margin_mm > 0:
         wider, seen = _further(place, seen, touched, label)
-        larger = find_organ(_near(seen, wider), wider)
+        grown = grow(organ, seen, wider.newly_near(place)) if wider.box == place.box else None
+        larger = grown or find_organ(_near(seen, wider), wider)
         more = np.count_nonzero(larger.mask) - voxels
         if gained is not None and more > gained:
             break

@@ -9,21 +9,15 @@ from math import ceil
 
 import cc3d
 import edt
-import fill_voids
 import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry
+from liver_seg_ros.inference.bodies import ANY_NEIGHBOR, FACES, body_with_most, filled, small_bodies
 from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, Postprocessing
 from liver_seg_ros.inference.reach import further_than
 from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
-
-#: Voxels that touch by a face, an edge or a corner hang together; vessels one voxel wide often meet only so.
-_ANY_NEIGHBOR = 26
-#: What touches by a face alone. A lesion is counted so (`evaluation.lesions`, as LiTS does): a voxel at the corner of a
-#: tumor would be a lesion of its own.
-_FACES = 6
 
 #: A vessel this wide, or narrower, is in the liver where liver surrounds it, however deep its middle lies.
 _WIDEST_VESSEL_MM = 16.0
@@ -48,10 +42,7 @@ def largest_liver(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return largest
     inner = labels[box.slices]
     liver = inner == LIVER.value
-    bodies = cc3d.connected_components(liver | (inner == TUMOR.value), connectivity=_ANY_NEIGHBOR)
-    liver_voxels = np.bincount(bodies[liver], minlength=2)
-    if liver_voxels[1:].any():
-        largest[box.slices] = bodies == 1 + np.argmax(liver_voxels[1:])
+    largest[box.slices] = body_with_most(liver | (inner == TUMOR.value), liver)
     return largest
 
 
@@ -63,7 +54,7 @@ def drop_tumors_outside(labels: NDArray[np.uint8], geometry: Geometry) -> NDArra
     box = box.padded((1, 1, 1), geometry.size)
     around = labels[box.slices]
     bodies, count = cc3d.connected_components(
-        around == TUMOR.value, connectivity=_ANY_NEIGHBOR, return_N=True, out_dtype=np.uint32
+        around == TUMOR.value, connectivity=ANY_NEIGHBOR, return_N=True, out_dtype=np.uint32
     )
     liver, outside = count + 1, count + 2
     bodies[(around == LIVER.value) | (around == VESSEL.value)] = liver
@@ -162,24 +153,23 @@ def _clean_around(
     organ: NDArray[np.bool_], labels: NDArray[np.uint8], geometry: Geometry, options: Postprocessing
 ) -> NDArray[np.uint8]:
     """The part of `labels` that belongs to `organ`, both `(K, J, I)`."""
-    inside = fill_voids.fill(organ)
+    inside = filled(organ)
     outside = ~inside
     kept = labels.copy()
     if "one_liver" in options.steps:
-        np.putmask(kept, outside & (labels == LIVER.value), BACKGROUND)  # another, smaller liver nearby
+        kept *= ~(outside & (labels == LIVER.value))  # another, smaller liver nearby
     if "inside_liver" in options.steps:
-        beyond = _beyond(organ, outside & (kept > LIVER.value), geometry, options.margin_mm)
-        np.putmask(kept, beyond, BACKGROUND)
+        kept *= ~_beyond(organ, outside & (kept > LIVER.value), geometry, options.margin_mm)
     if "fill_holes" in options.steps:
         # Vessels that leave the liver open tunnels into it; filled along with the liver, they close over holes beside
         # them.
-        filled = fill_voids.fill(organ | (kept == VESSEL.value))  # in place it takes five times as long
-        np.putmask(kept, filled & (kept == BACKGROUND), LIVER.value)
+        within = filled(organ | (kept == VESSEL.value))
+        kept += (within & (kept == BACKGROUND)) * np.uint8(LIVER.value)
     if "min_volume" in options.steps:
-        for structure, connectivity in ((TUMOR, _FACES), (VESSEL, _ANY_NEIGHBOR)):
+        for structure, connectivity in ((TUMOR, FACES), (VESSEL, ANY_NEIGHBOR)):
             least_voxels = ceil(options.min_volume_mm3.get(structure.name, 0.0) / geometry.voxel_volume_mm3)
-            small = _small_parts(kept == structure.value, least_voxels, connectivity)
-            kept[small] = np.where(inside[small], LIVER.value, BACKGROUND)
+            small = small_bodies(kept == structure.value, least_voxels, connectivity)
+            kept.reshape(-1)[small] = np.where(inside.reshape(-1)[small], LIVER.value, BACKGROUND)
     return kept
 
 
@@ -215,19 +205,6 @@ def _enclosed(organ: NDArray[np.bool_], candidates: NDArray[np.bool_], geometry:
     index = tuple(np.minimum(n // step, size - 1) for n, step, size in zip((k, j, i), steps, closed.shape, strict=True))
     enclosed[around][k, j, i] = closed[index]
     return enclosed
-
-
-def _small_parts(mask: NDArray[np.bool_], least_voxels: int, connectivity: int) -> NDArray[np.bool_]:
-    """`(K, J, I)` bool: the components of `mask` with fewer voxels."""
-    small = np.zeros_like(mask)
-    box = Box.around(mask)
-    if box is not None and least_voxels > 1:
-        parts = cc3d.connected_components(mask[box.slices], connectivity=connectivity)
-        is_small = np.bincount(parts.reshape(-1)) < least_voxels
-        is_small[BACKGROUND] = False
-        if is_small.any():
-            small[box.slices] = is_small[parts]
-    return small
 
 
 def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:

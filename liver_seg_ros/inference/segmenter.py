@@ -23,6 +23,7 @@ from liver_seg_ros.geometry import Box, Geometry, mm3_to_ml
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.doubt import Doubt
 from liver_seg_ros.inference.fusion import gives_liver, joint_postprocessing, label_tables
+from liver_seg_ros.inference.growing import grown_organ
 from liver_seg_ros.inference.input_spec import LIVER_VIEW
 from liver_seg_ros.inference.labeling import Labeling
 from liver_seg_ros.inference.liver_place import LiverPlace
@@ -254,11 +255,15 @@ class Segmenter:
             with stages.timed("postprocess"):
                 return find_organ(labels, geometry.crop(place.box), self._postprocessing)
 
+        def grow(organ: Organ, labels: NDArray[np.uint8], added: Region) -> Organ | None:
+            with stages.timed("postprocess"):
+                return grown_organ(organ, labels, added, self._postprocessing)
+
         def clean(organ: Organ, place: LiverPlace) -> NDArray[np.uint8]:
             with stages.stage("postprocess"):
                 return clean_organ(organ, geometry.crop(place.box), self._postprocessing)
 
-        looked = look(place, label, find, clean, further=finding.scores is None)
+        looked = look(place, label, find, grow, clean, further=finding.scores is None)
         if looked.further_mm:
             stages.seconds.setdefault("further", 0.0)  # all of it had been seen
         return looked
