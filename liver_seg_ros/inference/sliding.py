@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.inference.bundle import InputSpec
 from liver_seg_ros.inference.runtimes.base import Batch, Runtime
-from liver_seg_ros.inference.windows import AxisWindows, choose_windows
+from liver_seg_ros.inference.windows import AxisWindows, Windows, choose_windows
 
 #: From a runtime's answer `(B, ...)` to `(B, C, K, J, I)` float32, of which the largest wins; may work in place.
 ToScores = Callable[[NDArray[np.generic]], NDArray[np.float32]]
@@ -51,6 +51,9 @@ def score_slices(
         `(C, J, I)` float32, K times.
     """
     windows = choose_windows(shape, spec, runtime.largest_window)
+    if windows.count == 1:
+        yield from _scores_of_one(runtime, slices, shape, windows, spec, to_scores, before_batch)
+        return
     (k_before, _), *in_plane = (padding(n, axis) for n, axis in zip(shape, windows.axes, strict=True))
     planes = _padded(slices, shape[0], windows.k.length, k_before, in_plane, spec.beyond)
     (j_before, _), (i_before, _) = in_plane
@@ -91,6 +94,31 @@ def score_slices(
         for array in (values, scores.swapaxes(0, 1)):  # both (k, ...)
             array[:held] = array[finished:]
         scores[:, held:] = 0
+
+
+def _scores_of_one(
+    runtime: Runtime,
+    slices: Iterable[NDArray[np.float32]],
+    shape: tuple[int, ...],
+    windows: Windows,
+    spec: InputSpec,
+    to_scores: ToScores,
+    before_batch: Callable[[float], None] | None,
+) -> Iterator[NDArray[np.float32]]:
+    """`score_slices` where one window covers all: its answer needs no weights, no sums, and no memory but its own."""
+    (k_before, _), *in_plane = (padding(n, axis) for n, axis in zip(shape, windows.axes, strict=True))
+    values = np.empty((len(spec.inputs), *windows.shape), np.float32)
+    for k, plane in enumerate(_padded(slices, shape[0], windows.k.length, k_before, in_plane, spec.beyond)):
+        values[:, k] = plane
+    if before_batch is not None:
+        before_batch(0.0)
+    parts = tuple(one[None, None] for one in values)
+    for answer in runtime.run_sequence([parts if len(parts) > 1 else parts[0]]):
+        (scores,) = to_scores(answer)
+        (j_before, _), (i_before, _) = in_plane
+        inner = (slice(None), slice(j_before, j_before + shape[1]), slice(i_before, i_before + shape[2]))
+        for k in range(k_before, k_before + shape[0]):
+            yield scores[:, k][inner].copy()  # the runtime's memory is its own
 
 
 def run_windows(
