@@ -30,6 +30,14 @@ def body(seed: int) -> tuple[StructureMask, Enclosed]:
 def test_cells_are_whole_voxels_and_one_at_least():
     mask = StructureMask(TUMOR, np.zeros((2, 3, 4), bool), Geometry((4, 3, 2), (0.7, 0.8, 2.5)))
     assert cell_steps(mask, 1.65).tolist() == [2, 2, 1]
+    assert cell_steps(mask, 0.5).tolist() == [1, 1, 1]
+
+
+def test_cells_get_longer_along_an_axis_that_voxels_do_not_fill_while_their_diagonal_is_short_enough():
+    mask = StructureMask(TUMOR, np.zeros((2, 3, 4), bool), Geometry((4, 3, 2), (0.75, 0.75, 1.0)))
+    assert cell_steps(mask, 1.65).tolist() == [2, 2, 1]
+    assert cell_steps(mask, 1.65, 2.95).tolist() == [2, 2, 2]
+    assert cell_steps(mask, 1.65, 2.9).tolist() == [2, 2, 1]
 
 
 @pytest.mark.parametrize("most_mm, median_mm", [(1.65, 0.01), (2.7, 0.045)], ids=["cells for branches", "wide cells"])

@@ -42,11 +42,11 @@ STEP_SHARE = 0.15
 #: How often a mesh is moved outward until the structure is inside.
 ENLARGEMENTS = 8
 
-#: Size of the cells in which the surface is looked for, in margins, where voxels are smaller. Half a cell's diagonal is
-#: less than half a margin, so that no branch falls between the corners of a cell, however thin it is.
-STEP = 0.55
+#: Size and diagonal of the cells in which the surface is looked for, in margins, where voxels are smaller. Half the
+#: diagonal is less than half a margin, so that no branch falls between the corners of a cell, however thin it is.
+STEP, DIAGONAL = 0.55, 0.98
 
-#: The same of a structure that is thicker on average than the margin. What of it is thinner, if anything, is found to
+#: The size for a structure that is thicker on average than the margin. What of it is thinner, if anything, is found to
 #: be outside, and the smaller cells are taken.
 WIDE_STEP = 0.8
 
@@ -87,8 +87,8 @@ def collision_mesh(
         raise InputError(f"a collision margin of {margin_mm} mm is not positive")
     step = approaching(done, STEP_SHARE)
     inner = Enclosed.of(mask, visual, step)
-    steps, wide = (cell_steps(mask, size * margin_mm) for size in (STEP, WIDE_STEP))
-    if _is_thick(visual, margin_mm) and (wide > steps).all():
+    steps, wide = cell_steps(mask, STEP * margin_mm, DIAGONAL * margin_mm), cell_steps(mask, WIDE_STEP * margin_mm)
+    if _is_thick(visual, margin_mm) and (wide >= steps).all() and (wide > steps).any():
         surface = dilated(mask, inner, margin_mm / 2, wide)
         for budget in _budgets(triangle_budget):
             found = _enclosing(_coarser(surface, budget, step), inner, mask, margin_mm / 2)

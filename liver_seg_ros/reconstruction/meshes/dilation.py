@@ -21,9 +21,20 @@ from liver_seg_ros.reconstruction.meshes.surfaces import Surface, isosurface
 from liver_seg_ros.voxel_blocks import in_blocks
 
 
-def cell_steps(mask: StructureMask, most_mm: float) -> NDArray[np.intp]:
-    """How many voxels along `(i, j, k)` make a cell whose edges are at most so long; one at least."""
-    return np.maximum(1, (most_mm / np.array(mask.geometry.spacing_mm)).astype(np.intp))
+def cell_steps(mask: StructureMask, most_mm: float, diagonal_mm: float = 0.0) -> NDArray[np.intp]:
+    """How many voxels along `(i, j, k)` make a cell whose edges are at most so long; one at least.
+
+    Where voxels do not fill such a cell, it gets longer along one axis or two as long as its diagonal is at most
+    `diagonal_mm`.
+    """
+    spacing_mm = np.array(mask.geometry.spacing_mm)
+    steps = np.maximum(1, (most_mm / spacing_mm).astype(np.intp))
+    while True:
+        longer = steps.copy()
+        longer[np.argmin((steps + 1) * spacing_mm)] += 1  # as near to a cube as can be
+        if np.linalg.norm(longer * spacing_mm) > diagonal_mm:
+            return steps
+        steps = longer
 
 
 def dilated(mask: StructureMask, enclosed: Enclosed, offset_mm: float, steps: NDArray[np.intp]) -> Surface:
