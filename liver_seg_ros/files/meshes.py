@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from vtkmodules.vtkIOGeometry import vtkSTLWriter
 
 from liver_seg_ros.atomic import final_place, written_beside
 from liver_seg_ros.errors import InputError, WriteError
+from liver_seg_ros.files.glb import Material, write_glb
 from liver_seg_ros.files.ply import write_ply
 from liver_seg_ros.files.quiet import quiet_on_failure
 from liver_seg_ros.files.utf8_path import utf8_path
@@ -32,9 +32,6 @@ from liver_seg_ros.labels import STRUCTURES
 from liver_seg_ros.measurement import PartMeasurement, nearest_lesions
 from liver_seg_ros.mesh import Mesh, PointCloud
 from liver_seg_ros.plain import plain
-
-if TYPE_CHECKING:  # a third of a second, also for the nodes that let another process write
-    from trimesh import Trimesh
 
 # glTF 2.0, 3.4: +X is the model's left, +Y up, +Z its front. LPS: left, posterior, superior.
 LPS_TO_GLTF = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -134,50 +131,31 @@ def _write_stl(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> No
             raise WriteError.of(final_place(path))
 
 
-def _trimesh(mesh: Mesh, vertices: NDArray[np.floating]) -> Trimesh:
-    from trimesh import Trimesh
-
-    return Trimesh(vertices, mesh.triangles, vertex_normals=mesh.normals, process=False)
-
-
 def _write_obj(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> None:
+    from trimesh import Trimesh  # a second, also for the nodes that let another process write
     from trimesh.exchange.obj import export_obj
 
     header = f"{mesh.structure.name}\n# SPACE=LPS\n# unit mm"
-    surface = _trimesh(mesh, mesh.vertices_mm)
+    surface = Trimesh(mesh.vertices_mm, mesh.triangles, vertex_normals=mesh.normals, process=False)
     text = export_obj(surface, include_normals=True, include_color=False, header=header)
     path.write_text(text, encoding="ascii")
 
 
 def _write_glb(path: Path, mesh: Mesh, lesions: Sequence[PartMeasurement]) -> None:
-    from trimesh import Scene
-    from trimesh.exchange.gltf import export_glb
-    from trimesh.visual import TextureVisuals
-    from trimesh.visual.material import PBRMaterial
-
     *color, alpha = (int(value) for value in _rgba(mesh))
-    surface = _trimesh(mesh, lps_to_ros(mesh.vertices_mm))
-    surface.visual = TextureVisuals(
-        material=PBRMaterial(
-            name=mesh.structure.name,
-            baseColorFactor=[*_linear(color), alpha],
-            metallicFactor=0.0,
-            roughnessFactor=0.6,
-            alphaMode="OPAQUE" if alpha == 255 else "BLEND",
-        )
-    )
+    attributes: dict[str, NDArray[np.floating]] = {"POSITION": lps_to_ros(mesh.vertices_mm), "NORMAL": mesh.normals}
+    extras: dict[str, object] = {}
     if lesions:
-        surface.vertex_attributes["_CONFIDENCE"] = _confidence(mesh, lesions)
-        surface.metadata["lesions"] = [
+        attributes["_CONFIDENCE"] = _confidence(mesh, lesions)
+        extras["lesions"] = [
             {
                 "lesion": number,
                 **{name: plain(getattr(lesion, name)) for name in ("confidence", "center_mm", "volume_ml")},
             }
             for number, lesion in enumerate(lesions, start=1)
         ]
-    scene = Scene()
-    scene.add_geometry(surface, node_name=mesh.structure.name, geom_name=mesh.structure.name, transform=LPS_TO_GLTF)
-    path.write_bytes(export_glb(scene, include_normals=True))
+    material = Material([value / 255 for value in (*_linear(color), alpha)], roughness=0.6)
+    write_glb(path, mesh.structure.name, attributes, mesh.triangles, material, LPS_TO_GLTF, extras)
 
 
 def _linear(srgb: list[int]) -> list[int]:

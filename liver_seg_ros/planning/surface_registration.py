@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.plain import plain_fields
 from liver_seg_ros.planning.transform import RigidTransform
 
@@ -138,7 +139,7 @@ def _icp(
     seed: int,
 ) -> RigidTransform:
     """The motion, about the surface's center, that ICP finds from the points as they are placed."""
-    import open3d
+    open3d = import_open3d()
 
     registration = open3d.pipelines.registration
     mesh = open3d.geometry.TriangleMesh(
@@ -170,7 +171,7 @@ def _icp(
 
 def _fit(placed: NDArray[np.float64], surface: Mesh, center: NDArray[np.float64], reach_mm: float) -> _Fit:
     """How well the points lie on the surface, by exact distances to its triangles."""
-    import open3d
+    open3d = import_open3d()
 
     scene = open3d.t.geometry.RaycastingScene()
     scene.add_triangles(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +105,31 @@ def test_glb_stands_upright_in_metres_facing_the_camera(tmp_path: Path) -> None:
     assert left.tolist() == [1, 0, 0]  # glTF: +X is the model's left,
     assert superior.tolist() == [0, 1, 0]  # +Y is up
     assert posterior.tolist() == [0, 0, -1]  # and +Z its front
+
+
+def test_glb_is_laid_out_as_gltf_wants(tmp_path: Path) -> None:
+    mesh = ball()
+    write_mesh(tmp_path / "liver.glb", mesh)
+    data = (tmp_path / "liver.glb").read_bytes()
+    assert struct.unpack("<4sII", data[:12]) == (b"glTF", 2, len(data))
+    length, kind = struct.unpack("<I4s", data[12:20])
+    assert kind == b"JSON" and length % 4 == 0
+    scene, binary = json.loads(data[20 : 20 + length]), data[20 + length + 8 :]
+    assert struct.unpack("<I4s", data[20 + length : 28 + length]) == (scene["buffers"][0]["byteLength"], b"BIN\0")
+    [primitive] = scene["meshes"][0]["primitives"]
+    for number, array in [
+        (primitive["indices"], mesh.triangles.reshape(-1).astype("<u4")),
+        (primitive["attributes"]["POSITION"], (mesh.vertices_mm.astype(float) / 1000).astype("<f4")),
+        (primitive["attributes"]["NORMAL"], mesh.normals.astype("<f4")),
+    ]:
+        accessor = scene["accessors"][number]
+        view = scene["bufferViews"][accessor["bufferView"]]
+        assert binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]] == array.tobytes()
+        assert view["byteOffset"] % 4 == 0 and accessor["count"] == len(array)
+        assert accessor["componentType"] == {"u": 5125, "f": 5126}[array.dtype.kind]
+        assert accessor["type"] == ("VEC3" if array.ndim == 2 else "SCALAR")
+        assert accessor["min"] == np.atleast_1d(array.min(axis=0)).tolist()  # as stored, to the last bit
+        assert accessor["max"] == np.atleast_1d(array.max(axis=0)).tolist()
 
 
 @pytest.mark.parametrize(("structure", "mode"), [(LIVER, "BLEND"), (VESSEL, "OPAQUE")])

@@ -156,7 +156,7 @@ class _Collapsed:
 
     def __init__(self, part: Surface) -> None:
         self._part = part
-        self._onto = np.arange(len(part.vertices_mm))  # which vertex each has become
+        self._onto = np.arange(len(part.vertices_mm), dtype=np.int32)  # which vertex each has become
         self._vertices_mm = part.vertices_mm.copy()
         self._kept = np.zeros(len(part.vertices_mm), bool)  # vertices whose triangles stay as they were
 
@@ -168,7 +168,7 @@ class _Collapsed:
             return False
         used = np.zeros(len(self._onto), bool)
         used[triangles[~kept]] = True
-        numbers, loose = np.flatnonzero(used), (np.cumsum(used, dtype=np.int32) - 1)[triangles[~kept]]
+        numbers, loose = np.flatnonzero(used).astype(np.int32), (np.cumsum(used, dtype=np.int32) - 1)[triangles[~kept]]
         for aggressiveness in AGGRESSIVENESS:
             with _fast_simplification_lock:
                 moved_mm, smaller, collapses = fast_simplification.simplify(
@@ -181,14 +181,14 @@ class _Collapsed:
                 )
             if len(smaller) + kept.sum() <= goal:
                 break
-        onto = np.arange(len(numbers))
+        onto = np.arange(len(numbers), dtype=np.int32)
         onto[collapses[:, 1]] = collapses[:, 0]
         while not np.array_equal(further := onto[onto], onto):
             onto = further
         left = np.zeros(len(numbers), bool)
         left[_with_area(onto[loose])] = True
         self._vertices_mm[numbers[left]] = moved_mm  # given in the same order
-        became = np.arange(len(self._onto))
+        became = np.arange(len(self._onto), dtype=np.int32)
         became[numbers] = numbers[onto]
         self._onto = became[self._onto]
         return True
@@ -197,7 +197,7 @@ class _Collapsed:
         """Make what has become one of these as it was in the beginning, and keep it so."""
         wrong = np.zeros(len(self._onto), bool)
         wrong[vertices] = True
-        again = np.flatnonzero(wrong[self._onto])
+        again = np.flatnonzero(wrong[self._onto]).astype(np.int32)
         self._onto[again] = again
         self._vertices_mm[again] = self._part.vertices_mm[again]
         self._kept[again] = True
@@ -209,11 +209,11 @@ class _Collapsed:
         used[triangles] = True
         return _compact(self._vertices_mm, triangles), np.flatnonzero(used)
 
-    def _triangles(self) -> NDArray[np.intp]:
+    def _triangles(self) -> NDArray[np.int32]:
         return _with_area(self._onto[self._part.triangles])
 
 
-def _with_area(triangles: NDArray[np.intp]) -> NDArray[np.intp]:
+def _with_area(triangles: NDArray[np.int32]) -> NDArray[np.int32]:
     """Those with three different corners."""
     a, b, c = triangles.T
     return triangles[(a != b) & (b != c) & (c != a)]

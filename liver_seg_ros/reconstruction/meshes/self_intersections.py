@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.reconstruction.meshes.triangles import Triangles, Vertices, neighbor_means
 
 #: Rays at once: open3d holds Python's lock meanwhile, and a node's other threads wait.
@@ -51,7 +52,7 @@ def edge_crossings(
     other_triangles: Triangles,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Which edges, `(E,)` indices of `vertices` each, go through which triangles: `(C,)` edges and `(C,)` triangles."""
-    import open3d  # a second to import
+    open3d = import_open3d()
 
     tensor = open3d.core.Tensor.from_numpy
     scene = open3d.t.geometry.RaycastingScene()

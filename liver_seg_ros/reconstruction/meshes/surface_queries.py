@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.short_repr import short_repr
 
 #: Lines are moved by this, in no special direction: one that lies in the plane of a triangle, as along the axes of a
@@ -58,7 +59,7 @@ class SurfaceQueries:
     """
 
     def __init__(self, mesh: Mesh) -> None:
-        import open3d  # a second to import
+        open3d = import_open3d()
 
         if len(mesh.triangles) == 0:
             raise InputError(f"the mesh of {mesh.structure.name} has no triangles")
