@@ -6,9 +6,7 @@ bundle's overlap is of its patch: what a network needs to see around a voxel is 
 all ways to cover a volume so, the one is taken that runs the fewest voxels, for on a CPU the time grows with their
 number and with nothing else: with OpenVINO, windows from 64x64x64 to 32x256x256 voxels, alone or in pairs, all ran at
 1.64 to 1.71 million voxels per second and core. So a window need not be a cube: one that spans the volume in two
-directions shares nothing with neighbors there. A window that covers all shares nothing at all, shows the network most,
-and needs no sums of what windows answered; so it may be larger than the patch (`LARGEST_ALONE`), unless the runtime is
-bound.
+directions shares nothing with neighbors there.
 """
 
 from __future__ import annotations
@@ -31,10 +29,6 @@ _LEAST_WEIGHT = 1e-3
 
 #: A window is at most so many times as long as the bundle's patch; a longer one would hold up the finished slices.
 LONGEST = 2
-
-#: A window that covers all has at most so many times as many voxels as the patch. On a CT of 512x512x300 voxels with a
-#: patch of 160x160x128 it took 0.15 GB more in int8 and 0.28 GB more in fp32 than two windows, which ran a fifth more.
-LARGEST_ALONE = 1.3
 
 
 @dataclass(frozen=True)
@@ -146,10 +140,9 @@ def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, 
     Args:
         shape: of the volume at the network's spacing.
         spec: the bundle's patch, overlap and divisor. A window has at most as many voxels as the patch, and so needs no
-            more memory, but may have other sides, unless its windows are fixed; one that covers all may have
-            `LARGEST_ALONE` as many. Of slices K is 1, and a window is one slice thick.
-        largest: `(K, J, I)` that the runtime can take, each at least the patch's; None where it is not bound, only then
-            is any window larger than the patch.
+            more memory, but may have other sides, unless its windows are fixed. Of slices K is 1, and a window is one
+            slice thick.
+        largest: `(K, J, I)` that the runtime can take, each at least the patch's; None where it is not bound.
     """
     i, j, k = spec.patch
     patch = (1 if spec.slices else k, j, i)
@@ -162,12 +155,7 @@ def choose_windows(shape: tuple[int, ...], spec: InputSpec, largest: tuple[int, 
     limits = largest or tuple(LONGEST * side for side in patch)
     options = [_axis_options(*axis) for axis in zip(shape, shared, limits, spec.least_window, strict=True)]
     budget = prod(patch)
-    alone = budget if largest else int(LARGEST_ALONE * budget)
-    fitting = (
-        (k, j, i)
-        for k, j, i in product(*options)
-        if k.size * j.size * i.size <= (alone if len(k.starts) * len(j.starts) * len(i.starts) == 1 else budget)
-    )
+    fitting = ((k, j, i) for k, j, i in product(*options) if k.size * j.size * i.size <= budget)
     return Windows(*min(fitting, key=lambda axes: (_voxels(axes), prod(len(axis.starts) for axis in axes))))
 
 
