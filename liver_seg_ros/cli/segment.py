@@ -28,6 +28,9 @@ from liver_seg_ros.cli.options import (
 
 if TYPE_CHECKING:
     from liver_seg_ros.inference.bundle import ModelBundle
+    from liver_seg_ros.inference.segmenter import Segmenter
+    from liver_seg_ros.inference.surroundings import SurroundingsMapper
+    from liver_seg_ros.progress import Cancelled, Progress
     from liver_seg_ros.volume import LabelVolume, Volume
 
 LABELS, SLICER, REPORT = "labels.nii.gz", "labels.seg.nrrd", "report.json"
@@ -124,15 +127,13 @@ def command(
 
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume.
     """
+    from liver_seg_ros.cli.beside import Beside
     from liver_seg_ros.cli.console import print_json, print_report, print_written
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.errors import InputError
     from liver_seg_ros.files.phantom_case import known_synthetic
     from liver_seg_ros.files.volumes import read_volume, write_labels, write_volume
-    from liver_seg_ros.inference.runtimes.base import LoadOptions
-    from liver_seg_ros.inference.segmenter import load_default_segmenter
     from liver_seg_ros.inference.smoothing import parse_smoothing
-    from liver_seg_ros.inference.surroundings import load_surroundings_mapper
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.plausibility.judgment import plausibility_warnings
     from liver_seg_ros.progress import Stages
@@ -150,7 +151,18 @@ def command(
     wanted = {DICOM_SEG: dicom_seg, ENTROPY: entropy, SURROUNDINGS: surroundings}
     names = [LABELS, SLICER, REPORT, *(name for name, asked_for in wanted.items() if asked_for)]
     place = ResultFolder(output, "segment", names, (ct, truth, models), overwrite)
-    with shown_progress(quiet, as_json) as progress:
+
+    def load(told: Progress, unwanted: Cancelled) -> tuple[Segmenter, SurroundingsMapper | None]:
+        from liver_seg_ros.inference.runtimes.base import LoadOptions
+        from liver_seg_ros.inference.segmenter import load_default_segmenter
+        from liver_seg_ros.inference.surroundings import load_surroundings_mapper
+
+        building = LoadOptions(progress=told, cancelled=unwanted)
+        segmenter = load_default_segmenter(models, runtime, precision, building, skip or (), gaussian_mm)
+        return segmenter, load_surroundings_mapper(models, runtime, precision) if surroundings else None
+
+    # Reading waits for the disk and unpacks on one core; the networks come on the other.
+    with shown_progress(quiet, as_json) as progress, Beside(load, progress) as loading:
         stages = Stages(progress)
         with stages.stage("read") as done:
             volume = read_volume(ct, series, acquisition, done)
@@ -160,12 +172,10 @@ def command(
 
             read_reference(volume)  # whether there will be something to refer to is told before the work
         with stages.stage("load"):
-            segmenter = load_default_segmenter(
-                models, runtime, precision, LoadOptions(progress=progress), skip or (), gaussian_mm
-            )
-            mapper = load_surroundings_mapper(models, runtime, precision) if surroundings else None
+            segmenter, mapper = loading.result()
         segmentation = segmenter.segment(volume, progress, entropy=entropy)
-        stages.seconds.update(segmentation.seconds)
+        # Of loading counts what was waited for, so that the seconds of all stages are those of the command.
+        stages.seconds.update({name: s for name, s in segmentation.seconds.items() if name != "load"})
         around = mapper.find(volume, progress) if mapper else None
         if around:
             stages.seconds["surround"] = around.seconds

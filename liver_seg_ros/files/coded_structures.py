@@ -9,8 +9,7 @@ that lies and modifiers say which of several: neither is read here, because a ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from pydicom.sr.coding import Code
+from typing import TYPE_CHECKING
 
 from liver_seg_ros.files.label_schemes import structure_named
 from liver_seg_ros.labels import (
@@ -31,6 +30,9 @@ from liver_seg_ros.labels import (
     VESSEL,
     Structure,
 )
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
 
 SNOMED_CT = "SCT"
 #: The designators under which SNOMED's older codes (`T-62000`, `M-80003`) go; pydicom knows their successors.
@@ -128,6 +130,8 @@ def _snomed(code: Code) -> str | None:
         return str(code.value)
     if code.scheme_designator not in SNOMED_RT:
         return None
+    from pydicom.sr.coding import Code
+
     old = Code(code.value, "SRT", "")
     known = (*_STRUCTURE_OF, *_SAYS_NOTHING)
     return next((concept for concept in known if old == Code(concept, SNOMED_CT, "")), str(code.value))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from pydicom.sr.coding import Code
+from typing import TYPE_CHECKING
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.segments import Segment
@@ -18,6 +17,9 @@ from liver_seg_ros.files.values import LARGEST_LABEL
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import Structure, structure_by_name
 from liver_seg_ros.volume import LabelVolume
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
 
 #: The extent of a segment without voxels.
 NOTHING = [(0, -1)] * 3
@@ -100,6 +102,8 @@ def _property(tags: str) -> tuple[Code | None, Code | None]:
 
 
 def _code(text: str) -> Code | None:
+    from pydicom.sr.coding import Code  # brings a dictionary that takes a tenth of a second
+
     scheme, value, meaning, *_ = [*text.split("^"), "", ""]
     return Code(value.strip(), scheme.strip(), meaning.strip()) if value.strip() else None
 

@@ -7,13 +7,15 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from pydicom.sr.coding import Code
+from typing import TYPE_CHECKING
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.coded_structures import Verdict, judge
 from liver_seg_ros.files.label_schemes import LabelScheme
 from liver_seg_ros.labels import Structure
+
+if TYPE_CHECKING:
+    from pydicom.sr.coding import Code
 
 _log = logging.getLogger(__name__)
 

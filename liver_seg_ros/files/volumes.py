@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.files.checks import check_ct, check_labels
-from liver_seg_ros.files.dicom import read_series
-from liver_seg_ros.files.dicom_file import looks_like_dicom
 from liver_seg_ros.files.found_labels import FoundLabels
 from liver_seg_ros.files.itk import read_itk, write_itk
 from liver_seg_ros.files.label_names import read_label_names
@@ -57,6 +55,10 @@ def read_volume(
     if not path.exists():
         raise InputError(f"{path}: no such file or folder. Check the path.")
     if path.is_dir() or not _has_suffix(path, NIFTI_SUFFIXES + ITK_SUFFIXES):
+        # What reads DICOM takes longer to come than a network to load, and other files do without.
+        from liver_seg_ros.files.dicom import read_series
+        from liver_seg_ros.files.dicom_file import looks_like_dicom
+
         if not path.is_dir() and not looks_like_dicom(path):
             raise InputError(f"{path}: is no DICOM, NIfTI, NRRD or MetaImage file. Give one of these.")
         volume = Volume(*read_series(path, series_uid, acquisition, done))
