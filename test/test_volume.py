@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -75,6 +77,19 @@ def test_masks_and_counts() -> None:
     labels = LabelVolume(np.array([[[0, 1, 1], [2, 3, 3]]], np.uint8), Geometry((3, 2, 1)))
     assert labels.counts() == {"liver": 2, "tumor": 1, "vessel": 2}
     assert labels.mask(3).tolist() == [[[False, False, False], [False, True, True]]]
+
+
+def test_boxes_and_counts_are_looked_for_once_and_of_each_part_anew() -> None:
+    array = np.zeros((3, 4, 5), np.uint8)
+    array[1:, 2, 3:] = 3
+    array[0, 0, 0] = 1
+    labels = LabelVolume(array, Geometry((5, 4, 3)))
+    assert labels.boxes == {1: (slice(0, 1),) * 3, 3: (slice(1, 3), slice(2, 3), slice(3, 5))}
+    assert labels.boxes is labels.boxes
+    part = labels.crop(Box((3, 2, 2), (5, 4, 3)))
+    assert part.boxes == {3: (slice(0, 1), slice(0, 1), slice(0, 2))}
+    assert part.counts() == {"liver": 0, "tumor": 0, "vessel": 2}
+    assert pickle.loads(pickle.dumps(labels)).boxes == labels.boxes
 
 
 def test_uids_differ() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +43,7 @@ from liver_seg_ros.nodes.work.guarding import Guarded, Guarding
 from liver_seg_ros.nodes.workplaces import workplace
 from liver_seg_ros.offload.channel import WorkerLostError
 from liver_seg_ros.offload.worker_process import Workplace
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.planning.guard import Guard, GuardLimits, GuardReading, Level, Reason
 from liver_seg_ros.planning.limits import LEAST_CLEARANCE_MM
 from liver_seg_ros.planning.trajectory_values import Trajectory
@@ -91,7 +91,7 @@ class NeedleGuard(StageNode):
         self._publisher = self.create_lifecycle_publisher(ReadingMessage, "needle_guard/reading", live())
         self._workplace = workplace(self, Guarding)
         self._workplace.begin()
-        import_module("open3d")  # seconds, in which no reading would come later
+        import_open3d()  # seconds, in which no reading would come later
         self._display.configure()
 
     def activate(self) -> None:

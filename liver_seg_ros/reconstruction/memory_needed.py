@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from math import prod
 
-from scipy.ndimage import find_objects
-
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import LIVER, LIVER_VESSELS, TUMOR, structure_by_name
 from liver_seg_ros.memory import GIB, free_memory_bytes
@@ -33,12 +31,11 @@ def jobs_at_once(labels: LabelVolume, interpolate: bool = True) -> int:
 def _of_each(labels: LabelVolume, interpolate: bool) -> list[int]:
     """Bytes that the surface of each structure will take, and the tree of each of its vessels."""
     division = thin_slices(labels.geometry.spacing_mm) if interpolate else 1
-    boxes = dict(enumerate(find_objects(labels.array), start=1))
     needed = []
     for name, voxels in labels.counts().items():
         structure = structure_by_name(name)
         values = (LIVER.value, TUMOR.value) if structure == LIVER else (structure.value,)
-        found = [box for value in values if (box := boxes.get(value)) is not None]
+        found = [box for value in values if (box := labels.boxes.get(value)) is not None]
         if not voxels or not found:
             continue
         around = prod(max(s.stop for s in axis) - min(s.start for s in axis) for axis in zip(*found, strict=True))

@@ -6,7 +6,9 @@ from __future__ import annotations
 import logging
 import math
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Thread
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import Structure, structure_by_name
 from liver_seg_ros.measurement import CollisionMeshQuality, MeshQuality
 from liver_seg_ros.mesh import Mesh, PointCloud
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.progress import (
     Cancelled,
     Done,
@@ -139,6 +142,7 @@ def reconstruct(
     clock.seconds.update(dict.fromkeys(_STAGES, 0.0))
     telling = Telling("surfaces", progress, cancelled)
     telling.ask()
+    Thread(target=_import_beside, daemon=True).start()
     with clock.timed("masks"):
         masks = StructureMasks(labels)
         check_memory(masks.labels, options.interpolate)
@@ -225,6 +229,12 @@ def _structure(
     done(1.0)
     measured = replace(measurement, mesh=quality, collision_mesh=collision_quality)
     return _Made(measured, mesh, None if found is None else found.mesh)
+
+
+def _import_beside() -> None:
+    """What the first mesh would wait for; who needs it learns where it is missing."""
+    with suppress(ModuleNotFoundError):
+        import_open3d()
 
 
 def _tree(masks: StructureMasks, clock: StagesBeside, telling: Telling) -> VesselTree:

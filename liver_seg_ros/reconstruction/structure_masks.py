@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from threading import Lock
 
-from scipy.ndimage import find_objects
-
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.labels import LIVER, TUMOR, Structure
 from liver_seg_ros.reconstruction.masks import StructureMask, labelled_box, structure_mask
@@ -28,8 +26,7 @@ class StructureMasks:
 
     def __init__(self, labels: LabelVolume) -> None:
         self.labels = labelled_box(labels)
-        self._boxes = dict(enumerate(find_objects(self.labels.array), start=1))
-        self._locks = {value: Lock() for value, box in self._boxes.items() if box is not None}
+        self._locks = {value: Lock() for value in self.labels.boxes}
         self._masks: dict[Structure, StructureMask | None] = {}
         self._parts: dict[Structure, Parts] = {}
 
@@ -57,6 +54,6 @@ class StructureMasks:
     def _box(self, structure: Structure) -> Box:
         """The box of all voxels that its mask is made of."""
         values = (LIVER.value, TUMOR.value) if structure == LIVER else (structure.value,)
-        found = [box for value in values if (box := self._boxes.get(value)) is not None]
+        found = [box for value in values if (box := self.labels.boxes.get(value)) is not None]
         k, j, i = ((min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*found, strict=True))
         return Box((i[0], j[0], k[0]), (i[1], j[1], k[1]))

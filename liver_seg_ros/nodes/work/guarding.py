@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 
 from rclpy.serialization import deserialize_message
 
 from liver_seg_interfaces.msg import StructureMeshArray
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.guard_readings import message_to_mesh
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.planning.clearance import DistanceField, distance_fields
 from liver_seg_ros.planning.obstacles_by_map import find_by_map_around
 from liver_seg_ros.progress import Cancelled, Progress
@@ -38,7 +38,7 @@ class Guarding:
     """Nothing is kept between two messages; open3d is imported before the first one comes."""
 
     def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
-        import_module("open3d")  # seconds
+        import_open3d()  # seconds
 
     def prepare(
         self,

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 
 from numpy.typing import ArrayLike
 
 from liver_seg_ros.files.checks import check_labels
 from liver_seg_ros.geometry import Box
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.planning.ablation import AblationCheck, check_ablation
 from liver_seg_ros.planning.ablation_zone import AblationZone
 from liver_seg_ros.planning.anatomy import Anatomy, prepare_anatomy
@@ -56,7 +56,7 @@ class Planning:
     """
 
     def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
-        import_module("open3d")  # seconds; `meshes.surface_queries` would do so with the first volume
+        import_open3d()  # seconds; `meshes.surface_queries` would do so with the first volume
         self._anatomy: Anatomy | None = None
         self._surroundings: LabelVolume | None = None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 
 from builtin_interfaces.msg import Time
 from rclpy.serialization import serialize_message
@@ -23,6 +22,7 @@ from liver_seg_ros.nodes.messages.meshes import meshes_to_array, meshes_to_marke
 from liver_seg_ros.nodes.messages.placing import placed
 from liver_seg_ros.nodes.messages.vessels import tree_to_markers, tree_to_message
 from liver_seg_ros.nodes.work.saving import Saved, Where, save_reconstruction
+from liver_seg_ros.open3d_library import import_open3d
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
 from liver_seg_ros.progress import Cancelled, Progress
 from liver_seg_ros.reconstruction.meshes.clearance_cloud import clearance_cloud
@@ -61,7 +61,7 @@ class Reconstructing:
     """Has what reconstruction needs imported before the first volume comes."""
 
     def __init__(self, progress: Progress, cancelled: Cancelled) -> None:
-        import_module("open3d")  # seconds; `meshes.surface_queries` would do so with the first volume
+        import_open3d()  # seconds; `meshes.surface_queries` would do so with the first volume
         self._last: tuple[LabelVolume, Reconstruction] | None = None
         self._told: tuple[str, Reconstruction, Sequence[PlausibilityWarning]] | None = None  # with its volume's uid
 

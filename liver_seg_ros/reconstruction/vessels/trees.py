@@ -59,7 +59,7 @@ def grow_trees(
         return paths
     network = Network.of(paths)
     parts = _connected(network, set(range(len(network.segments))))
-    width = {number: _width(network, part) for part in parts for number in part}
+    width = {number: width for part, width in ((part, _width(network, part)) for part in parts) for number in part}
     roots = [_root(network, part) for part in parts]
     reached = _reach(network, roots)
     for _ in range(ROUNDS):
