@@ -2,8 +2,9 @@
 """Where the portal vein comes into the liver and where the hepatic veins leave it, by the liver's extent and the cava.
 
 The hepatic veins join the vena cava where it runs behind the liver's upper fifth; the portal vein comes in half way up,
-before the cava. Where nobody labelled the cava, both places are guessed from the box around the liver alone. They are
-starting points for deciding which of two trees is which (`vein_kinds`), no landmarks to measure with.
+before the cava, or where a map of the surroundings has its trunk come to the liver. Where nobody labelled either, both
+places are guessed from the box around the liver alone. They are starting points for deciding which of two trees is
+which (`vein_kinds`), no landmarks to measure with.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from liver_seg_ros.labels import LIVER, VENA_CAVA
+from liver_seg_ros.labels import LIVER, PORTAL_VEIN, VENA_CAVA
 from liver_seg_ros.reconstruction.masks import structure_mask
 from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume
@@ -25,6 +27,11 @@ CONFLUENCE_SHARE = (0.57, 0.50, 0.80)
 BEFORE_CAVA_MM = 25.0
 #: Half the height of the piece of the cava that is taken for its middle at a height, and voxels that it must have.
 CAVA_PIECE_MM, LEAST_CAVA_VOXELS = 8.0, 4
+#: The portal trunk's voxels whose distance to the liver is among the least, in shares of all and in mm more, are its
+#: end there; further from the liver, or from where the box has the hilum, it is something else. It must have so many.
+TRUNK_END_SHARE, TRUNK_END_MM, TRUNK_AT_LIVER_MM, TRUNK_AT_HILUM_MM, LEAST_TRUNK_VOXELS = 0.02, 2.0, 25.0, 60.0, 20
+#: How much higher than the portal vein's end the hepatic veins leave.
+RISE_MM = 50.0
 #: One of so many voxels of the liver is looked at for its extent.
 _EVERY = 7
 
@@ -51,7 +58,8 @@ def vein_places(labels: LabelVolume, surroundings: LabelVolume | None = None) ->
 
     Args:
         labels: the liver, and the vena cava where somebody labelled it.
-        surroundings: a map that has the vena cava, on any grid; taken where `labels` have none.
+        surroundings: a map that has the vena cava, on any grid; taken where `labels` have none. Where it has the portal
+            vein too, both places are half way between where that says and where the box does.
     """
     organ = structure_mask(labels, LIVER)
     if organ is None:
@@ -60,11 +68,16 @@ def vein_places(labels: LabelVolume, surroundings: LabelVolume | None = None) ->
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     hilum, confluence = low + extent * HILUM_SHARE, low + extent * CONFLUENCE_SHARE
     cava = vena_cava_points(labels, surroundings)
+    trunk = _trunk_end(surroundings, points, hilum)
+    if trunk is not None:
+        confluence[2] = (confluence[2] + trunk[2] + RISE_MM) / 2
     behind_hilum, at_confluence = (_cava_at(cava, place[2]) for place in (hilum, confluence))
     if behind_hilum is not None:
         hilum[:2] = behind_hilum[0], behind_hilum[1] - BEFORE_CAVA_MM
     if at_confluence is not None:
         confluence[:2] = at_confluence[:2]
+    if trunk is not None:
+        hilum = (hilum + trunk) / 2
     return VeinPlaces(hilum, confluence, at_confluence is not None)
 
 
@@ -74,6 +87,23 @@ def vena_cava_points(labels: LabelVolume, surroundings: LabelVolume | None = Non
         if source is not None and (found := np.argwhere(source.array == VENA_CAVA.value)).size:
             return source.geometry.index_to_lps(found[:, ::-1])
     return np.empty((0, 3))
+
+
+def _trunk_end(
+    surroundings: LabelVolume | None, liver_mm: NDArray[np.float64], hilum_mm: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    """`(3,)` where the portal vein outside of the liver comes nearest to it; None without one that is likely."""
+    if surroundings is None:
+        return None
+    trunk = np.argwhere(surroundings.array == PORTAL_VEIN.value)
+    if len(trunk) < LEAST_TRUNK_VOXELS:
+        return None
+    points = surroundings.geometry.index_to_lps(trunk[:, ::-1])
+    away_mm, _ = cKDTree(liver_mm[::_EVERY]).query(points)
+    if away_mm.min() > TRUNK_AT_LIVER_MM:
+        return None
+    end = points[away_mm <= np.quantile(away_mm, TRUNK_END_SHARE) + TRUNK_END_MM].mean(axis=0)
+    return end if np.linalg.norm(end - hilum_mm) < TRUNK_AT_HILUM_MM else None
 
 
 def _cava_at(cava_mm: NDArray[np.float64], height_mm: float) -> NDArray[np.float64] | None:
