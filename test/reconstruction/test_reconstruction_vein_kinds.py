@@ -50,8 +50,7 @@ def test_the_wide_end_lies_toward_its_own_place() -> None:
 @pytest.mark.parametrize(("up", "kind"), [(0.6, PORTAL_VEIN), (-0.6, HEPATIC_VEIN)])
 def test_a_vessel_points_at_the_place_that_it_comes_from(up: float, kind: object) -> None:
     """It begins equally far from both, away from one of them, and comes no nearer to the other."""
-    start = np.array([40.0, 0.0, 30.0])
-    found = _kinds((tuple(start), tuple(start + 150 * np.array([0.8, 0.0, up])), 6.0, 1.0))
+    found = _kinds(((40.0, 0.0, 30.0), (160.0, 0.0, 30.0 + 150 * up), 6.0, 1.0))
     assert found.structures == (kind,)
 
 
