@@ -7,9 +7,9 @@
 Prints Markdown: shares of vessel voxels and of centerline length that were given a name, and of these the shares whose
 name is right; on the phantom's own labels and on the network's. The vena cava comes from the network's map of the
 surroundings in both. The constants of `vein_evidence.py` and `vein_kinds.py` in `reconstruction/vessels` were chosen on
-other phantoms: 24101 to 24106 and 24201 to 24205, with what the network found too, 34101 to 34108 and 34201 to 34208. How
-finely trees are cut (`veins.py`) was chosen on 14001 to 14006 and on this patient, so that what is printed of him is no
-independent test.
+other phantoms: 24101 to 24106 and 24201 to 24205, with what the network found too, 34101 to 34108 and 34201 to 34208.
+How finely trees are cut (`veins.py`) was chosen on 14001 to 14006 and on this patient, so that what is printed of him
+is no independent test.
 
 Of the patient (3D-IRCADb-01, 17, CC BY-NC-ND 4.0) vessels inside the liver count; nothing that is made from it is kept.
 """
