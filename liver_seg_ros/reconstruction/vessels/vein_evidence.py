@@ -72,7 +72,7 @@ class _Pieces:
 def evidence_of_trees(tree: VesselTree, places: VeinPlaces) -> Evidence:
     """What speaks for the kind of each tree; see the module."""
     pieces, count = _pieces(tree, places), tree.tree_count
-    length_mm = np.bincount(pieces.tree, pieces.length_mm, count)
+    length_mm = np.asarray(np.bincount(pieces.tree, pieces.length_mm, count), np.float64)
     own = np.clip(NEARER * _nearer(pieces, count), -MOST, MOST) + np.clip(
         POINTING * _pointing(pieces, count), -MOST, MOST
     )
