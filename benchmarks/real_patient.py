@@ -32,7 +32,7 @@ from liver_seg_ros.truth import Truth, read_truth_of, score
 from liver_seg_ros.volume import LabelVolume, Volume
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ircadb01_17" / "original_dicom.tar.gz"
-COMPARED = ("fp32", "auto")
+COMPARED = ("fp32", "int8")
 
 
 def main() -> None:
