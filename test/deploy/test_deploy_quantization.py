@@ -176,8 +176,9 @@ def test_openvino_computes_int8_behind_a_skip_as_it_is_meant(tools: None, tmp_pa
 
 def test_unsigned_levels_are_the_same_numbers(tmp_path: Path) -> None:
     helper, rng = onnx.helper, np.random.default_rng(0)
+    # Sums of two products of larger weights saturate in 16 bits on processors without VNNI.
     constants = {
-        "scale": np.float32(0.02), "zero": np.int8(-13), "weights": rng.integers(-127, 128, (4, 6, 1, 1, 1), np.int8),
+        "scale": np.float32(0.02), "zero": np.int8(-13), "weights": rng.integers(-63, 64, (4, 6, 1, 1, 1), np.int8),
         "scales": rng.uniform(0.005, 0.01, 4).astype(np.float32), "zeros": np.zeros(4, np.int8),
     }  # fmt: skip
     nodes = [
