@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,26 +14,16 @@ torch = pytest.importorskip("torch", reason="torch is not installed (extra [trai
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy])")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
 
-from liver_seg_ros.deploy.blend import blend_bundles, main  # noqa: E402  after the skips
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny_checkpoint import SETTINGS, checkpoint  # noqa: E402  after the skips
+
+from liver_seg_ros.deploy.blend import blend_bundles, main  # noqa: E402
 from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle  # noqa: E402
 from liver_seg_ros.inference.preprocessing import normalize  # noqa: E402
 from liver_seg_ros.inference.runtimes.choice import create_runtime  # noqa: E402
-from liver_seg_ros.training.checkpoint import Checkpoint, build_network  # noqa: E402
-from liver_seg_ros.training.recipe import read_recipe  # noqa: E402
-
-RECIPE = Path(__file__).parents[2] / "config" / "training" / "segmenter.yaml"
-SETTINGS: dict[str, Any] = {
-    "name": "tiny", "version": "1.0.0", "patch": (16, 16, 16), "overlap": 0.25, "min_volume_mm3": {}, "margin_mm": 3,
-}  # fmt: skip
-
-
-def checkpoint(seed: int, widths: list[int], images: str = "synthetic") -> Checkpoint:
-    torch.manual_seed(seed)
-    recipe = replace(read_recipe(RECIPE), network={"name": "unet3d", "widths": widths})
-    state = build_network(recipe).state_dict()
-    return Checkpoint(recipe, state, {}, step=3, seconds=1.0, cases=7, images=images, source=f"source {seed}")
 
 
 @pytest.fixture(scope="module")

@@ -3,39 +3,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed (extra [train])")
+pytest.importorskip("torch", reason="torch is not installed (extra [train])")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra [deploy])")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
 
-from liver_seg_ros.deploy.export import export_bundle  # noqa: E402  after the skips
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny_checkpoint import SETTINGS, checkpoint  # noqa: E402  after the skips
+
+from liver_seg_ros.deploy.export import export_bundle  # noqa: E402
 from liver_seg_ros.deploy.logit_adjustment import adjust_logits, main  # noqa: E402
 from liver_seg_ros.errors import InputError  # noqa: E402
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle  # noqa: E402
 from liver_seg_ros.inference.runtimes.choice import create_runtime  # noqa: E402
-from liver_seg_ros.training.checkpoint import Checkpoint, build_network  # noqa: E402
-from liver_seg_ros.training.recipe import read_recipe  # noqa: E402
-
-RECIPE = Path(__file__).parents[2] / "config" / "training" / "segmenter.yaml"
-SETTINGS: dict[str, Any] = {
-    "name": "tiny", "version": "1.0.0", "patch": (16, 16, 16), "overlap": 0.25, "min_volume_mm3": {}, "margin_mm": 3,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> ModelBundle:
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    torch.manual_seed(1)
-    recipe = replace(read_recipe(RECIPE), network={"name": "unet3d", "widths": [4, 6]})
-    weights = build_network(recipe).state_dict()
-    of = Checkpoint(recipe, weights, {}, step=3, seconds=1.0, cases=7, images="synthetic", source="source")
-    return export_bundle(of, folder, SETTINGS, {"held_out": {"liver": 0.4}})
+    return export_bundle(checkpoint(1, [4, 6]), folder, SETTINGS, {"held_out": {"liver": 0.4}})
 
 
 def test_the_logits_of_one_structure_are_higher_by_so_much(bundle: ModelBundle, tmp_path: Path) -> None:
