@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from threading import Event, Thread
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -22,8 +23,7 @@ class Beside(Generic[T]):
 
     def __init__(self, work: Callable[[Progress, Cancelled], T], progress: Progress) -> None:
         self._awaited, self._unwanted = Event(), Event()
-        self._found: list[T] = []
-        self._error: BaseException | None = None
+        self._future: Future[T] = Future()
 
         def told(stage: str, fraction: float) -> None:
             if self._awaited.is_set():
@@ -31,10 +31,11 @@ class Beside(Generic[T]):
 
         def run() -> None:
             try:
-                self._found.append(work(told, self._unwanted.is_set))
+                self._future.set_result(work(told, self._unwanted.is_set))
             except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
-                self._error = error
+                self._future.set_exception(error)
 
+        # No executor's: the interpreter waits for their threads at its end, and this one may be left behind.
         self._thread = Thread(target=run, name="beside", daemon=True)
 
     def __enter__(self) -> Beside[T]:
@@ -49,7 +50,4 @@ class Beside(Generic[T]):
     def result(self) -> T:
         """What the work gave, once it has; raises what it raised."""
         self._awaited.set()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._found[0]
+        return self._future.result()
