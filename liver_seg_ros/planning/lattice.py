@@ -8,8 +8,6 @@ keeps clear of.
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
@@ -53,25 +51,34 @@ class Lattice:
         Outside the box by Pythagoras: as the box is convex and holds the surface, the angle at the nearest point of the
         box between here and any point of the surface is not acute.
         """
-        index = (points_mm - self.origin_mm) / self.spacing_mm
-        inside = index.clip(0, np.array(self.squared_mm2.shape) - 1)
-        outside_mm2 = (((index - inside) * self.spacing_mm) ** 2).sum(axis=1)
-        fraction = inside - np.floor(inside)
-        dip_mm2 = (fraction * (1 - fraction) * self.spacing_mm**2).sum(axis=1)  # interpolated |p|^2 less the real one
-        self._ask(np.floor(inside).astype(np.intp))
-        interpolated = map_coordinates(self.squared_mm2, inside.T, order=1, output=np.float64, prefilter=False)
-        return (interpolated - dip_mm2).clip(min=0) + outside_mm2
+        index = (points_mm.T - self.origin_mm[:, None]) / self.spacing_mm[:, None]  # (3, N): coordinates one by one
+        inside = index.clip(0, np.array(self.squared_mm2.shape)[:, None] - 1)
+        cell = inside.astype(np.intp)
+        fraction = inside - cell
+        self._ask(cell)
+        bound: NDArray[np.float64] = map_coordinates(
+            self.squared_mm2, inside, order=1, output=np.float64, prefilter=False
+        )
+        fraction *= 1 - fraction
+        # Less what interpolated |p|^2 are more than the real ones.
+        bound -= self.spacing_mm**2 @ fraction
+        np.maximum(bound, 0, out=bound)
+        index -= inside
+        index *= index
+        bound += self.spacing_mm**2 @ index
+        return bound
 
     def fill(self) -> None:
         """Ask for all nodes that are unknown: for who must not wait later."""
         self._ask_at(np.flatnonzero(~self.known))
 
     def _ask(self, cells: NDArray[np.intp]) -> None:
-        """Ask for the corners of cells `(N, 3)` that are unknown; a cell beyond the last node ends in it."""
-        shape = self.known.shape
+        """Ask for the corners of cells `(3, N)` that are unknown; a cell beyond the last node ends in it."""
         needed = np.zeros_like(self.known)
-        for step in product((0, 1), repeat=3):
-            needed[tuple(np.minimum(cells + step, np.array(shape) - 1).T)] = True
+        needed[tuple(cells)] = True
+        for axis in range(3):  # and the next one along each axis
+            before, after = np.moveaxis(needed, axis, 0)[:-1], np.moveaxis(needed, axis, 0)[1:]
+            after |= before.copy()
         self._ask_at(np.flatnonzero(needed & ~self.known))
 
     def _ask_at(self, nodes: NDArray[np.intp]) -> None:

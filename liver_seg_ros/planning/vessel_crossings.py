@@ -20,10 +20,10 @@ Array = NDArray[np.float64]
 Ids = NDArray[np.intp]
 
 #: Vessels in one ball.
-BLOCK = 6
+BLOCK = 4
 
 #: Needles that are compared at once: what fits the cache.
-CHUNK = 250
+CHUNK = 160
 
 
 @dataclass(frozen=True, eq=False)
