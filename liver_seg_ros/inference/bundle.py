@@ -56,7 +56,10 @@ OUTPUTS = ("logits", "softmax", "argmax")
 TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
 
 #: What `postprocessing.clean_labels` does, in this order; a bundle or a caller may leave some out.
-POSTPROCESSING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
+CLEANING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
+#: What `thin_vessels.follow_thin_vessels` does after them, where a bundle says so.
+THIN_VESSELS = "thin_vessels"
+POSTPROCESSING_STEPS = (*CLEANING_STEPS, THIN_VESSELS)
 
 #: A wider Gaussian than this leaves no tumor.
 MAX_GAUSSIAN_MM = 10.0
@@ -120,7 +123,7 @@ class Postprocessing:
 
     min_volume_mm3: Annotated[Mapping[str, Number], _VOLUMES, REQUIRED] = field(default_factory=dict)
     margin_mm: Annotated[Number, Valid.between(0, 500), REQUIRED] = 0.0
-    steps: Annotated[tuple[str, ...], _STEPS] = POSTPROCESSING_STEPS
+    steps: Annotated[tuple[str, ...], _STEPS] = CLEANING_STEPS
     gaussian_mm: Annotated[Mapping[str, Number], _GAUSSIAN] = field(default_factory=dict)
 
 

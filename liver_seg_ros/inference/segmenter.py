@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, mm3_to_ml
-from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
+from liver_seg_ros.inference.bundle import THIN_VESSELS, ModelBundle, load_bundle
 from liver_seg_ros.inference.doubt import Doubt
 from liver_seg_ros.inference.fusion import gives_liver, joint_postprocessing, label_tables
 from liver_seg_ros.inference.growing import grown_organ
@@ -36,6 +36,7 @@ from liver_seg_ros.inference.region import Region
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.choice import AUTO
 from liver_seg_ros.inference.smoothing import check_smoothing, smooth_labels
+from liver_seg_ros.inference.thin_vessels import follow_thin_vessels
 from liver_seg_ros.inference.tumor_probability import TumorProbability
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.orientation import to_canonical
@@ -261,7 +262,11 @@ class Segmenter:
 
         def clean(organ: Organ, place: LiverPlace) -> NDArray[np.uint8]:
             with stages.stage("postprocess"):
-                return clean_organ(organ, geometry.crop(place.box), self._postprocessing)
+                crop = geometry.crop(place.box)
+                cleaned = clean_organ(organ, crop, self._postprocessing)
+                if THIN_VESSELS not in self._postprocessing.steps:
+                    return cleaned
+                return follow_thin_vessels(cleaned, hu[place.box.slices], crop)
 
         looked = look(place, label, find, grow, clean, further=finding.scores is None)
         if looked.further_mm:

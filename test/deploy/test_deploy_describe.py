@@ -34,5 +34,9 @@ def test_a_bundle_says_something_else_of_itself(tmp_path: Path) -> None:
     assert "## Where it fails\n- It misses what is small.\n- It takes" in (folder / "MODEL_CARD.md").read_text()
     main(["--bundle", str(folder), "--scores", str(more), "--only"])
     assert load_bundle(folder).spec.scores.keys() == {"held_out"}
+    main(["--bundle", str(folder), "--steps", "thin_vessels", "one_liver"])
+    assert load_bundle(folder).spec.postprocessing.steps == ("one_liver", "thin_vessels")
+    main(["--bundle", str(folder), "--steps"])
+    assert load_bundle(folder).spec.postprocessing.steps == ()
     with pytest.raises(InputError, match="nothing is to change"):
         main(["--bundle", str(folder)])

@@ -15,7 +15,7 @@ import yaml
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import (
-    POSTPROCESSING_STEPS,
+    CLEANING_STEPS,
     BundleSpec,
     InputSpec,
     Postprocessing,
@@ -169,7 +169,7 @@ def test_steps_of_postprocessing_may_be_left_out(folder: Path) -> None:
     take([])
     assert load_bundle(folder).spec.postprocessing.steps == ()
     edit(folder, lambda fields: fields["postprocessing"].pop("steps"))  # a bundle from before this field
-    assert load_bundle(folder).spec.postprocessing.steps == POSTPROCESSING_STEPS
+    assert load_bundle(folder).spec.postprocessing.steps == CLEANING_STEPS
     take(["smooth"])
     with pytest.raises(InputError, match=r"field 'postprocessing\.steps' is .*; it must be a list of tumor_contact, "):
         load_bundle(folder)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from liver_seg_ros.geometry import Box, Geometry
-from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, Postprocessing
+from liver_seg_ros.inference.bundle import CLEANING_STEPS, Postprocessing
 from liver_seg_ros.inference.growing import grown_organ
 from liver_seg_ros.inference.postprocessing import find_organ
 from liver_seg_ros.inference.region import Region
@@ -46,7 +46,7 @@ def counting(labels: NDArray[np.uint8], region: Region) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_what_grows_is_what_is_found_anew(whole: bool) -> None:
-    steps = tuple(step for step in POSTPROCESSING_STEPS if not whole or step != "one_liver")
+    steps = tuple(step for step in CLEANING_STEPS if not whole or step != "one_liver")
     options = replace(OPTIONS, steps=steps)
     told = 0
     for seed in range(60):

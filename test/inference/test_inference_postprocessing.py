@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.inference.bundle import POSTPROCESSING_STEPS, Postprocessing
+from liver_seg_ros.inference.bundle import CLEANING_STEPS, POSTPROCESSING_STEPS, Postprocessing
 from liver_seg_ros.inference.postprocessing import clean_labels, drop_tumors_outside, largest_liver, without
 from liver_seg_ros.labels import VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
@@ -177,7 +177,7 @@ def test_every_step_can_be_left_out(labels: NDArray[np.uint8]) -> None:
         "fill_holes": (slice(14, 16), slice(14, 16), slice(14, 16)),
         "min_volume": (slice(12, 13), slice(25, 26), slice(25, 26)),
     }
-    assert set(places) == set(POSTPROCESSING_STEPS)
+    assert set(places) == set(CLEANING_STEPS)
     cleaned = clean_labels(labels, GEOMETRY, OPTIONS)
     for step, place in places.items():
         kept = clean_labels(labels, GEOMETRY, all_but(step))

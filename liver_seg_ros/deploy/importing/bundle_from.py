@@ -13,8 +13,8 @@ from liver_seg_ros.deploy.importing.exported import exported
 from liver_seg_ros.deploy.importing.source import SourceModel, TrainedNetwork
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import (
+    CLEANING_STEPS,
     HU,
-    POSTPROCESSING_STEPS,
     STAGES,
     STANDARDIZED,
     BundleSpec,
@@ -113,7 +113,7 @@ def spec_of(source: SourceModel, choices: Choices = NOTHING_MORE) -> BundleSpec:
         classes = tuple(name if name == LIVER.name else "background" for name in classes)
     names = ("background", *(s.name for s in STRUCTURES if s.name in classes))
     labels = dict(enumerate(names))
-    steps = POSTPROCESSING_STEPS if choices.clean and choices.stage == _SEGMENT else ()
+    steps = CLEANING_STEPS if choices.clean and choices.stage == _SEGMENT else ()
     localizes, whole = choices.stage == _LOCALIZE, choices.whole or source.whole
     if choices.license and source.license and choices.license != source.license:
         raise InputError(f"the source states its license as '{source.license}'; --license is for those that state none")
