@@ -13,7 +13,9 @@ from liver_seg_ros.inference.liver_place import LiverPlace, place_of
 from liver_seg_ros.inference.liver_scores import LiverScores, lead_of
 from liver_seg_ros.inference.network import Network
 from liver_seg_ros.inference.postprocessing import largest_liver
+from liver_seg_ros.labels import LIVER
 from liver_seg_ros.progress import Stages
+from liver_seg_ros.volume import LabelVolume
 
 #: Mean probability of the liver below which a network is unsure. The shipped localizer has 0.97 to 0.98 on phantoms.
 _SURE_PROBABILITY = 0.85
@@ -33,6 +35,7 @@ class Finding:
         probability: mean over that body, 0 where there is none.
         least_mm3: what would have been large enough.
         scores: the body as the network has it; only where it was asked for.
+        liver: that body, `(K, J, I)` bool on `place.coarse`; None where there is no place.
     """
 
     place: LiverPlace | None
@@ -40,6 +43,13 @@ class Finding:
     probability: float
     least_mm3: float
     scores: LiverScores | None = None
+    liver: NDArray[np.bool_] | None = None
+
+    def coarse_labels(self, uid: str) -> LabelVolume | None:
+        """The body as labels with this uid, on the network's own grid over the CT's extent; None for no place."""
+        if self.place is None or self.liver is None:
+            return None
+        return LabelVolume(self.liver * np.uint8(LIVER.value), self.place.coarse, uid)
 
     @property
     def unsure(self) -> bool:
@@ -92,4 +102,4 @@ def find_liver(
         probability = float(percent[liver].mean() / 100) if voxels else 0.0
         place = place_of(liver, grid, geometry, margin_mm) if voxels and liver_mm3 >= least_mm3 else None
         found = LiverScores(lead, grid).only(liver) if keep_scores else None
-        return Finding(place, liver_mm3, probability, least_mm3, found)
+        return Finding(place, liver_mm3, probability, least_mm3, found, None if place is None else liver)

@@ -11,7 +11,7 @@ exist as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,7 @@ from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.plausibility.evidence import Run
 from liver_seg_ros.progress import Cancelled, Progress, Stages, never_cancelled, no_progress
+from liver_seg_ros.short_repr import short_repr
 from liver_seg_ros.volume import LabelVolume, Volume
 
 
@@ -87,6 +88,19 @@ class Segmentation:
     def cut_off(self) -> bool:
         """Whether the liver still ends at the edge of where was looked."""
         return self.run.cut_off
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseLiver:
+    """The liver as it was found first, long before the labels; never a result.
+
+    Attributes:
+        labels: on a coarse grid over the CT's extent, axes near left, posterior, superior, with the CT's uid.
+    """
+
+    labels: LabelVolume
+
+    __repr__ = short_repr
 
 
 class Segmenter:
@@ -164,6 +178,22 @@ class Segmenter:
             CancelledError: `cancelled()` was true.
             InputError: that network gives labels alone, and its entropy is wanted.
         """
+        for step in self.steps(volume, progress, cancelled, entropy):
+            if isinstance(step, Segmentation):
+                return step
+        raise AssertionError("the last step is a segmentation")
+
+    def steps(
+        self,
+        volume: Volume,
+        progress: Progress = no_progress,
+        cancelled: Cancelled = never_cancelled,
+        entropy: bool = False,
+    ) -> Iterator[CoarseLiver | Segmentation]:
+        """What `segment` gives, and before it, as soon as it is found, the coarse liver; none where there is no liver.
+
+        Arguments and errors as of `segment`. Where the fine network does not confirm it, the segmentation is empty.
+        """
         stages = Stages(progress, cancelled)
         stages.seconds.update(self._load_seconds)
         reorientation = to_canonical(volume.geometry)
@@ -176,6 +206,9 @@ class Segmenter:
         searched = finding.unsure and fine is not None
         if searched and fine is not None:
             finding = self._find_liver(fine, hu, geometry, stages, "search")
+        coarse = finding.coarse_labels(volume.uid)
+        if coarse is not None:
+            yield CoarseLiver(coarse)
         synthetic = tuple(b.spec.name for b in self.bundles if b.spec.training_data == "synthetic")
         doubt = self._doubt(geometry, entropy)
         looked = None if finding.place is None else self._look(hu, geometry, finding, finding.place, stages, doubt)
@@ -185,11 +218,12 @@ class Segmenter:
             )
             empty = LabelVolume(labels, volume.geometry, volume.uid)
             message = f"no liver found: {reason}"
-            return Segmentation(empty, False, None, stages.seconds, message, Run(searched, synthetic_models=synthetic))
+            yield Segmentation(empty, False, None, stages.seconds, message, Run(searched, synthetic_models=synthetic))
+            return
 
         found = smooth_labels(looked.labels, geometry.crop(looked.place.box), self._gaussian_mm)
         reorientation.apply(labels)[looked.place.box.slices] = found
-        return Segmentation(
+        yield Segmentation(
             labels=LabelVolume(labels, volume.geometry, volume.uid),
             liver_found=True,
             liver_box=reorientation.inverse().apply_to_box(looked.place.box, geometry.size),

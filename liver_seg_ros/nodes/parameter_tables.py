@@ -207,6 +207,11 @@ SEGMENTATION = (
         False,
         "Tell portal from hepatic veins by geometry; what is in doubt stays `vessel`. Better with `surroundings`.",
     ),
+    _before_configure(
+        "preview",
+        True,
+        "Show the liver as it is found first, on a coarse grid, on `segmentation/preview` until the labels are there.",
+    ),
     *VOLUME_INPUT,
     *VOLUME_OUTPUT,
     *WORKER_PROCESS,

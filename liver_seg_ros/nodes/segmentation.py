@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node `segmentation`: takes a CT from the topic `ct` and publishes its labels on `labels`.
 
+The liver as it is found first is on `segmentation/preview` meanwhile (`preview.py`).
 Where its parameter `surroundings` is true, also a coarse map of the organs around the liver, on `surroundings`.
 """
 
@@ -17,12 +18,13 @@ from rclpy.publisher import Publisher
 
 from liver_seg_interfaces.msg import LabelTable
 from liver_seg_ros.errors import CancelledError, InputError
-from liver_seg_ros.inference.segmenter import Segmentation
+from liver_seg_ros.inference.segmenter import CoarseLiver, Segmentation
 from liver_seg_ros.inference.surroundings import SurroundingsMap
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.nodes.messages.assembler import Assembled
 from liver_seg_ros.nodes.messages.label_tables import label_table
 from liver_seg_ros.nodes.parameter_tables import SEGMENTATION
+from liver_seg_ros.nodes.preview import Preview
 from liver_seg_ros.nodes.process import run
 from liver_seg_ros.nodes.qos import latched
 from liver_seg_ros.nodes.reporting import Reporting
@@ -65,6 +67,7 @@ class SegmentationNode(StageNode):
         self._input = VolumeInput(self, "ct", np.int16, self._on_assembled, self._reporting) if subscribe else None
         self._output = VolumeOutput(self, "labels")
         self._surroundings = VolumeOutput(self, "surroundings")  # open only where they are asked for
+        self._preview = Preview(self)  # the same
         self._table: Publisher | None = None
         self._loaded: tuple[Workplace, Networks] | None = None
         self._last: Volume | None = None  # that came, for goals that name it
@@ -77,6 +80,8 @@ class SegmentationNode(StageNode):
         self._output.open()
         if surroundings:
             self._surroundings.open()
+        if self.get_parameter("preview").value:
+            self._preview.open()
         self._reporting.open()
         self._table = self.create_lifecycle_publisher(LabelTable, "label_table", latched(1))
         _, networks = self._loaded
@@ -115,6 +120,7 @@ class SegmentationNode(StageNode):
         self._loaded = self._result = None
         self._output.close()
         self._surroundings.close()
+        self._preview.close()
         self._reporting.close()
         if self._table is not None:
             self.destroy_lifecycle_publisher(self._table)
@@ -209,20 +215,32 @@ class SegmentationNode(StageNode):
     ) -> None:
         place, networks = loaded
         progress = report.progress or no_progress
-        for part in place.run(Segmenting.segment, volume, wanted, progress=progress, cancelled=cancelled):
-            raise_if_cancelled(cancelled, "segmenting")
-            if isinstance(part, Segmentation):
-                segmentation = part
-                progress("publish", 0.0)
-                stamp = self.get_clock().now()
-                if self._deliver is not None:
-                    self._deliver(segmentation.labels, stamp.nanoseconds)
-                self._output.publish(segmentation.labels, stamp.to_msg(), cancelled)
-            elif isinstance(part, SurroundingsMap):
-                self._surroundings.publish(part.labels, stamp.to_msg(), cancelled)
-            else:
-                progress("publish", 1.0)
-                self._conclude(report, networks, segmentation, part)
+        asked = volume, wanted, self._preview.is_open
+        coarse: LabelVolume | None = None
+        try:
+            for part in place.run(Segmenting.segment, *asked, progress=progress, cancelled=cancelled):
+                raise_if_cancelled(cancelled, "segmenting")
+                if isinstance(part, CoarseLiver):
+                    coarse = part.labels
+                    self._preview.show(coarse)
+                    self.diagnostics.say(f"a coarse liver of volume {volume.uid} is on segmentation/preview")
+                elif isinstance(part, Segmentation):
+                    segmentation = part
+                    progress("publish", 0.0)
+                    stamp = self.get_clock().now()
+                    if self._deliver is not None:
+                        self._deliver(segmentation.labels, stamp.nanoseconds)
+                    self._output.publish(segmentation.labels, stamp.to_msg(), cancelled)
+                    if coarse is not None:
+                        self._preview.take_back(coarse)
+                elif isinstance(part, SurroundingsMap):
+                    self._surroundings.publish(part.labels, stamp.to_msg(), cancelled)
+                else:
+                    progress("publish", 1.0)
+                    self._conclude(report, networks, segmentation, part)
+        finally:
+            if coarse is not None:
+                self._preview.take_back(coarse)
 
     def _conclude(
         self, report: VolumeReport, networks: Networks, segmentation: Segmentation, judgment: Judgment

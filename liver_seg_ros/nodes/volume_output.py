@@ -66,7 +66,7 @@ class VolumeOutput:
     def publish(self, volume: Volume | LabelVolume, stamp: Time, cancelled: Cancelled) -> None:
         """Publish all slabs, stamped so. Raises `CancelledError` between two of them once `cancelled()`."""
         self._publish_handle(volume, stamp)  # first: it is there sooner
-        for message in volume_to_slabs(volume, self._slabs, stamp, self._compression(volume)):
+        for message in volume_to_slabs(volume, self._slabs, stamp, compression_of(self._node, volume)):
             raise_if_cancelled(cancelled, f"publishing on {self._topic}")
             publisher = self._publisher
             if publisher is None:  # withdrawn meanwhile
@@ -97,8 +97,10 @@ class VolumeOutput:
             self._segment.release()
         self._segment = None
 
-    def _compression(self, volume: Volume | LabelVolume) -> str:
-        asked = str(self._node.get_parameter("compression").value)
-        if asked != COMPRESSION_AUTO:
-            return asked
-        return COMPRESSION_ZLIB if isinstance(volume, LabelVolume) else COMPRESSION_NONE
+
+def compression_of(node: StageNode, volume: Volume | LabelVolume) -> str:
+    """How the slabs of a volume are compressed, as the node's parameter `compression` says."""
+    asked = str(node.get_parameter("compression").value)
+    if asked != COMPRESSION_AUTO:
+        return asked
+    return COMPRESSION_ZLIB if isinstance(volume, LabelVolume) else COMPRESSION_NONE

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.localization import Finding
 from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
-from liver_seg_ros.inference.segmenter import Segmenter
+from liver_seg_ros.inference.segmenter import CoarseLiver, Segmenter
 from liver_seg_ros.plausibility.evidence import Run
 from liver_seg_ros.volume import Volume
 
@@ -51,6 +51,11 @@ def test_the_fine_network_searches_where_the_coarse_one_is_unsure(
     found = Segmenter(unsure, make_segmenter_bundle()).segment(volume, lambda stage, _: stages.append(stage))
     sure = Segmenter(localizer, make_segmenter_bundle()).segment(volume)
     assert found.searched and "search" in found.seconds and "search" in stages
+    coarse, _ = Segmenter(unsure, make_segmenter_bundle()).steps(volume)
+    assert isinstance(coarse, CoarseLiver)  # of the network that saw it well
+    assert np.count_nonzero(coarse.labels.array) * coarse.labels.geometry.voxel_volume_mm3 == pytest.approx(
+        np.count_nonzero(found.labels.array) * volume.geometry.voxel_volume_mm3, rel=0.1
+    )
     assert "the whole CT was searched" in found.message
     assert not sure.searched and "search" not in sure.seconds and "searched" not in sure.message
     assert (found.labels.array == sure.labels.array).mean() > 0.999

@@ -18,7 +18,7 @@ from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference import model_folders
 from liver_seg_ros.inference.bundle import ModelBundle, Postprocessing
 from liver_seg_ros.inference.model_folders import find_models_dir
-from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
+from liver_seg_ros.inference.segmenter import Segmentation, Segmenter, load_default_segmenter
 from liver_seg_ros.orientation import Reorientation
 from liver_seg_ros.volume import Volume, make_right_handed
 
@@ -90,12 +90,14 @@ def test_any_orientation_gives_the_same_labels_voxel_for_voxel(
     angle = np.deg2rad(7)
     tilt = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
     tilted = Geometry(upright.geometry.size, upright.geometry.spacing_mm, (1.0, 2.0, 3.0), tilt)  # type: ignore[arg-type]
-    expected = segmenter.segment(Volume(upright.array, tilted))
+    coarse, expected = segmenter.steps(Volume(upright.array, tilted))
     assert expected.liver_found and set(np.unique(expected.labels.array)) == {0, 1, 2, 3}
     for axes, flipped in product(permutations(range(3)), product((False, True), repeat=3)):
         stored = Reorientation(axes, flipped)  # type: ignore[arg-type]
         array, geometry = make_right_handed(stored.apply(upright.array), stored.apply_to_geometry(tilted))
-        result = segmenter.segment(Volume(array, geometry))
+        coarse_here, result = segmenter.steps(Volume(array, geometry))
+        assert coarse_here.labels.geometry.is_same_grid(coarse.labels.geometry, tolerance_mm=1e-6)
+        np.testing.assert_array_equal(coarse_here.labels.array, coarse.labels.array)
         labels, _ = make_right_handed(result.labels.array, result.labels.geometry)
         expected_here = stored.apply(expected.labels.array)
         if not stored.apply_to_geometry(tilted).is_right_handed:
@@ -115,6 +117,7 @@ def test_says_so_where_there_is_no_liver(segmenter: Segmenter, liver_truth: Trut
     assert result.labels.geometry == volume.geometry
     assert result.message == "no liver found: the localizer sees nothing like a liver"
     assert set(result.seconds) == {"load", "localize"}
+    assert [type(step) for step in segmenter.steps(empty)] == [Segmentation]
 
 
 def test_a_speck_is_no_liver(segmenter: Segmenter, liver_truth: Truth) -> None:

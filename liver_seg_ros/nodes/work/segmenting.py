@@ -10,10 +10,10 @@ from pathlib import Path
 from liver_seg_ros.files.checks import check_ct
 from liver_seg_ros.inference.bundle import ModelBundle
 from liver_seg_ros.inference.runtimes.base import LoadOptions
-from liver_seg_ros.inference.segmenter import Segmentation, load_default_segmenter
+from liver_seg_ros.inference.segmenter import CoarseLiver, Segmentation, load_default_segmenter
 from liver_seg_ros.inference.surroundings import SurroundingsMap, load_surroundings_mapper
 from liver_seg_ros.inference.wanted import only_wanted
-from liver_seg_ros.labels import HEPATIC_VEIN, PORTAL_VEIN, VESSEL, Structure
+from liver_seg_ros.labels import HEPATIC_VEIN, LIVER, PORTAL_VEIN, VESSEL, Structure
 from liver_seg_ros.measurement import StructureMeasurement
 from liver_seg_ros.nodes.work.saving import Saved, Segmented, Where, save_segmented
 from liver_seg_ros.plausibility.judgment import PlausibilityWarning, plausibility_warnings
@@ -80,16 +80,21 @@ class Segmenting:
         progress("read", 1.0)
 
     def segment(
-        self, volume: Volume, wanted: Sequence[Structure], progress: Progress, cancelled: Cancelled
-    ) -> Iterator[Segmentation | SurroundingsMap | Judgment]:
+        self, volume: Volume, wanted: Sequence[Structure], preview: bool, progress: Progress, cancelled: Cancelled
+    ) -> Iterator[CoarseLiver | Segmentation | SurroundingsMap | Judgment]:
         """A `Segmentation`, for which others may wait, then its `Judgment`; of `wanted` only where that is not empty.
 
         In between the map of the surroundings, where that is asked for. Veins are told apart with its vena cava then.
+        With `preview`, and where the liver is wanted, a `CoarseLiver` long before all that.
 
         Raises `InputError` for what is no CT, and whatever `Segmenter.segment` does.
         """
         check_ct(volume, f"volume {volume.uid}")
-        segmentation = self._segmenter.segment(volume, progress, cancelled)
+        for step in self._segmenter.steps(volume, progress, cancelled):
+            if isinstance(step, Segmentation):
+                segmentation = step
+            elif preview and (not wanted or LIVER in wanted):
+                yield step
         sure = segmentation.tumor_probability  # stays here: nobody beyond needs it, and it has some megabytes
         around = None
         if self._veins:
