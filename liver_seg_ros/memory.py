@@ -10,7 +10,6 @@ from pathlib import Path
 GIB = 2**30
 PROCESSES = Path("/proc")
 MEMORY = PROCESSES / "meminfo"
-OWN = PROCESSES / "self/status"
 
 
 def free_memory_bytes() -> float:
@@ -22,10 +21,11 @@ def free_memory_bytes() -> float:
         return inf
 
 
-def resident_bytes() -> int | None:
-    """What of this process is in memory, shared memory included; None where the kernel does not say."""
+def resident_bytes(pid: int | None = None) -> int | None:
+    """What a process, None for this one, has in memory, shared memory included; None where the kernel does not say."""
+    status = PROCESSES / ("self" if pid is None else str(pid)) / "status"
     try:
-        fields = dict(line.split(":", 1) for line in OWN.read_text(encoding="ascii", errors="replace").splitlines())
+        fields = dict(line.split(":", 1) for line in status.read_text(encoding="ascii", errors="replace").splitlines())
         return int(fields["VmRSS"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
@@ -45,9 +45,23 @@ def proportional_bytes(pid: int) -> int:
 
 def children(pid: int) -> list[int]:
     """Processes that this one has started and that have not ended; none where the system does not tell."""
-    found = []
+    return [child for child, parent in _parents().items() if parent == pid]
+
+
+def descendants(pid: int) -> list[int]:
+    """Those, and what these have started, and so on."""
+    parents, found = _parents(), [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
+
+
+def _parents() -> dict[int, int]:
+    """Who started each process that has not ended."""
+    parents = {}
     for file in PROCESSES.glob("[0-9]*/stat"):
         with suppress(OSError):  # it ended meanwhile
             state, parent, *_ = file.read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
-            found += [int(file.parent.name)] if int(parent) == pid and state != "Z" else []
-    return found
+            if state != "Z":
+                parents[int(file.parent.name)] = int(parent)
+    return parents

@@ -19,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from demo_memory import MemoryWatch, Most
 from demo_outputs import NAMES, Arrived, write_outputs
 from demo_processes import ROOT, Processes, ros_environment
 from rich.console import Console
@@ -108,7 +109,11 @@ def run(ct: Path, folder: Path, timeout_s: float, overwrite: bool = False) -> in
     synthetic = known_synthetic(ct)
     with log_folder() as logs:
         with scratch_folder() as arrived_folder:
-            with Processes(ros_environment(), logs) as processes, shown_progress() as progress:
+            with (
+                Processes(ros_environment(), logs) as processes,
+                MemoryWatch(processes.pids) as memory,
+                shown_progress() as progress,
+            ):
                 subscriber = processes.start(
                     "plain_subscriber",
                     [*_SUBSCRIBER, "--out", str(arrived_folder), "--timeout", str(timeout_s)],
@@ -118,16 +123,15 @@ def run(ct: Path, folder: Path, timeout_s: float, overwrite: bool = False) -> in
                 quoted = json.dumps(str(ct))  # as YAML wants it, whatever is in the name
                 processes.start("ct_source", ["-m", "liver_seg_ros.nodes.ct_source", *_NODE, "-p", f"path:={quoted}"])
                 passed = follow(subscriber, processes, progress, logs)
-                peak_memory_mb = processes.peak_memory_mb()
             arrived = Arrived(arrived_folder)
         truth_path = ct.with_name("labels.nii.gz")
         truth = read_labels(truth_path) if synthetic and truth_path.is_file() else None
         source = f"{ct} (synthetic)" if synthetic else str(ct)
         with place.filled() as inside:
-            report = write_outputs(inside, arrived, source, truth, synthetic, peak_memory_mb.get("liver_seg", 0.0))
+            report = write_outputs(inside, arrived, source, truth, synthetic, memory.most.get("liver_seg", Most()).mb)
             for log in logs.iterdir():
                 shutil.copy(log, inside)
-    return show(report, arrived, peak_memory_mb, folder, passed)
+    return show(report, arrived, memory.most, folder, passed)
 
 
 @contextmanager
@@ -184,12 +188,11 @@ def _lines(subscriber: subprocess.Popen[str], processes: Processes, logs: Path) 
         yield line
 
 
-def show(report, arrived: Arrived, peak_memory_mb: dict[str, float], folder: Path, passed: bool) -> int:
+def show(report, arrived: Arrived, memory: Mapping[str, Most], folder: Path, passed: bool) -> int:
     """The table at the end; the exit code."""
     console = Console()
     console.print(report_tables(report), crop=False)
-    memory = ", ".join(f"{name} {peak:.0f} MB" for name, peak in peak_memory_mb.items())
-    console.print(f"peak memory, worker processes included: {memory}")
+    console.print(memory_line(memory))
     failed = [check for check in arrived.facts["checks"] if not check["passed"]]
     for check in failed:
         console.print(f"check failed: {check['name']} ({check['detail']})", style="red")
@@ -198,6 +201,15 @@ def show(report, arrived: Arrived, peak_memory_mb: dict[str, float], folder: Pat
     if not report.liver_found:
         raise DemoError(f"no liver found: {report.message}")
     return DONE if passed else FAILED
+
+
+def memory_line(memory: Mapping[str, Most]) -> str:
+    """The most that each process had at one moment."""
+    each = ", ".join(
+        f"{name} {most.mb:.0f} MB{'' if most.shared_once else ' (shared pages more than once)'}"
+        for name, most in memory.items()
+    )
+    return f"most memory at one moment, worker processes included and shared pages once: {each}"
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from liver_seg_ros.memory import children
-
 ROOT = Path(__file__).resolve().parents[1]
 
 _STOP_DEADLINE_S = 10.0
@@ -83,16 +81,9 @@ class Processes:
         """Names of the processes that are no longer there."""
         return [name for name, process in self._running.items() if process.poll() is not None]
 
-    def peak_memory_mb(self) -> dict[str, float]:
-        """The largest resident size that each running process has had so far (Linux), in MB of 10^6 bytes.
-
-        Those of its worker processes are added, though they need not have been at the same moment: it was no more.
-        """
-        return {
-            name: peak + sum(_peak_memory_mb(child) or 0.0 for child in children(process.pid))
-            for name, process in self._running.items()
-            if process.poll() is None and (peak := _peak_memory_mb(process.pid)) is not None
-        }
+    def pids(self) -> dict[str, int]:
+        """Of the processes that have not ended, by name."""
+        return {name: process.pid for name, process in list(self._running.items()) if process.poll() is None}
 
     def _signal_groups(self, number: signal.Signals) -> None:
         for process in self._running.values():
@@ -106,12 +97,3 @@ def _end_with_parent() -> None:
     """In the child: have the kernel end it when this program dies without its `with` block (SIGKILL, say)."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _peak_memory_mb(pid: int) -> float | None:
-    status = Path(f"/proc/{pid}/status")
-    try:
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), None)
