@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -200,14 +200,27 @@ class Ros:
 
 
 @pytest.fixture
-def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
+def ros(tmp_path: Path) -> Iterator[Ros]:
     """Nodes and an observer on a domain that no other test uses."""
-    if os.environ.get("ROS_DISTRO") == "humble":
-        monkeypatch.setenv("ROS_LOCALHOST_ONLY", "1")
-    else:
-        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with domain_of_its_own() as domain:
-        ros = Ros(tmp_path, domain)
+    with nodes_and_observer(tmp_path) as ros:
+        yield ros
+
+
+@pytest.fixture(scope="session")
+def ros_in() -> Callable[[Path], AbstractContextManager[Ros]]:
+    """`ros` with its logs in this folder, for a file whose tests ask one node what it answers to each alike."""
+    return nodes_and_observer
+
+
+@contextmanager
+def nodes_and_observer(log_folder: Path) -> Iterator[Ros]:
+    """A `Ros` on a domain of its own, ended with all that it started."""
+    with domain_of_its_own() as domain, pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("ROS_DISTRO") == "humble":
+            patch.setenv("ROS_LOCALHOST_ONLY", "1")
+        else:
+            patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        ros = Ros(log_folder, domain)
         yield ros
         ros.close()
 

@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,15 @@ class Needle:
 @pytest.fixture
 def needle(ros: Any) -> Needle:
     return Needle(ros)
+
+
+@pytest.fixture(scope="module")
+def guarded(ros_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Needle]:
+    """A needle whose guard runs already, for tests after which it is as good as new."""
+    with ros_in(tmp_path_factory.mktemp("guard")) as ros:
+        needle = Needle(ros)
+        start(needle)
+        yield needle
 
 
 def start(needle: Needle, **parameters: object) -> subprocess.Popen:
@@ -213,15 +222,14 @@ def test_a_plan_is_followed(needle: Needle) -> None:
         ({"scale": math.nan}, "is damaged"),
     ],
 )  # fmt: skip
-def test_surfaces_that_cannot_be_are_a_stop_until_others_come(needle: Needle, wrong: dict, text: str) -> None:
-    start(needle)
-    needle.show_ball()
-    needle.until(of(GuardReading.REASON_NONE), -0.05)
-    needle.show_ball(**wrong)
-    refused = needle.until(lambda reading: text in reading.text, -0.05)
+def test_surfaces_that_cannot_be_are_a_stop_until_others_come(guarded: Needle, wrong: dict, text: str) -> None:
+    guarded.show_ball()
+    guarded.until(of(GuardReading.REASON_NONE), -0.05)
+    guarded.show_ball(**wrong)
+    refused = guarded.until(lambda reading: text in reading.text, -0.05)
     assert (refused.level, refused.reason) == (GuardReading.LEVEL_STOP, GuardReading.REASON_NO_ANATOMY)
-    needle.show_ball()
-    assert needle.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
+    guarded.show_ball()
+    assert guarded.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
 
 
 def test_a_liver_alone_is_nothing_to_keep_clear_of(needle: Needle) -> None:
@@ -242,8 +250,10 @@ def test_a_place_that_no_needle_has_is_a_stop_and_the_guard_goes_on(needle: Need
     needle.show_ball()
     needle.until(of(GuardReading.REASON_NONE), -0.05)
     for away_m in (1e303, 1e60, -200.0):
-        told = needle.until(lambda reading: reading.level == GuardReading.LEVEL_STOP and reading.text != "", away_m)
-        assert told.reason in (GuardReading.REASON_JUMP, GuardReading.REASON_NO_TRANSFORM)
+        told = needle.until(
+            lambda reading: reading.reason in (GuardReading.REASON_JUMP, GuardReading.REASON_NO_TRANSFORM), away_m
+        )  # a machine that has other things to do may give a stale one before
+        assert told.level == GuardReading.LEVEL_STOP and told.text != ""
         assert needle.until(of(GuardReading.REASON_NO_TRANSFORM), away_m).level == GuardReading.LEVEL_STOP
     assert needle.until(of(GuardReading.REASON_NONE), -0.05).level == GuardReading.LEVEL_OK
 

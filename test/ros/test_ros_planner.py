@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,20 @@ def near(point: Point, other: Point) -> bool:
     return math.dist((point.x, point.y, point.z), (other.x, other.y, other.z)) < 1e-6
 
 
+@pytest.fixture(scope="module")
+def planner(ros_in: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """`alone`, for all tests that only ask it: what it answers is the question's alone."""
+    with ros_in(tmp_path_factory.mktemp("planner")) as ros:
+        yield prepared(ros)
+
+
 @pytest.fixture
-def planner(ros: Any) -> Any:
-    """A planner that has labels, and knows where `map` is."""
+def alone(ros: Any) -> Any:
+    """A planner that has labels, and knows where `map` is, and is asked by one test."""
+    return prepared(ros)
+
+
+def prepared(ros: Any) -> Any:
     ros.start("planner", use_ct=False, worker_process=False)  # of its own would take longer to start than all else
     static = ros.node.create_publisher(TFMessage, "/tf_static", qos.latched(10))
     fixed = TransformStamped(child_frame_id="ct_lps")
@@ -242,25 +254,25 @@ def test_a_long_question_does_not_keep_others_waiting(planner: Any) -> None:
     assert long.result().status.code == RequestStatus.OK
 
 
-def test_the_example_asks_shows_and_guards(planner: Any, tmp_path: Path) -> None:
+def test_the_example_asks_shows_and_guards(alone: Any, tmp_path: Path) -> None:
     """`examples/planner.py` as a process of its own, beside both nodes, until the needle leaves its way."""
-    planner.start("needle_guard", tf_timeout_s=10.0, worker_niceness=0)
-    mesh = planner.node.create_publisher(StructureMeshArray, "meshes", qos.latched(1))
+    alone.start("needle_guard", tf_timeout_s=10.0, worker_niceness=0)
+    mesh = alone.node.create_publisher(StructureMeshArray, "meshes", qos.latched(1))
     labels = anatomy()
     made = reconstruct(labels)
-    stamp = planner.node.get_clock().now().to_msg()
+    stamp = alone.node.get_clock().now().to_msg()
     mesh.publish(meshes_to_array(made.meshes, made.measurements, labels.uid, stamp))
-    tf = planner.node.create_publisher(TFMessage, "/tf", 10)
+    tf = alone.node.create_publisher(TFMessage, "/tf", 10)
     entry = at(x=-0.09)
     command = [sys.executable, "-u", "examples/planner.py", *map(str, (entry.x, entry.y, entry.z))]
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(planner.domain)}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(alone.domain)}
     said = tmp_path / "said"
     with said.open("w") as file:
         example = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file)
 
     def ended() -> bool:
         told = TransformStamped(child_frame_id="needle_tip")
-        told.header.frame_id, told.header.stamp = "ct_lps", planner.node.get_clock().now().to_msg()
+        told.header.frame_id, told.header.stamp = "ct_lps", alone.node.get_clock().now().to_msg()
         shift, turn = told.transform.translation, told.transform.rotation
         shift.x, shift.y, shift.z = entry.x, entry.y, entry.z
         if "OK   90 mm" in said.read_bytes().decode():
@@ -269,7 +281,7 @@ def test_the_example_asks_shows_and_guards(planner: Any, tmp_path: Path) -> None
         tf.publish(TFMessage(transforms=[told]))
         return example.poll() is not None
 
-    planner.spin_until(ended)
+    alone.spin_until(ended)
     first, *levels = said.read_bytes().decode().replace("\n", "").split("\r")
     assert example.returncode == 0, levels
     assert first.startswith("90 mm long. ") and "Not labelled" in first
@@ -277,25 +289,25 @@ def test_the_example_asks_shows_and_guards(planner: Any, tmp_path: Path) -> None
     assert re.match(r"STOP +\d+ mm \S", levels[-1])
 
 
-def test_the_needle_of_the_demo_goes_into_a_vessel_and_is_stopped(planner: Any) -> None:
+def test_the_needle_of_the_demo_goes_into_a_vessel_and_is_stopped(alone: Any) -> None:
     """`examples/moving_needle.py` as a process of its own; and RViz sees the needle in the colors of the levels."""
     slow = {"markers_hz": 30.0, "warn_margin_m": 0.02}  # so that all is seen on a slow machine too
-    planner.start("needle_guard", tf_timeout_s=10.0, worker_process=False, **slow)
-    labels, stamp = anatomy(), planner.node.get_clock().now().to_msg()
+    alone.start("needle_guard", tf_timeout_s=10.0, worker_process=False, **slow)
+    labels, stamp = anatomy(), alone.node.get_clock().now().to_msg()
     made = reconstruct(labels)
     for kind, topic, message in (
         (StructureMeshArray, "meshes", meshes_to_array(made.meshes, made.measurements, labels.uid, stamp)),
         (VesselTree, "vessel_tree", tree_to_message(made.tree, labels.uid, stamp)),
     ):
-        planner.node.create_publisher(kind, topic, qos.latched(1)).publish(message)
-    markers = planner.live(MarkerArray, "/needle_guard/markers")
+        alone.node.create_publisher(kind, topic, qos.latched(1)).publish(message)
+    markers = alone.live(MarkerArray, "/needle_guard/markers")
     entry = at(x=-0.09)
     example = subprocess.Popen(
         [sys.executable, "examples/moving_needle.py", "--strokes", "1", "--speed", "0.08", "--entry",
          *map(str, (entry.x, entry.y, entry.z))],
-        cwd=ROOT, env={**os.environ, "ROS_DOMAIN_ID": str(planner.domain)}, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, env={**os.environ, "ROS_DOMAIN_ID": str(alone.domain)}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    planner.spin_until(lambda: example.poll() is not None)
+    alone.spin_until(lambda: example.poll() is not None)
     assert example.stdout is not None
     lines = example.stdout.read().splitlines()
     assert example.returncode == 0, lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -77,17 +78,19 @@ def default_in_words(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(list(value) if hasattr(value, "tolist") else value)
 
 
-@pytest.fixture(params=executables())
-def node(ros, models, tmp_path, request) -> str:
-    """The name of a node that runs alone and is active."""
-    given = {"segmentation": {"models_dir": str(models)}, "dicom_receiver": {"spool": str(tmp_path / "spool")}}
-    extra = given.get(request.param, {})
-    ros.start(request.param, **extra)
-    ros.spin_until(lambda: ros.state(request.param) == "active")
-    return request.param
+@pytest.fixture(scope="module", params=executables())
+def running(ros_in, models, tmp_path_factory, request) -> Iterator[tuple[Any, str]]:
+    """The observer, and the name of a node that runs alone and is active; it is started once for all that is asked."""
+    folder = tmp_path_factory.mktemp(request.param)
+    given = {"segmentation": {"models_dir": str(models)}, "dicom_receiver": {"spool": str(folder / "spool")}}
+    with ros_in(folder) as ros:
+        ros.start(request.param, **given.get(request.param, {}))
+        ros.spin_until(lambda: ros.state(request.param) == "active")
+        yield ros, request.param
 
 
-def test_topics_are_those_of_the_page(ros, node):
+def test_topics_are_those_of_the_page(running):
+    ros, node = running
     published = documented_topics(node, "published by")
     taken = documented_topics(node, "taken by")
     graph = ros.node
@@ -106,7 +109,8 @@ def test_topics_are_those_of_the_page(ros, node):
     assert seen() == (published, taken)
 
 
-def test_services_and_actions_are_those_of_the_page(ros, node):
+def test_services_and_actions_are_those_of_the_page(running):
+    ros, node = running
     ros.spin_for(1.0)
     services = {
         name: kind
@@ -120,7 +124,8 @@ def test_services_and_actions_are_those_of_the_page(ros, node):
         assert seen == {name: kind for name, kind in told.items() if name.startswith(f"/{node}/")}
 
 
-def test_parameters_are_those_of_the_page(ros, node):
+def test_parameters_are_those_of_the_page(running):
+    ros, node = running
     listed = ros.call(ListParameters, f"/{node}/list_parameters", ListParameters.Request()).result.names
     names = sorted(name for name in listed if not PARAMETERS_OF_ROS.match(name))
     told = {
