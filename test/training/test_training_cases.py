@@ -36,8 +36,8 @@ def coarse(recipe: Recipe) -> Recipe:
     return replace(recipe, stage="localize", data=data)
 
 
-#: Whose scan has few voxels, which take seconds.
-SEED, OTHER = 48, 7
+#: Whose scans have the fewest voxels of the first 2000 seeds: a phantom takes seconds.
+SEED, OTHER = 1113, 1685
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_what_surrounds_the_liver_keeps_its_values_and_the_liver_is_whole(coarse
 
 
 def test_the_segmenter_sees_the_liver_and_the_margin_around_it(recipe: Recipe) -> None:
-    case = make_case(5, replace(recipe, data=replace(recipe.data, coarse_scans=1.0)))  # quick to make
+    case = make_case(71, replace(recipe, data=replace(recipe.data, coarse_scans=1.0)))  # quick to make
     assert set(np.unique(case.labels)) == {0, 1, 2, 3}
     box = Box.around(case.labels)
     assert box is not None
