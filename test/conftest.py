@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -39,6 +41,19 @@ def _engines_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """On a machine with a GPU, engines that tests build are not kept among the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVER_SEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def exporter_reads_its_library_once() -> Iterator[None]:
+    """PyTorch's exporter reads its 500 ONNX functions again for every network, which takes longer than a tiny one."""
+    if not (importlib.util.find_spec("torch") and importlib.util.find_spec("onnxscript")):
+        yield  # tests that export are skipped then, with a reason
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
         yield
 
 

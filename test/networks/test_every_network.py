@@ -99,7 +99,7 @@ def trained(small: dict[str, Any], phantom: Phantom) -> Callable[[str], Trained]
 
 
 @pytest.fixture(scope="session")
-def exported(trained: Callable[[str], Trained]) -> Callable[[str], bytes]:
+def exported(trained: Callable[[str], Trained], exporter_reads_its_library_once: None) -> Callable[[str], bytes]:
     """Exports a trained network when it is first asked for."""
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra [deploy])")
     from liver_seg_ros.deploy.onnx_export import export_onnx
