@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from _machine import machine
-from phantom_accuracy import COLUMNS, MORE, measured
+from phantom_accuracy import COLUMNS, MORE, UNDOUBTED, measured
 from scipy.stats import bootstrap
 
 from liver_seg_ros.inference.segmenter import load_default_segmenter
@@ -30,9 +30,10 @@ from liver_seg_ros.phantom.variation import Variation
 FIRST_SEEDS: dict[Variation, int] = {"plain": 16_000, "varied": 17_000}
 GOALS = {
     "liver": 0.97, "tumor": 0.85, "vessel": 0.78, "wide vessels": 0.9, "clDice": 0.85, "lesion recall": 0.9,
-    "false tumors": 1.0,
+    "false tumors": 1.0, "false tumors, undoubted": 1.0,
 }  # fmt: skip
-_FEWER_IS_BETTER = ("false tumors",)
+ROWS = (*COLUMNS, *MORE, *UNDOUBTED)
+_FEWER_IS_BETTER = ("false tumors", "false tumors, undoubted")
 
 Interval = dict[str, float]
 
@@ -59,14 +60,14 @@ def main() -> None:
             rows.append(measured(segmenter, seed, scan, more=True)[0])
             sys.stderr.write(f"{variation} {seed}: {', '.join(f'{n} {v:.3f}' for n, v in rows[-1].items())}\n")
         # A structure that a phantom does not have, and in which nothing was found, has no score and is left out.
-        known = {name: [row[name] for row in rows if name in row] for name in (*COLUMNS, *MORE)}
+        known = {name: [row[name] for row in rows if name in row] for name in ROWS}
         found[variation] = {name: interval(values) for name, values in known.items() if values}
     sys.stdout.write(
         f"{segmenter!r}: {options.cases} phantoms of each kind, seeds from "
         f"{' and '.join(str(first) for first in FIRST_SEEDS.values())}, {i}x{j}x{k} voxels of {x:g}x{y:g}x{z:g} mm, "
         f"portal venous. {machine()}.\n\n| | {' | '.join(found)} | goal |\n| --- {'| ---: ' * (len(found) + 1)}|\n"
     )
-    for name in (*COLUMNS, *MORE):
+    for name in ROWS:
         cells = [_in_words(name, kind[name]) if name in kind else "" for kind in found.values()]
         goal = f"{GOALS[name]:g}" if name in GOALS else ""
         sys.stdout.write(f"| {name} | {' | '.join(cells)} | {goal} |\n")

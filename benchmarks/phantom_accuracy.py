@@ -21,12 +21,13 @@ from pathlib import Path
 import cc3d
 import numpy as np
 from _machine import machine
+from numpy.typing import NDArray
 
 from liver_seg_ros.evaluation.cl_dice import cl_dice
 from liver_seg_ros.evaluation.dice import dice
 from liver_seg_ros.evaluation.vessel_widths import dice_by_width
 from liver_seg_ros.geometry import Box
-from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
+from liver_seg_ros.inference.segmenter import Segmentation, Segmenter, load_default_segmenter
 from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 from liver_seg_ros.phantom.variation import VARIATIONS
@@ -35,6 +36,8 @@ from liver_seg_ros.volume import LabelVolume
 FIRST_SEED = 11_000  # recipes end at 9000 (training/recipe.py)
 COLUMNS = ("liver", "liver tissue", "tumor", "vessel")
 MORE = ("wide vessels", "clDice", "lesion recall", "false tumors")
+#: The last two once more, of the lesions alone that the network does not doubt.
+UNDOUBTED = ("lesion recall, undoubted", "false tumors, undoubted")
 LEAST_LESION_MM3 = np.pi / 6 * 10.0**3
 LEAST_FOUND = 0.2
 TARGETS = {"liver": 0.95, "tumor": 0.70, "vessel": 0.65}
@@ -51,6 +54,8 @@ def main() -> None:
     parser.add_argument("--phase", default="portal_venous", help="contrast phase (%(default)s)")
     parser.add_argument("--variation", default="plain", choices=VARIATIONS, help="of the phantoms (%(default)s)")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="%(default)s")
+    parser.add_argument("--precision", default="auto", help="of the networks (%(default)s)")
+    parser.add_argument("--skip", nargs="*", default=[], help="steps of postprocessing to leave out")
     parser.add_argument("--more", action="store_true", help="also wide vessels, clDice and lesions")
     parser.add_argument("--json", type=Path, help="also write the means here")
     options = parser.parse_args()
@@ -58,7 +63,7 @@ def main() -> None:
     x, y, z = (float(s) for s in options.spacing_mm.split(","))
     scan = PhantomOptions((i, j, k), (x, y, z), options.phase, variation=options.variation)
     columns = (*COLUMNS, *MORE) if options.more else COLUMNS
-    segmenter = load_default_segmenter(options.models)
+    segmenter = load_default_segmenter(options.models, precision=options.precision, skip=options.skip)
 
     kind = f"{options.variation} phantoms of {i}x{j}x{k} voxels of {x:g}x{y:g}x{z:g} mm, phase {options.phase}"
     sys.stdout.write(f"{kind.capitalize()}, {machine()}.\n\n")
@@ -87,12 +92,13 @@ def measured(segmenter: Segmenter, seed: int, scan: PhantomOptions, more: bool) 
     scores = dice(found.labels, phantom.labels)
     scores["liver tissue"] = _dice_of_own_label(found.labels, phantom.labels)
     if more:
-        scores |= _more(found.labels, phantom.labels)
+        scores |= _more(found, phantom.labels)
     return scores, sum(seconds for stage, seconds in found.seconds.items() if stage != "load")
 
 
-def _more(labels: LabelVolume, truth: LabelVolume) -> dict[str, float]:
-    """The columns `MORE`; without those that this phantom has no score for."""
+def _more(segmentation: Segmentation, truth: LabelVolume) -> dict[str, float]:
+    """The columns `MORE` and `UNDOUBTED`; without those that this phantom has no score for."""
+    labels = segmentation.labels
     box = Box.around((labels.array > 0) | (truth.array > 0))
     if box is None:
         return {}
@@ -101,13 +107,29 @@ def _more(labels: LabelVolume, truth: LabelVolume) -> dict[str, float]:
     by_width = dice_by_width(*vessels, truth.geometry.spacing_mm)
     scores = {"wide vessels": by_width[6.0, np.inf], "clDice": cl_dice(*vessels)}
     true, found = (cc3d.connected_components(v.mask(TUMOR.value), connectivity=26) for v in (t, a))
+    least_voxels = LEAST_LESION_MM3 / truth.geometry.voxel_volume_mm3
+    scores["lesion recall"], scores["false tumors"] = _lesions(true, found, least_voxels)
+    known = segmentation.tumor_probability
+    if known is not None:
+        doubted = [
+            body
+            for body in range(1, int(found.max()) + 1)
+            if known.at(a.geometry.index_to_lps(np.argwhere(found == body)[:, ::-1])).mean() < known.least_lesion
+        ]
+        sure = np.where(np.isin(found, doubted), 0, found)
+        scores |= zip(UNDOUBTED, _lesions(true, sure, least_voxels), strict=True)
+    return {name: score for name, score in scores.items() if not np.isnan(score)}
+
+
+def _lesions(true: NDArray[np.integer], found: NDArray[np.integer], least_voxels: float) -> tuple[float, float]:
+    """Recall of the true lesions of so many voxels and more (NaN without one), and how many found touch no true one."""
     sizes = np.bincount(true.ravel())
     covered = np.bincount(true[found > 0], minlength=sizes.size) / np.maximum(sizes, 1)
-    large = np.flatnonzero(sizes * truth.geometry.voxel_volume_mm3 >= LEAST_LESION_MM3)
+    large = np.flatnonzero(sizes >= least_voxels)
     large = large[large > 0]
-    scores["lesion recall"] = float(np.mean(covered[large] >= LEAST_FOUND)) if large.size else np.nan
-    scores["false tumors"] = float(np.setdiff1d(np.arange(1, found.max() + 1), found[true > 0]).size)
-    return {name: score for name, score in scores.items() if not np.isnan(score)}
+    recall = float(np.mean(covered[large] >= LEAST_FOUND)) if large.size else np.nan
+    bodies = np.unique(found[found > 0])
+    return recall, float(np.setdiff1d(bodies, found[true > 0]).size)
 
 
 def _dice_of_own_label(labels: LabelVolume, truth: LabelVolume) -> float:
