@@ -29,8 +29,6 @@ IN_TURN = f"held = b'x' * 150_000_000; import time; time.sleep(1); del held; {ST
 #: Another test in this process may have told the allocator to keep what is freed, as a cohort's workers do.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's memory in /proc")
-
 
 def test_workers_of_workers_count_and_what_is_shared_counts_once(tmp_path: Path) -> None:
     codes = {"alone": HOLDING, "by another": TWICE, "shared": SHARING}

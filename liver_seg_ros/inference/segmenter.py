@@ -178,10 +178,9 @@ class Segmenter:
             CancelledError: `cancelled()` was true.
             InputError: that network gives labels alone, and its entropy is wanted.
         """
-        for step in self.steps(volume, progress, cancelled, entropy):
-            if isinstance(step, Segmentation):
-                return step
-        raise AssertionError("the last step is a segmentation")
+        *_, segmentation = self.steps(volume, progress, cancelled, entropy)
+        assert isinstance(segmentation, Segmentation)
+        return segmentation
 
     def steps(
         self,

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import InputSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle import THIN_VESSELS, InputSpec, ModelBundle, Postprocessing
 from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
 from liver_seg_ros.volume import Volume
@@ -57,6 +57,19 @@ def test_least_volumes_come_with_the_structures(bundle_of: MakeBundle, tmp_path:
     )
     joint = joint_postprocessing([tumors, vessels])
     assert joint.min_volume_mm3 == {"liver": 9.0, "tumor": 8.0, "vessel": 2.0} and joint.margin_mm == 6.0
+
+
+@pytest.mark.parametrize("says_so", [(False, True), (True, False)])
+def test_thin_vessels_are_followed_where_the_bundle_that_gives_vessels_says_so(
+    bundle_of: MakeBundle, tmp_path: Path, says_so: tuple[bool, bool]
+) -> None:
+    """Of a bundle of tumors and one of vessels; what else is done is said by the first."""
+    steps = [("one_liver", THIN_VESSELS) if says else ("one_liver",) for says in says_so]
+    tumors, vessels = (
+        bundle_of(tmp_path / name, "liver", name, postprocessing=Postprocessing({}, 3.0, own))
+        for name, own in zip(("tumor", "vessel"), steps, strict=True)
+    )
+    assert joint_postprocessing([tumors, vessels]).steps == steps[1]
 
 
 def test_two_networks_find_together_what_one_finds_that_has_all(

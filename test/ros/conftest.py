@@ -221,8 +221,10 @@ def nodes_and_observer(log_folder: Path) -> Iterator[Ros]:
         else:
             patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         ros = Ros(log_folder, domain)
-        yield ros
-        ros.close()
+        try:
+            yield ros
+        finally:
+            ros.close()
 
 
 @contextmanager

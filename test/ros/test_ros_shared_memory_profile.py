@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 PROFILE = Path(__file__).resolve().parents[2] / "config" / "fastdds_shm.xml"
 TELLING = """
 import rclpy
@@ -21,7 +19,6 @@ print(open("/proc/self/smaps").read())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's memory in /proc")
 def test_a_process_gives_little_memory_to_the_profile(ros: Any) -> None:
     names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     environment = {**os.environ, "ROS_DOMAIN_ID": str(ros.domain), **dict.fromkeys(names, str(PROFILE))}
