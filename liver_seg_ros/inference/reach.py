@@ -42,16 +42,17 @@ def further_than(
         further[around] = asked & (edt.edt(~near, anisotropy=spacing_mm, parallel=0) > reach_mm)
         return further
     margin = np.abs(offsets).max(axis=0, initial=0)
-    padded = np.pad(near, [(n, n) for n in margin])
+    ends = [(n, n) for n in margin]
+    padded = np.pad(near, ends)
     steps = offsets @ np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
-    places = np.argwhere(asked)
-    index = np.ravel_multi_index((places + margin).T, padded.shape)
-    left = np.arange(len(places))
+    left = np.flatnonzero(np.pad(asked, ends))  # of all axes at once it takes three times as long
     flat = padded.reshape(-1)
     for step in steps.tolist():
-        free = ~flat[index + step]
-        left, index = left[free], index[free]
-    further[around][tuple(places[left].T)] = True
+        left = left[~flat[left + step]]
+    flat[...] = False
+    flat[left] = True
+    inner = tuple(slice(n, n + size) for n, size in zip(margin, near.shape, strict=True))
+    further[around] = padded[inner]
     return further
 
 

@@ -15,15 +15,18 @@ from math import ceil
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, gaussian_filter, maximum_filter
+from scipy.ndimage import gaussian_filter
 
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bodies import ANY_NEIGHBOR
+from liver_seg_ros.inference.layers import for_each_layer, layers_of
+from liver_seg_ros.inference.neighborhood import eroded, highest_near
 from liver_seg_ros.inference.reach import further_than
 from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 
 #: Standard deviation of the Gaussian that is laid over the CT: noise of a voxel goes, a twig stays.
 _SMOOTHING_MM = 0.7
+_TRUNCATE = 3.0  # so many standard deviations of it
 #: Likewise, of the one that says how bright the liver is around a place.
 _SURROUNDINGS_MM = 12.0
 #: Every so many voxels along each axis say that, and how noisy it is.
@@ -56,28 +59,39 @@ def follow_thin_vessels(labels: NDArray[np.uint8], hu: NDArray[np.int16], geomet
     box = Box.around(labels)
     if box is None:
         return labels
-    # With what lies beside it, to know what is near to it.
-    i, j, k = (ceil(_FROM_OUTSIDE_MM / s) for s in geometry.spacing_mm)
-    box = box.padded((i, j, k), geometry.size)
+    box = box.padded(_voxels(_FROM_OUTSIDE_MM, geometry), geometry.size)  # with what lies beside it
     inner, crop = labels[box.slices], geometry.crop(box)
-    liver, vessel = inner == LIVER.value, inner == VESSEL.value
-    quiet = _quiet(inner)
+    vessel, quiet = inner == VESSEL.value, _quiet(inner)
     if not vessel.any() or not quiet.any():
         return labels
-    excess = _excess(hu[box.slices], quiet, crop)
-    sample = excess[_sampled(3)][quiet]
+    layers = layers_of(inner)
+    smooth, middle = _smoothed(inner, hu[box.slices], layers, crop)
+    usual = _usual(smooth[_sampled(3)], quiet, crop)
+    sample = (smooth[_sampled(3)] - usual)[quiet]
     noise = float(np.median(sample) - np.percentile(sample, _NOISE_PERCENT))
-    middle = vessel & binary_erosion(vessel)
-    found = excess[middle if middle.any() else vessel]
+    at = np.unravel_index(np.flatnonzero(middle if middle.any() else vessel), middle.shape)
+    found = smooth[at] - usual[tuple(n // _SAMPLED for n in at)]
     contrast, brightest = float(np.median(found)), float(np.percentile(found, 98)) + noise
     if contrast < _LEAST_CONTRAST * noise:
         return labels
 
-    peak = np.where(liver | vessel, excess, np.iinfo(np.int16).min)
-    peak = maximum_filter(peak, [2 * max(1, round(_WIDTH_MM / s)) + 1 for s in geometry.spacing_mm[::-1]])
-    bright = liver & (excess > noise) & (excess < brightest) & (excess > _HALF * np.minimum(peak, contrast))
-    for other, reach_mm in ((inner == BACKGROUND, _FROM_OUTSIDE_MM), (inner == TUMOR.value, _FROM_TUMORS_MM)):
-        bright = further_than(other, bright, crop, reach_mm)
+    def bright_in(layer: Box) -> None:
+        around = layer.padded(_voxels(max(_WIDTH_MM, _FROM_OUTSIDE_MM, _FROM_TUMORS_MM), crop), crop.size)
+        near, excess = inner[around.slices], _excess(smooth, usual, around)
+        liver = near == LIVER.value
+        peak = np.where(liver | (near == VESSEL.value), excess, np.iinfo(np.int16).min)
+        for axis, spacing_mm in enumerate(crop.spacing_mm[::-1]):
+            peak = highest_near(peak, max(1, round(_WIDTH_MM / spacing_mm)), axis)
+        asked = np.zeros_like(liver)
+        own = layer.seen_from(around).slices
+        asked[own] = liver[own]
+        asked &= (excess > noise) & (excess < brightest) & (excess > _HALF * np.minimum(peak, contrast))
+        for other, reach_mm in ((BACKGROUND, _FROM_OUTSIDE_MM), (TUMOR.value, _FROM_TUMORS_MM)):
+            asked = further_than(near == other, asked, crop.crop(around), reach_mm)
+        bright[layer.slices] = asked[own]
+
+    bright = np.zeros(inner.shape, bool)
+    for_each_layer(bright_in, layers)
     bodies = cc3d.connected_components(bright | vessel, connectivity=ANY_NEIGHBOR)
     is_vessel = np.zeros(int(bodies.max()) + 1, bool)
     is_vessel[bodies[vessel]] = True
@@ -94,22 +108,47 @@ def _quiet(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Sampled: where is liver, and no sampled neighbor is a tumor or outside."""
     sampled = labels[_sampled(3)]
     inside = (sampled == LIVER.value) | (sampled == VESSEL.value)
-    deep: NDArray[np.bool_] = binary_erosion(inside) & (sampled == LIVER.value)
-    return deep
+    return eroded(inside) & (sampled == LIVER.value)
 
 
-def _excess(hu: NDArray[np.int16], quiet: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.int16]:
-    """`(K, J, I)`: how much brighter than the `quiet` liver around it the CT is, in sixteenths of HU, smoothed."""
-    spacing_mm = np.array(geometry.spacing_mm[::-1])
-    excess = np.clip(hu, _LOW_HU, _HIGH_HU) * np.int16(_PER_HU)
-    gaussian_filter(excess, _SMOOTHING_MM / spacing_mm, output=excess, truncate=3)
+def _smoothed(
+    labels: NDArray[np.uint8], hu: NDArray[np.int16], layers: list[Box], geometry: Geometry
+) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    """`(K, J, I)`, known in `layers` alone: the CT in sixteenths of HU, smoothed; and where vessels are inside."""
+    smooth, middle = np.zeros(hu.shape, np.int16), np.zeros(hu.shape, bool)
+    deviation = _SMOOTHING_MM / np.array(geometry.spacing_mm[::-1])
+
+    def smooth_in(layer: Box) -> None:
+        around = layer.padded(_voxels(_TRUNCATE * _SMOOTHING_MM + max(geometry.spacing_mm), geometry), geometry.size)
+        own = layer.seen_from(around).slices
+        part = np.clip(hu[around.slices], _LOW_HU, _HIGH_HU) * np.int16(_PER_HU)
+        gaussian_filter(part, deviation, output=part, truncate=_TRUNCATE)
+        smooth[layer.slices] = part[own]
+        middle[layer.slices] = eroded(labels[around.slices] == VESSEL.value)[own]
+
+    for_each_layer(smooth_in, layers)
+    return smooth, middle
+
+
+def _usual(sampled: NDArray[np.int16], quiet: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.int16]:
+    """Sampled: how bright the `quiet` liver around each place is, of the smoothed CT `sampled`."""
     weight = quiet.astype(np.float32)
-    around = [_SURROUNDINGS_MM / (_SAMPLED * s) for s in spacing_mm]
-    total = gaussian_filter(weight * excess[_sampled(3)], around, truncate=2)
+    around = [_SURROUNDINGS_MM / (_SAMPLED * s) for s in geometry.spacing_mm[::-1]]
+    total = gaussian_filter(weight * sampled, around, truncate=2)
     share = gaussian_filter(weight, around, truncate=2)
-    middle = np.median(excess[_sampled(3)][quiet])
-    usual = np.where(share > 0.01, total / np.maximum(share, 0.01), middle).astype(np.int16)
-    j, i = (np.arange(n) // _SAMPLED for n in excess.shape[1:])
-    for k, plane in enumerate(excess):
-        plane -= usual[k // _SAMPLED][j[:, None], i]
+    return np.where(share > 0.01, total / np.maximum(share, 0.01), np.median(sampled[quiet])).astype(np.int16)
+
+
+def _excess(smooth: NDArray[np.int16], usual: NDArray[np.int16], box: Box) -> NDArray[np.int16]:
+    """`(K, J, I)` of `box`: how much brighter than is `usual` the CT is, in sixteenths of HU."""
+    i, j, k = (np.arange(a, b) // _SAMPLED for a, b in zip(box.start, box.stop, strict=True))
+    excess = smooth[box.slices].copy()
+    for plane, row in zip(excess, k.tolist(), strict=True):
+        plane -= usual[row][j[:, None], i]
     return excess
+
+
+def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
+    """Voxels along each axis that reach at least `length_mm`."""
+    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
+    return i, j, k

@@ -164,3 +164,12 @@ def test_the_shipped_models_find_a_tree_with_its_twigs() -> None:
     )
     found = load_default_segmenter(MODELS).segment(phantom.ct).labels
     assert cl_dice(found.mask(VESSEL.value), phantom.labels.mask(VESSEL.value)) > 0.72
+
+
+def test_layers_are_not_seen_in_what_is_followed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = None
+    for slices in (1000, 32, 7, 1):
+        monkeypatch.setattr("liver_seg_ros.inference.layers._SLICES", slices)
+        found = scene.followed()
+        whole = found if whole is None else whole
+        np.testing.assert_array_equal(found, whole)
