@@ -57,9 +57,10 @@ TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
 
 #: What `postprocessing.clean_labels` does, in this order; a bundle or a caller may leave some out.
 CLEANING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
-#: What `thin_vessels.follow_thin_vessels` does after them, where a bundle says so.
-THIN_VESSELS = "thin_vessels"
-POSTPROCESSING_STEPS = (*CLEANING_STEPS, THIN_VESSELS)
+#: What is done with vessels after them, in this order, where a bundle says so: `round_vessels.lesions_among_vessels`
+#: and `thin_vessels.follow_thin_vessels`.
+VESSEL_STEPS = ROUND_VESSELS, THIN_VESSELS = ("round_vessels", "thin_vessels")
+POSTPROCESSING_STEPS = (*CLEANING_STEPS, *VESSEL_STEPS)
 
 #: A wider Gaussian than this leaves no tumor.
 MAX_GAUSSIAN_MM = 10.0

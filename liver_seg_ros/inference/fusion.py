@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import THIN_VESSELS, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle import ROUND_VESSELS, VESSEL_STEPS, ModelBundle, Postprocessing
 from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 
 # What lies over what, by label value: 0 background, 1 liver, 2 vessels and whatever else, 3 tumor.
@@ -57,14 +57,16 @@ def joint_postprocessing(bundles: Sequence[ModelBundle]) -> Postprocessing:
     least: dict[str, float] = {}
     gaussian: dict[str, float] = {}
     given: set[str] = set()
-    followed: tuple[str, ...] = ()
+    of_vessels: tuple[str, ...] = ()
     for bundle in bundles:
         own, names = bundle.spec.postprocessing, bundle.spec.labels.values()
         least |= {name: own.min_volume_mm3[name] for name in names if name in own.min_volume_mm3 and name not in least}
         gaussian |= {name: own.gaussian_mm[name] for name in names if name in own.gaussian_mm and name not in given}
-        if VESSEL.name in names and VESSEL.name not in given and THIN_VESSELS in own.steps:
-            followed = (THIN_VESSELS,)
+        if VESSEL.name in names and VESSEL.name not in given:
+            of_vessels = tuple(step for step in VESSEL_STEPS if step in own.steps)
         given.update(names)
     first = bundles[0].spec.postprocessing
-    steps = (*(step for step in first.steps if step != THIN_VESSELS), *followed)
+    if TUMOR.name not in given:  # nobody asked for them
+        of_vessels = tuple(step for step in of_vessels if step != ROUND_VESSELS)
+    steps = (*(step for step in first.steps if step not in VESSEL_STEPS), *of_vessels)
     return replace(first, steps=steps, min_volume_mm3=least, gaussian_mm=gaussian)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is next to each voxel, by whole arrays: what SciPy's filters give, in a fifth of their time."""
+"""What is near each voxel, by whole arrays: SciPy's filters take five times as long."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def highest_near(values: NDArray[np.int16], reach: int, axis: int) -> NDArray[np
         highest = np.maximum(_from(highest, axis, 0, count), _from(highest, axis, step, count))
         covered += step
     return highest
+
+
+def both_ends(mask: NDArray[np.bool_], reach: int, axis: int) -> NDArray[np.bool_]:
+    """Which voxels have those of `mask` both `reach` places before and behind them; what is beyond the array is one."""
+    count = max(0, mask.shape[axis] - reach)
+    kept = np.ones_like(mask)
+    _from(kept, axis, 0, count)[...] &= _from(mask, axis, reach, count)
+    _from(kept, axis, reach, count)[...] &= _from(mask, axis, 0, count)
+    return kept
 
 
 def eroded(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

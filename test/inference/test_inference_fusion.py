@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
-from liver_seg_ros.inference.bundle import THIN_VESSELS, InputSpec, ModelBundle, Postprocessing
+from liver_seg_ros.inference.bundle import ROUND_VESSELS, THIN_VESSELS, InputSpec, ModelBundle, Postprocessing
 from liver_seg_ros.inference.fusion import joint_postprocessing, label_tables, lay_over
 from liver_seg_ros.inference.segmenter import Segmenter, load_default_segmenter
 from liver_seg_ros.volume import Volume
@@ -70,6 +70,14 @@ def test_thin_vessels_are_followed_where_the_bundle_that_gives_vessels_says_so(
         for name, own in zip(("tumor", "vessel"), steps, strict=True)
     )
     assert joint_postprocessing([tumors, vessels]).steps == steps[1]
+
+
+def test_round_vessels_are_lesions_where_lesions_are_asked_for(bundle_of: MakeBundle, tmp_path: Path) -> None:
+    own = Postprocessing({}, 3.0, ("one_liver", THIN_VESSELS, ROUND_VESSELS))
+    vessels = bundle_of(tmp_path / "a", "liver", "vessel", postprocessing=own)
+    assert joint_postprocessing([vessels]).steps == ("one_liver", THIN_VESSELS)
+    tumors = bundle_of(tmp_path / "b", "liver", "tumor")
+    assert joint_postprocessing([vessels, tumors]).steps == ("one_liver", ROUND_VESSELS, THIN_VESSELS)
 
 
 def test_two_networks_find_together_what_one_finds_that_has_all(

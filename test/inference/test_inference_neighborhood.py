@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, maximum_filter1d
 
-from liver_seg_ros.inference.neighborhood import eroded, highest_near
+from liver_seg_ros.inference.neighborhood import both_ends, eroded, highest_near
 
 SHAPES = npst.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9)
 
@@ -30,3 +30,12 @@ def test_eroded(mask: NDArray[np.bool_]) -> None:
     before = mask.copy()
     np.testing.assert_array_equal(eroded(mask), binary_erosion(mask))
     np.testing.assert_array_equal(mask, before)
+
+
+@settings(max_examples=60)
+@given(npst.arrays(bool, SHAPES), st.integers(0, 6), st.integers(0, 2))
+def test_both_ends(mask: NDArray[np.bool_], reach: int, axis: int) -> None:
+    kept = both_ends(mask, reach, axis)
+    for place in np.ndindex(*mask.shape):
+        ends = [(*place[:axis], place[axis] + step, *place[axis + 1 :]) for step in (-reach, reach)]
+        assert kept[place] == all(mask[end] for end in ends if 0 <= end[axis] < mask.shape[axis])
