@@ -23,8 +23,9 @@ from liver_seg_ros.labels import BACKGROUND, TUMOR, VESSEL
 
 #: Vessels are opened by a ball of this radius: what is no wider falls off, and a body is seen without its branches.
 _RADIUS_MM = 3.0
-#: A body of fewer mm, as a ball of its volume, may as well be where vessels meet.
-_LEAST_DIAMETER_MM = 10.0
+#: A body of fewer mm, as a ball of its volume, may as well be where vessels meet; one of more is the widest vessel's
+#: own middle, as a network knows so large a lesion.
+_DIAMETERS_MM = 10.0, 25.0
 #: How many times as long as wide a body may be: the longest by the shortest axis of an ellipsoid with its moments.
 _MOST_ELONGATION = 1.75
 #: Which share of what is next to a body may be vessels or tumors, where a vessel goes on, and which no liver at all.
@@ -84,9 +85,10 @@ def _opened(core: NDArray[np.bool_], vessel: NDArray[np.bool_], geometry: Geomet
 
 
 def _is_lesion(body: NDArray[np.bool_], labels: NDArray[np.uint8], geometry: Geometry) -> bool:
-    """Whether `body`, with a voxel around it in `labels` `(K, J, I)`, is large, round, and in the liver."""
+    """Whether `body`, with a voxel around it in `labels` `(K, J, I)`, is of a lesion's size, round, and in the liver."""
     places_mm = np.argwhere(body) * geometry.spacing_mm[::-1]
-    if len(places_mm) * geometry.voxel_volume_mm3 < pi / 6 * _LEAST_DIAMETER_MM**3:
+    least_mm3, most_mm3 = (pi / 6 * diameter_mm**3 for diameter_mm in _DIAMETERS_MM)
+    if not least_mm3 <= len(places_mm) * geometry.voxel_volume_mm3 <= most_mm3:
         return False
     moments = np.cov(places_mm.T) + np.diag(np.square(geometry.spacing_mm[::-1]) / 12)  # with the voxels' own
     shortest, *_, longest = np.sqrt(np.linalg.eigvalsh(moments))

@@ -99,10 +99,10 @@ def test_where_a_vessel_widens_is_none() -> None:
     assert not scene.found(scene.ball(13.0), scene.tube(7.0, MIDDLE_MM * (1, 1, 0.3), MIDDLE_MM * (1, 1, 1.7))).any()
 
 
-def test_a_small_ball_may_be_anything() -> None:
+@pytest.mark.parametrize(("diameter_mm", "is_lesion"), [(8.5, False), (11.5, True), (24.0, True), (27.0, False)])
+def test_a_smaller_or_larger_ball_may_be_a_vessel(diameter_mm: float, is_lesion: bool) -> None:
     scene = Scene()
-    assert not scene.found(scene.ball(8.5)).any()
-    assert scene.found(scene.ball(11.5)).any()
+    assert scene.found(scene.ball(diameter_mm)).any() == is_lesion
 
 
 def test_at_the_livers_surface_it_is_none() -> None:
