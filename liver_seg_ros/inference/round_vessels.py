@@ -85,7 +85,7 @@ def _opened(core: NDArray[np.bool_], vessel: NDArray[np.bool_], geometry: Geomet
 
 
 def _is_lesion(body: NDArray[np.bool_], labels: NDArray[np.uint8], geometry: Geometry) -> bool:
-    """Whether `body`, with a voxel around it in `labels` `(K, J, I)`, is of a lesion's size, round, and in the liver."""
+    """Whether `body`, with a voxel around it in `labels` `(K, J, I)`: of a lesion's size, round, and inside."""
     places_mm = np.argwhere(body) * geometry.spacing_mm[::-1]
     least_mm3, most_mm3 = (pi / 6 * diameter_mm**3 for diameter_mm in _DIAMETERS_MM)
     if not least_mm3 <= len(places_mm) * geometry.voxel_volume_mm3 <= most_mm3:
