@@ -68,14 +68,16 @@ def lesions_among_vessels(labels: NDArray[np.uint8], geometry: Geometry) -> NDAr
 def _boxes(bodies: NDArray[np.unsignedinteger], mask: NDArray[np.bool_]) -> Iterator[tuple[int, Box]]:
     """Each number of `bodies` `(K, J, I)` in `mask`, and the box around it; for masks of few voxels."""
     places = np.flatnonzero(mask)
+    if not len(places):
+        return
     numbers = bodies.reshape(-1)[places]
     order = np.argsort(numbers, kind="stable")
     found, first = np.unique(numbers[order], return_index=True)
     k, j, i = (axis[order] for axis in np.unravel_index(places, bodies.shape))
-    starts = np.stack([np.minimum.reduceat(n, first) for n in (i, j, k)], axis=1) if len(found) else []
-    stops = np.stack([np.maximum.reduceat(n, first) for n in (i, j, k)], axis=1) + 1 if len(found) else []
-    for number, start, stop in zip(found.tolist(), starts, stops, strict=True):
-        yield number, Box(tuple(start.tolist()), tuple(stop.tolist()))
+    starts = [np.minimum.reduceat(n, first).tolist() for n in (i, j, k)]
+    stops = [(np.maximum.reduceat(n, first) + 1).tolist() for n in (i, j, k)]
+    for number, start, stop in zip(found.tolist(), zip(*starts, strict=True), zip(*stops, strict=True), strict=True):
+        yield number, Box(start, stop)
 
 
 def _opened(core: NDArray[np.bool_], vessel: NDArray[np.bool_], geometry: Geometry) -> NDArray[np.bool_]:
