@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.labels import Structure
 from liver_seg_ros.mesh import Mesh
+from liver_seg_ros.planning.deep_points import DeepPoints
 from liver_seg_ros.planning.lattice import Lattice
 from liver_seg_ros.planning.segment_search import smallest_along
 from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, checked_points
@@ -59,10 +60,12 @@ class DistanceField:
     Attributes:
         surface: the mesh that distances are to.
         lattice: what those distances are not below.
+        deep: the depths of many points inside.
     """
 
     surface: SurfaceQueries
     lattice: Lattice
+    deep: DeepPoints
 
     __repr__ = short_repr
 
@@ -104,7 +107,7 @@ class DistanceField:
         def search(first: int) -> None:
             part = slice(first, first + CHUNK)
             distances[part], places[part] = smallest_along(
-                self.surface, starts[part], stops[part], bound, STEP_MM, TOLERANCE_MM, enough_mm
+                self.surface, self.deep, starts[part], stops[part], bound, STEP_MM, TOLERANCE_MM, enough_mm
             )
 
         with ThreadPoolExecutor(2) as pool:  # numpy works in one while open3d works in the other
@@ -119,7 +122,7 @@ def distance_field(mesh: Mesh) -> DistanceField:
         InputError: the mesh has no triangles.
     """
     surface = SurfaceQueries(mesh)
-    return DistanceField(surface, Lattice(surface))
+    return DistanceField(surface, Lattice(surface), DeepPoints(surface))
 
 
 def distance_fields(meshes: Iterable[Mesh]) -> dict[Structure, DistanceField]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from liver_seg_ros.planning.deep_points import DeepPoints
 from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries, directions
 
 Array = NDArray[np.float64]
@@ -20,9 +21,15 @@ class Minimum:
     """What is known of each segment: `value_mm` `(N,)`, the smallest value found so far, at `along_mm` `(N,)`."""
 
     def __init__(
-        self, surface: SurfaceQueries, starts: Array, stops: Array, tolerance_mm: float, enough_mm: float
+        self,
+        surface: SurfaceQueries,
+        deep: DeepPoints,
+        starts: Array,
+        stops: Array,
+        tolerance_mm: float,
+        enough_mm: float,
     ) -> None:
-        self.surface = surface
+        self.surface, self.deep = surface, deep
         direction, self.length_mm = directions(starts, stops)
         self.direction = np.ascontiguousarray(direction.T)  # (3, N): a coordinate's values lie beside each other
         self.starts_mm = np.ascontiguousarray(starts.T)
@@ -42,6 +49,11 @@ class Minimum:
         """Exact unsigned distances `(A,)` of these places, and `(3, A)` the nearest points of the surface."""
         distance_mm, nearest_mm = self.surface.nearest(self.points(segment, along_mm).T)
         return distance_mm, nearest_mm.T
+
+    def ask_inside(self, segment: Ids, along_mm: Array, most_mm: Array) -> tuple[Array, Array]:
+        """How deep these places inside are, not too deep, and points of the surface beside them: `DeepPoints.ask`."""
+        depth_mm, nearest_mm = self.deep.ask(self.points(segment, along_mm).T, most_mm)
+        return depth_mm, nearest_mm.T
 
     def improve(self, segment: Ids, value_mm: Array, along_mm: Array) -> None:
         better = np.flatnonzero(value_mm < self.value_mm[segment])

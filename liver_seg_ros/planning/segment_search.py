@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from liver_seg_ros.planning.deep_points import DeepPoints
 from liver_seg_ros.planning.segment_minimum import Array, Minimum
 from liver_seg_ros.planning.segments_inside import parts_inside, refined_inside
 from liver_seg_ros.planning.segments_outside import parts_outside, refined_outside
@@ -26,6 +27,7 @@ from liver_seg_ros.reconstruction.meshes.surface_queries import SurfaceQueries
 
 def smallest_along(
     surface: SurfaceQueries,
+    deep: DeepPoints,
     starts: Array,
     stops: Array,
     lower_bound_squared: Callable[[Array], Array],
@@ -36,11 +38,12 @@ def smallest_along(
     """`(N,)` smallest signed distances along segments, at most the tolerance too large, and `(N, 3)` where they are.
 
     Args:
+        deep: of the surface.
         starts, stops: `(N, 3)` LPS points in mm.
         lower_bound_squared: of `(M, 3)` points what squared distances are not below, mm^2; asked every `step_mm`.
         enough_mm: where a distance below this is found no smaller one is looked for: it is what comes back.
     """
-    found = Minimum(surface, starts, stops, tolerance_mm, enough_mm)
+    found = Minimum(surface, deep, starts, stops, tolerance_mm, enough_mm)
     within = parts_inside(found)
     while len(within.segment):
         within = refined_inside(found, within)

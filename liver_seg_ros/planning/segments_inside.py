@@ -38,7 +38,7 @@ def parts_inside(found: Minimum) -> Inside:
     nearest_mm = found.points(segment, along_mm)
     asked = np.flatnonzero(inside & (found.value_mm[segment] >= found.enough_mm))
     if len(asked):
-        depth_mm, nearest_mm[:, asked] = found.ask(segment[asked], along_mm[asked])
+        depth_mm, nearest_mm[:, asked] = found.ask_inside(segment[asked], along_mm[asked], np.full(len(asked), np.inf))
         found.improve(segment[asked], -depth_mm, along_mm[asked])
     order = np.lexsort((inside & (along_mm > 0), along_mm, segment))  # going in and out alternate
     segment, along_mm, nearest_mm = segment[order], along_mm[order], nearest_mm[:, order]
@@ -55,7 +55,7 @@ def refined_inside(found: Minimum, parts: Inside) -> Inside:
     if not len(segment):
         return Inside(segment, parts.along_mm[:, hopeful], parts.nearest_mm[:, :, hopeful])
     middle = begin + fraction[hopeful].clip(LEAST_SHARE, 1 - LEAST_SHARE) * (end - begin)
-    depth_mm, nearest_mm = found.ask(segment, middle)
+    depth_mm, nearest_mm = found.ask_inside(segment, middle, depth_mm[hopeful])
     found.improve(segment, -depth_mm, middle)
     first, last = parts.nearest_mm[:, :, hopeful]
     return Inside(
