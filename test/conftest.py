@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import settings
 
 from liver_seg_ros.geometry import Geometry
@@ -41,6 +42,14 @@ def _engines_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """On a machine with a GPU, engines that tests build are not kept among the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVER_SEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_described_once() -> Iterator[None]:
+    """Typer describes all commands anew in each call of `liver-seg`, which in this process are hundreds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
         yield
 
 

@@ -7,6 +7,7 @@ import configparser
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -20,6 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: As if the libraries of all extras were not installed.
 WITHOUT = f"""
 import sys
+from collections.abc import Mapping
 from importlib.machinery import PathFinder
 
 class Without:
@@ -95,11 +97,18 @@ def test_nothing_is_needed_where_all_is_there(monkeypatch: pytest.MonkeyPatch) -
         need("pages", "this")
 
 
+@pytest.fixture(scope="module")
+def distributions() -> Mapping[str, list[str]]:
+    """What brings each module: the files of all that is installed are listed for it, which takes a second."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize(("module", "extra"), EXTRAS.items())
-def test_the_table_of_extras_is_that_of_setup_cfg(module: str, extra: str) -> None:
+def test_the_table_of_extras_is_that_of_setup_cfg(
+    module: str, extra: str, distributions: Mapping[str, list[str]]
+) -> None:
     config = configparser.ConfigParser()
     config.read(REPOSITORY / "setup.cfg", encoding="utf-8")
-    distributions = packages_distributions()
     assert module in distributions, f"{module} is not installed: make setup-dev installs every extra"
     text = config["options.extras_require"][extra].lower().replace("_", "-")
     brought = {name.lower().replace("_", "-") for name in distributions[module]}
