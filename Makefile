@@ -26,10 +26,11 @@ setup-dev: $(STAMPS)/dev install/.built
 demo: setup
 	@$(RUN) python tools/demo.py $(if $(CT),"$(CT)") $(OPTIONS)
 
-# A worker per core, a file at a time; OMP_NUM_THREADS, as the workers themselves fill the cores.
+# A worker per core, a file at a time; OMP_NUM_THREADS, as the workers themselves fill the cores. Hundreds of processes are
+# started: where an image says PYTHONDONTWRITEBYTECODE, each would compile all that it imports.
 test: setup-dev
 	@$(MAKE) --no-print-directory lint AUDIT=--tell
-	@OMP_NUM_THREADS=1 $(RUN) python -m pytest -n auto --dist loadfile --durations 10
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) python -m pytest -n auto --dist loadfile --durations 10
 
 lint: setup-dev
 	@.venv/bin/ruff check .
