@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -169,6 +170,11 @@ class Geometry:
     def extent_mm(self) -> Vector:
         """Edge lengths of the grid along `(i, j, k)`, voxel borders included."""
         i, j, k = (n * s for n, s in zip(self.size, self.spacing_mm, strict=True))
+        return i, j, k
+
+    def voxels_over(self, length_mm: float) -> tuple[int, int, int]:
+        """How many voxels along `(i, j, k)` are at least `length_mm` long together."""
+        i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in self.spacing_mm)
         return i, j, k
 
     @property

@@ -123,7 +123,7 @@ def _box_on(mask: NDArray[np.bool_], coarse: Geometry, geometry: Geometry, margi
     start = [floor(a * r) for a, r in zip(coarse_box.start, ratio, strict=True)]
     stop = [ceil(b * r) for b, r in zip(coarse_box.stop, ratio, strict=True)]
     box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-    return box.padded(_voxels(margin_mm, geometry), geometry.size)
+    return box.padded(geometry.voxels_over(margin_mm), geometry.size)
 
 
 def _within(mask: NDArray[np.bool_], grid: Geometry, reach_mm: float) -> NDArray[np.bool_]:
@@ -131,7 +131,7 @@ def _within(mask: NDArray[np.bool_], grid: Geometry, reach_mm: float) -> NDArray
     within = np.zeros_like(mask)
     box = Box.around(mask)
     if box is not None:
-        around = box.padded(_voxels(reach_mm, grid), grid.size).slices  # beyond it nothing is
+        around = box.padded(grid.voxels_over(reach_mm), grid.size).slices  # beyond it nothing is
         within[around] = edt.edt(~mask[around], anisotropy=grid.spacing_mm[::-1]) <= reach_mm
     return within
 
@@ -194,9 +194,3 @@ def _hull(a: Box, b: Box) -> Box:
     start = [min(p, q) for p, q in zip(a.start, b.start, strict=True)]
     stop = [max(p, q) for p, q in zip(a.stop, b.stop, strict=True)]
     return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-
-
-def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
-    """Voxels along each axis that reach at least `length_mm`."""
-    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    return i, j, k

@@ -144,7 +144,7 @@ def clean_organ(organ: Organ, geometry: Geometry, options: Postprocessing) -> ND
         box = Box.around(organ.labels)
     if box is None:
         return cleaned
-    box = box.padded(_voxels(options.margin_mm, geometry) if inside else (1, 1, 1), geometry.size)
+    box = box.padded(geometry.voxels_over(options.margin_mm) if inside else (1, 1, 1), geometry.size)
     cleaned[box.slices] = _clean_around(organ.mask[box.slices], organ.labels[box.slices], geometry.crop(box), options)
     return cleaned
 
@@ -193,7 +193,7 @@ def _enclosed(organ: NDArray[np.bool_], candidates: NDArray[np.bool_], geometry:
     if box is None:
         return enclosed
     radius_mm = _WIDEST_VESSEL_MM / 2
-    around = box.padded(_voxels(2 * radius_mm, geometry), geometry.size).slices
+    around = box.padded(geometry.voxels_over(2 * radius_mm), geometry.size).slices
     steps = [max(1, round(_CLOSING_VOXEL_MM / spacing_mm)) for spacing_mm in geometry.spacing_mm[::-1]]
     coarse = organ[around][tuple(slice(step // 2, None, step) for step in steps)]
     if not coarse.any():
@@ -205,9 +205,3 @@ def _enclosed(organ: NDArray[np.bool_], candidates: NDArray[np.bool_], geometry:
     index = tuple(np.minimum(n // step, size - 1) for n, step, size in zip((k, j, i), steps, closed.shape, strict=True))
     enclosed[around][k, j, i] = closed[index]
     return enclosed
-
-
-def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
-    """Voxels along each axis that reach at least `length_mm`."""
-    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    return i, j, k

@@ -7,7 +7,7 @@ of a few voxels at that. Looking around those, the nearest places first, takes a
 
 from __future__ import annotations
 
-from math import ceil, floor
+from math import floor
 
 import edt
 import numpy as np
@@ -33,8 +33,7 @@ def further_than(
     box = Box.around(candidates)
     if box is None:
         return further
-    i, j, k = (ceil(reach_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    around = box.padded((i, j, k), geometry.size).slices
+    around = box.padded(geometry.voxels_over(reach_mm), geometry.size).slices
     near, asked = organ[around], candidates[around]
     spacing_mm = geometry.spacing_mm[::-1]
     offsets = _ball(spacing_mm, reach_mm)

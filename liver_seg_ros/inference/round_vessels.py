@@ -8,7 +8,7 @@ all of its surface, is a lesion that takes up contrast: a hemangioma, a nodule, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, floor, pi
+from math import floor, pi
 
 import cc3d
 import edt
@@ -45,7 +45,7 @@ def lesions_among_vessels(labels: NDArray[np.uint8], geometry: Geometry) -> NDAr
     box = Box.around(labels == VESSEL.value)
     if box is None:
         return labels
-    box = box.padded(_voxels(_RADIUS_MM, geometry), geometry.size)
+    box = box.padded(geometry.voxels_over(_RADIUS_MM), geometry.size)
     inner, crop = labels[box.slices], geometry.crop(box)
     vessel = inner == VESSEL.value
     # Most vessels are thinner, which six looks tell; what they do not is asked for its distance.
@@ -55,7 +55,7 @@ def lesions_among_vessels(labels: NDArray[np.uint8], geometry: Geometry) -> NDAr
     deep = further_than(~vessel, likely, crop, _RADIUS_MM)
     found = labels
     cores = cc3d.connected_components(deep, connectivity=ANY_NEIGHBOR)
-    reach = _voxels(_RADIUS_MM + max(geometry.spacing_mm), geometry)
+    reach = geometry.voxels_over(_RADIUS_MM + max(geometry.spacing_mm))
     for core, place in _boxes(cores, deep):
         around = place.padded(reach, crop.size)
         body = _opened(cores[around.slices] == core, vessel[around.slices], geometry)
@@ -100,9 +100,3 @@ def _is_lesion(body: NDArray[np.bool_], labels: NDArray[np.uint8], geometry: Geo
     shares = np.bincount(beside, minlength=4) / len(beside)
     joined = shares[TUMOR.value] + shares[VESSEL.value]
     return bool(joined <= _MOST_JOINED and shares[BACKGROUND] <= _MOST_OUTSIDE)
-
-
-def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
-    """Voxels along each axis that reach at least `length_mm`."""
-    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    return i, j, k

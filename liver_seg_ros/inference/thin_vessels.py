@@ -10,8 +10,6 @@ are not clear of the noise, as without contrast, nothing is followed.
 
 from __future__ import annotations
 
-from math import ceil
-
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +57,7 @@ def follow_thin_vessels(labels: NDArray[np.uint8], hu: NDArray[np.int16], geomet
     box = Box.around(labels)
     if box is None:
         return labels
-    box = box.padded(_voxels(_FROM_OUTSIDE_MM, geometry), geometry.size)  # with what lies beside it
+    box = box.padded(geometry.voxels_over(_FROM_OUTSIDE_MM), geometry.size)  # with what lies beside it
     inner, crop = labels[box.slices], geometry.crop(box)
     vessel, quiet = inner == VESSEL.value, _quiet(inner)
     if not vessel.any() or not quiet.any():
@@ -76,7 +74,7 @@ def follow_thin_vessels(labels: NDArray[np.uint8], hu: NDArray[np.int16], geomet
         return labels
 
     def bright_in(layer: Box) -> None:
-        around = layer.padded(_voxels(max(_WIDTH_MM, _FROM_OUTSIDE_MM, _FROM_TUMORS_MM), crop), crop.size)
+        around = layer.padded(crop.voxels_over(max(_WIDTH_MM, _FROM_OUTSIDE_MM, _FROM_TUMORS_MM)), crop.size)
         near, excess = inner[around.slices], _excess(smooth, usual, around)
         liver = near == LIVER.value
         peak = np.where(liver | (near == VESSEL.value), excess, np.iinfo(np.int16).min)
@@ -119,7 +117,7 @@ def _smoothed(
     deviation = _SMOOTHING_MM / np.array(geometry.spacing_mm[::-1])
 
     def smooth_in(layer: Box) -> None:
-        around = layer.padded(_voxels(_TRUNCATE * _SMOOTHING_MM + max(geometry.spacing_mm), geometry), geometry.size)
+        around = layer.padded(geometry.voxels_over(_TRUNCATE * _SMOOTHING_MM + max(geometry.spacing_mm)), geometry.size)
         own = layer.seen_from(around).slices
         part = np.clip(hu[around.slices], _LOW_HU, _HIGH_HU) * np.int16(_PER_HU)
         gaussian_filter(part, deviation, output=part, truncate=_TRUNCATE)
@@ -146,9 +144,3 @@ def _excess(smooth: NDArray[np.int16], usual: NDArray[np.int16], box: Box) -> ND
     for plane, row in zip(excess, k.tolist(), strict=True):
         plane -= usual[row][j[:, None], i]
     return excess
-
-
-def _voxels(length_mm: float, geometry: Geometry) -> tuple[int, int, int]:
-    """Voxels along each axis that reach at least `length_mm`."""
-    i, j, k = (ceil(length_mm / spacing_mm) for spacing_mm in geometry.spacing_mm)
-    return i, j, k
