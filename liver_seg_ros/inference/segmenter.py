@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Box, Geometry, mm3_to_ml
-from liver_seg_ros.inference.bundle import ROUND_VESSELS, THIN_VESSELS, ModelBundle, load_bundle
+from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
 from liver_seg_ros.inference.doubt import Doubt
 from liver_seg_ros.inference.fusion import gives_liver, joint_postprocessing, label_tables
 from liver_seg_ros.inference.growing import grown_organ
@@ -33,12 +33,11 @@ from liver_seg_ros.inference.model_folders import find_models_dir, model_folders
 from liver_seg_ros.inference.network import Network, load_network
 from liver_seg_ros.inference.postprocessing import Organ, clean_organ, find_organ, without
 from liver_seg_ros.inference.region import Region
-from liver_seg_ros.inference.round_vessels import lesions_among_vessels
 from liver_seg_ros.inference.runtimes.base import DEFAULTS, LoadOptions
 from liver_seg_ros.inference.runtimes.choice import AUTO
 from liver_seg_ros.inference.smoothing import check_smoothing, smooth_labels
-from liver_seg_ros.inference.thin_vessels import follow_thin_vessels
 from liver_seg_ros.inference.tumor_probability import TumorProbability
+from liver_seg_ros.inference.vessel_steps import refine_vessels
 from liver_seg_ros.labels import LIVER, TUMOR
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.plausibility.evidence import Run
@@ -298,11 +297,7 @@ class Segmenter:
             with stages.stage("postprocess"):
                 crop = geometry.crop(place.box)
                 cleaned = clean_organ(organ, crop, self._postprocessing)
-                if ROUND_VESSELS in self._postprocessing.steps:
-                    cleaned = lesions_among_vessels(cleaned, crop)
-                if THIN_VESSELS in self._postprocessing.steps:
-                    cleaned = follow_thin_vessels(cleaned, hu[place.box.slices], crop)
-                return cleaned
+                return refine_vessels(cleaned, hu[place.box.slices], crop, self._postprocessing.steps)
 
         looked = look(place, label, find, grow, clean, further=finding.scores is None)
         if looked.further_mm:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.evaluation.lesions import lesion_detection
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.inference.round_vessels import lesions_among_vessels
 from liver_seg_ros.inference.segmenter import load_default_segmenter
-from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
+from liver_seg_ros.inference.vessel_steps import refine_vessels
+from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 
 Mask = NDArray[np.bool_]
@@ -44,13 +44,18 @@ class Scene:
         near: Mask = np.linalg.norm(self.places_mm - from_mm - share[..., None] * along, axis=-1) <= diameter_mm / 2
         return near
 
-    def found(self, *vessels: Mask) -> Mask:
-        """What is a tumor when these are vessels."""
+    def found(self, *vessels: Mask, dark: Mask | None = None, contrast_hu: float = 0.0) -> Mask:
+        """What is a tumor when these are vessels, brighter than the liver by so much but where they are `dark`."""
         labels = self.labels.copy()
         labels[np.logical_or.reduce(vessels)] = VESSEL.value
-        before = labels.copy()
-        answer = lesions_among_vessels(labels, self.geometry)
-        np.testing.assert_array_equal(labels, before)
+        hu = np.where(labels == BACKGROUND, 0.0, 100.0) + contrast_hu * (labels == VESSEL.value)
+        if dark is not None:
+            hu[dark] = 75.0
+        hu = np.rint(hu + np.random.default_rng(0).normal(0, 12, hu.shape)).astype(np.int16)
+        before = labels.copy(), hu.copy()
+        answer = refine_vessels(labels, hu, self.geometry, ["round_vessels"])
+        np.testing.assert_array_equal(labels, before[0])
+        np.testing.assert_array_equal(hu, before[1])
         new = answer != labels
         assert (labels[new] == VESSEL.value).all() and (answer[new] == TUMOR.value).all()
         assert new.any() or answer is labels
@@ -120,6 +125,32 @@ def test_beside_a_tumor_it_is_its_rim() -> None:
     beside_mm = MIDDLE_MM + np.array([0.0, 0.0, 13.0])
     scene.labels[scene.ball(18.0, beside_mm)] = TUMOR.value
     assert not scene.found(scene.ball(12.0) & (scene.labels == LIVER.value)).any()
+
+
+@pytest.mark.parametrize("diameter_mm", [9.0, 15.0])
+def test_what_is_darker_than_the_liver_is_no_vessel(diameter_mm: float) -> None:
+    """Beside bright vessels, and where one that is half as wide touches it, which shape alone would not tell."""
+    scene = Scene()
+    tree = scene.tube(12.0, MIDDLE_MM * (1, 0.4, 0.3), MIDDLE_MM * (1, 0.4, 1.7))
+    branch, ball = scene.tube(diameter_mm / 2, MIDDLE_MM * (1, 0.4, 1), MIDDLE_MM), scene.ball(diameter_mm)
+    found = scene.found(tree, branch, ball, dark=ball, contrast_hu=60.0)
+    assert dice(found, ball) > 0.85
+    assert not scene.found(tree, branch, ball, contrast_hu=60.0).any()  # an aneurysm, perhaps
+
+
+def test_where_all_vessels_are_dark_shape_alone_tells() -> None:
+    scene = Scene()
+    ball, elsewhere = scene.ball(9.0), scene.tube(6.0, MIDDLE_MM * (1, 0.5, 0.3), MIDDLE_MM * (1, 0.5, 1.7))
+    assert not scene.found(ball, elsewhere, dark=ball | elsewhere).any()
+    assert scene.found(ball, elsewhere, dark=ball, contrast_hu=60.0).any()
+
+
+def test_a_dark_vessel_is_no_lesion() -> None:
+    """As a bile duct is, or a vein that the contrast has not reached."""
+    scene = Scene()
+    vein = scene.tube(8.0, MIDDLE_MM * (1, 1, 0.3), MIDDLE_MM * (1, 1, 1.7))
+    elsewhere = scene.tube(6.0, MIDDLE_MM * (1, 0.5, 0.3), MIDDLE_MM * (1, 0.5, 1.7))
+    assert not scene.found(vein, elsewhere, dark=vein, contrast_hu=60.0).any()
 
 
 def test_nothing_without_vessels() -> None:

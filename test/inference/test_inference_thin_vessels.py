@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from liver_seg_ros.evaluation.cl_dice import cl_dice
 from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.segmenter import load_default_segmenter
-from liver_seg_ros.inference.thin_vessels import follow_thin_vessels
+from liver_seg_ros.inference.vessel_steps import refine_vessels
 from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom import PhantomOptions, generate_phantom
 
@@ -50,7 +50,7 @@ class Scene:
         noise = np.random.default_rng(0).normal(0, noise_hu, self.hu.shape)
         hu = np.rint(self.hu + noise).astype(np.int16)
         before = self.labels.copy(), hu.copy()
-        found = follow_thin_vessels(self.labels, hu, GEOMETRY)
+        found = refine_vessels(self.labels, hu, GEOMETRY, ["thin_vessels"])
         np.testing.assert_array_equal(self.labels, before[0])
         np.testing.assert_array_equal(hu, before[1])
         changed = found != self.labels
@@ -152,7 +152,7 @@ def test_a_scan_without_vessels_or_liver_is_left_as_it_is(scene: Scene) -> None:
 def test_whatever_the_labels_only_liver_becomes_vessel(labels: NDArray[np.uint8], shift: int, seed: int) -> None:
     geometry = Geometry(labels.shape[::-1], (0.9, 0.8, 2.0))  # type: ignore[arg-type]
     hu = (np.random.default_rng(seed).normal(shift, 40, labels.shape) + 60 * (labels == VESSEL.value)).astype(np.int16)
-    found = follow_thin_vessels(labels, hu, geometry)
+    found = refine_vessels(labels, hu, geometry, ["thin_vessels"])
     changed = found != labels
     assert (labels[changed] == LIVER.value).all() and (found[changed] == VESSEL.value).all()
 
