@@ -26,6 +26,9 @@ _TRUNCATE = 3.0  # so many standard deviations of it
 _SURROUNDINGS_MM = 12.0
 #: Every so many voxels along each axis say that, and how noisy it is.
 _SAMPLED = 4
+_SAMPLES = (slice(None, None, _SAMPLED),) * 3
+#: Vessels stand out where they are this many times as bright as noise.
+_LEAST_CONTRAST = 1.5
 #: So many in a hundred voxels of liver are darker than its middle by more than noise that is called so.
 _NOISE_PERCENT = 0.5
 #: Beyond these HU bone and metal are all the same.
@@ -61,13 +64,18 @@ class Brightness:
             return None
         layers = layers_of(labels)
         smooth, middle = _smoothed(labels, hu, layers, geometry)
-        usual = _usual(smooth[_sampled(3)], quiet, geometry)
-        sample = (smooth[_sampled(3)] - usual)[quiet]
+        usual = _usual(smooth[_SAMPLES], quiet, geometry)
+        sample = (smooth[_SAMPLES] - usual)[quiet]
         noise = float(np.median(sample) - np.percentile(sample, _NOISE_PERCENT))
         at = np.unravel_index(np.flatnonzero(middle if middle.any() else vessel), middle.shape)
         found = smooth[at] - usual[tuple(n // _SAMPLED for n in at)]
         contrast, brightest = float(np.median(found)), float(np.percentile(found, 98)) + noise
         return Brightness(layers, noise, contrast, brightest, smooth, usual)
+
+    @property
+    def vessels_stand_out(self) -> bool:
+        """Whether vessels are clear of the noise, as they are not without contrast."""
+        return self.contrast >= _LEAST_CONTRAST * self.noise
 
     def excess(self, box: Box) -> NDArray[np.int16]:
         """`(K, J, I)` of `box`: how much brighter than usual the CT is, smoothed; right inside `layers` alone."""
@@ -78,13 +86,9 @@ class Brightness:
         return excess
 
 
-def _sampled(axes: int) -> tuple[slice, ...]:
-    return (slice(None, None, _SAMPLED),) * axes
-
-
 def _quiet(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Sampled: where is liver, and no sampled neighbor is a tumor or outside."""
-    sampled = labels[_sampled(3)]
+    sampled = labels[_SAMPLES]
     inside = (sampled == LIVER.value) | (sampled == VESSEL.value)
     return eroded(inside) & (sampled == LIVER.value)
 

@@ -47,8 +47,10 @@ class _Kind:
 
 
 _ANY, _DARK = _Kind(3.0, (10.0, 25.0), 1.75, 0.12), _Kind(1.5, (7.0, 25.0), 1.45, 0.25)
-#: Darker than the liver is what is darker by this share of noise, where vessels are brighter than it by so many times.
-_DARKER, _LEAST_CONTRAST = 0.4, 1.5
+#: Darker than the liver is what is darker by this share of noise.
+_DARKER = 0.4
+#: Of fewer voxels nothing can be told about the shape.
+_LEAST_VOXELS = 27
 
 
 def lesions_among_vessels(
@@ -66,7 +68,7 @@ def lesions_among_vessels(
     """
     vessel = labels == VESSEL.value
     kinds = [(_ANY, vessel)]
-    if brightness is not None and brightness.contrast >= _LEAST_CONTRAST * brightness.noise:
+    if brightness is not None and brightness.vessels_stand_out:
         kinds.append((_DARK, _darker(vessel, brightness)))
     found = labels
     for kind, mask in kinds:
@@ -123,12 +125,13 @@ def _is_lesion(body: NDArray[np.bool_], labels: NDArray[np.uint8], kind: _Kind, 
     """Whether `body`, with a voxel around it in `labels` `(K, J, I)`, is of a lesion's size, round, and inside."""
     places_mm = np.argwhere(body) * geometry.spacing_mm[::-1]
     least_mm3, most_mm3 = (pi / 6 * diameter_mm**3 for diameter_mm in kind.diameters_mm)
-    if not least_mm3 <= len(places_mm) * geometry.voxel_volume_mm3 <= most_mm3:
+    if len(places_mm) < _LEAST_VOXELS or not least_mm3 <= len(places_mm) * geometry.voxel_volume_mm3 <= most_mm3:
         return False
     moments = np.cov(places_mm.T) + np.diag(np.square(geometry.spacing_mm[::-1]) / 12)  # with the voxels' own
     shortest, *_, longest = np.sqrt(np.linalg.eigvalsh(moments))
     if longest > kind.elongation * shortest:
         return False
+    # With the faces of the box around it, which is part of what the shares in `_Kind` were chosen by.
     beside = labels[~eroded(~body) & ~body]
     shares = np.bincount(beside, minlength=4) / len(beside)
     joined = shares[TUMOR.value] + shares[VESSEL.value]

@@ -24,8 +24,6 @@ from liver_seg_ros.labels import BACKGROUND, LIVER, TUMOR, VESSEL
 #: A voxel is vessel from this share of the brightest one within `_WIDTH_MM`, which a vessel has in its middle.
 _HALF = 0.45
 _WIDTH_MM = 2.0
-#: Vessels are followed where they are this many times as bright as noise.
-_LEAST_CONTRAST = 1.5
 #: Nothing is followed this near to what is no liver, which shines into it, nor to tumors, whose rims may be as bright.
 _FROM_OUTSIDE_MM, _FROM_TUMORS_MM = 3.0, 2.0
 
@@ -43,7 +41,7 @@ def follow_thin_vessels(labels: NDArray[np.uint8], brightness: Brightness, geome
     """
     noise, contrast = brightness.noise, brightness.contrast
     vessel = labels == VESSEL.value
-    if contrast < _LEAST_CONTRAST * noise or not vessel.any():
+    if not brightness.vessels_stand_out or not vessel.any():
         return labels
 
     def bright_in(layer: Box) -> None:

@@ -153,6 +153,14 @@ def test_a_dark_vessel_is_no_lesion() -> None:
     assert not scene.found(vein, tree, dark=vein, contrast_hu=60.0).any()
 
 
+def test_of_few_large_voxels_no_shape_is_told() -> None:
+    scene = Scene((9.0, 9.0, 9.0))
+    scene.labels[...] = LIVER.value
+    voxel = np.zeros(scene.labels.shape, bool)
+    voxel[3, 3, 4] = True
+    assert not scene.found(voxel).any()
+
+
 def test_nothing_without_vessels() -> None:
     assert not Scene().found(np.zeros(Scene().labels.shape, bool)).any()
 

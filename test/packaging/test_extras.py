@@ -21,7 +21,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: As if the libraries of all extras were not installed.
 WITHOUT = f"""
 import sys
-from collections.abc import Mapping
 from importlib.machinery import PathFinder
 
 class Without:
