@@ -28,6 +28,10 @@ from liver_seg_ros.training.slices import ONE_SLICE, is_of_slices
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+#: Structure -> voxels of a case, chosen by chance.
+Centers = dict[str, NDArray[np.int64]]
+Mistaken = Callable[[Case, Generator], Centers]
+
 #: Voxels remembered per connected part of a structure as possible patch centers.
 _CENTERS_PER_PART = 100
 
@@ -42,6 +46,8 @@ class CaseDataset:
         recipe: what the patches look like.
         provenance: gives what is known of so many cases, for the model card.
         missing: what to say where there is none.
+        mistakes: gives the voxels `(N, 3)` of a case that were labeled wrongly, for each structure of the recipe's
+            `optimization.mistakes`; asked when the first such patch of a case is drawn.
 
     Raises:
         InputError: a case is damaged, or there is none.
@@ -53,12 +59,15 @@ class CaseDataset:
         recipe: Recipe,
         provenance: Callable[[int], Provenance],
         missing: str,
+        mistakes: Mistaken | None = None,
     ) -> None:
+        self._mistakes = mistakes
         self._paths, self._recipe, self._provenance, self._missing = paths, recipe, provenance, missing
         self._class_of_values, self._is_of_slices = class_of_values(recipe), is_of_slices(recipe)
         self._inputs = inputs_of(recipe)
         self._cases: dict[int, Case] = {}
-        self._centers: dict[int, dict[str, NDArray[np.int64]]] = {}
+        self._centers: dict[int, Centers] = {}
+        self._wrong: dict[int, Centers] = {}
         self.refresh()
 
     def __len__(self) -> int:
@@ -115,16 +124,24 @@ class CaseDataset:
         return augment(image.astype(np.float32), labels, self._recipe.augmentation, rng)
 
     def _center(self, number: int, rng: Generator) -> NDArray[np.int64] | None:
-        """A voxel `(k, j, i)` of a structure that the recipe focuses on, or None for "anywhere"."""
-        draw = rng.random()
-        for name, share in self._recipe.optimization.focus.items():
-            if draw < share:
-                centers = self._centers[number][name]
-                return centers[rng.integers(len(centers))] if len(centers) else None
-            draw -= share
+        """A voxel `(k, j, i)` of a structure that the recipe focuses on, or a mistake, or None for "anywhere"."""
+        draw, plan = rng.random(), self._recipe.optimization
+        for shares, centers_of in ((plan.focus, self._centers.__getitem__), (plan.mistakes, self._mistaken)):
+            for name, share in shares.items():
+                if draw < share:
+                    centers = centers_of(number)[name]
+                    return centers[rng.integers(len(centers))] if len(centers) else None
+                draw -= share
         return None
 
-    def _possible_centers(self, number: int) -> dict[str, NDArray[np.int64]]:
+    def _mistaken(self, number: int) -> Centers:
+        if number not in self._wrong:
+            none = dict.fromkeys(self._recipe.optimization.mistakes, np.empty((0, 3), np.int64))
+            rng = np.random.default_rng(number)
+            self._wrong[number] = none if self._mistakes is None else self._mistakes(self._cases[number], rng)
+        return self._wrong[number]
+
+    def _possible_centers(self, number: int) -> Centers:
         """(N, 3) voxels `(k, j, i)` per structure in focus; N is 0 where the case has none.
 
         Every connected part is represented by as many voxels, or the largest tumor would be all that is ever learned.

@@ -54,6 +54,8 @@ class OptimizationRecipe:
         deep_centers: share of those centers that are drawn in proportion to the square of their depth under the
             structure's surface. Thick vessels are few among the many thin ones, and their inside looks like what is
             outside the liver: a network that hardly sees it calls it background.
+        mistakes: share of the patches that are centered on a mistake of the recipe's `initial`, by structure: a voxel
+            of it that was taken for something else, or the other way round; see `mistakes`.
         optimizer: one of `OPTIMIZERS`.
         momentum: of SGD.
         nesterov: whether SGD's momentum looks ahead.
@@ -82,6 +84,7 @@ class OptimizationRecipe:
     validate_every: Annotated[Whole, _ONE_OR_MORE] = 250
     seed: Annotated[Whole, UPWARD] = 0
     deep_centers: Annotated[Number, _FRACTION] = 0.0
+    mistakes: Annotated[dict[str, Number], _FOCUS] = field(default_factory=dict)
     optimizer: Annotated[str, Valid.one_of(OPTIMIZERS)] = ADAMW
     momentum: Annotated[Number, _BELOW_ONE] = 0.9
     nesterov: Annotated[StrictBool, Valid("true or false")] = False
@@ -98,6 +101,8 @@ class OptimizationRecipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if sum((*self.focus.values(), *self.mistakes.values())) > 1:
+            raise InputError(f"the shares of focus {self.focus} and mistakes {self.mistakes} are more than 1 together")
         if (self.schedule == STEP) != (self.step_length is not None):
             raise InputError(f"step_length belongs to the schedule '{STEP}', and this is '{self.schedule}'")
         if self.nesterov and (self.optimizer != SGD or self.momentum == 0):

@@ -104,6 +104,8 @@ class Recipe:
         self._check_structures()
         if self.data.neighbors and self.optimization.patch[2] != 1:
             raise InputError("data.neighbors belongs to a network of slices, whose optimization.patch is [i, j, 1]")
+        if self.optimization.mistakes and self.initial is None:
+            raise InputError("optimization.mistakes are those of the weights that a training begins with; give initial")
         if self.begins_with_bundle and self.optimization.fixed_norm_from != 0:
             raise InputError(
                 "with a bundle's initial weights, whose norms are folded, optimization.fixed_norm_from must be 0, "
@@ -141,8 +143,10 @@ class Recipe:
             return
         if plan.patch[2] != 1:
             raise InputError(f"'{source}' holds pictures, which have no slices; give optimization.patch: [i, j, 1]")
-        if plan.focus or plan.best_by != MEAN:
-            raise InputError(f"optimization.focus and best_by name structures of CTs; for '{source}' leave them out")
+        if plan.focus or plan.mistakes or plan.best_by != MEAN:
+            raise InputError(
+                f"optimization.focus, mistakes and best_by are of structures of CTs; for '{source}' leave them out"
+            )
         usual = AugmentationRecipe()
         for field_ in fields(usual):
             name = field_.name
@@ -156,9 +160,12 @@ class Recipe:
             raise InputError(f"data.structures belongs to stage 'segment'; one of '{self.stage}' learns {fixed}")
         if self.stage == "surround" and self.data.source != PHANTOMS.name:
             raise InputError(f"stage 'surround' learns from phantoms, which know all organs; {about.title} does not")
-        unlearned = [name for name in self.optimization.focus if name not in learned]
-        if unlearned and self.stage == "segment":
-            raise InputError(f"optimization.focus names {unlearned[0]}, which is none of data.structures {learned}")
+        plan = self.optimization
+        unlearned = [name for name in (*plan.focus, *plan.mistakes) if name not in learned]
+        if unlearned and (self.stage == "segment" or plan.mistakes):
+            raise InputError(
+                f"optimization.focus and mistakes name {unlearned[0]}, which is none of data.structures {learned}"
+            )
         # Of what surrounds the liver, phantoms know all; `about.structures` is what their usual labels hold.
         spoken = learned if self.stage == "surround" else [structure.name for structure in about.structures]
         unspoken = [name for name in learned if spoken and name not in spoken]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from liver_seg_ros.training.case_dataset import CaseDataset
+from liver_seg_ros.training.case_dataset import CaseDataset, Mistaken
 from liver_seg_ros.training.cases import digest_of
 from liver_seg_ros.training.provenance import Provenance
 from liver_seg_ros.training.source_cases import SourceCases
@@ -16,14 +16,19 @@ class SourceDataset(CaseDataset):
     Args:
         cases: those of the recipe's data set.
         part: one of `subject.PARTS`.
+        mistakes: see `CaseDataset`.
     """
 
-    def __init__(self, cases: SourceCases, part: str) -> None:
+    def __init__(self, cases: SourceCases, part: str, mistakes: Mistaken | None = None) -> None:
         missing = (
             f"no {part} case of {cases.data_set.about.title} in {cases.folder}; "
             "make some with: python -m liver_seg_ros.training.generate"
         )
-        super().__init__(lambda: cases.paths(part), cases.recipe, lambda count: of_source(cases, count), missing)
+
+        def provenance(count: int) -> Provenance:
+            return of_source(cases, count)
+
+        super().__init__(lambda: cases.paths(part), cases.recipe, provenance, missing, mistakes)
 
 
 def of_source(cases: SourceCases, count: int) -> Provenance:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the network that a training begins with is wrong, so that patches can be drawn there.
+
+A network that is trained on knows most of what its phantoms show: patches from anywhere teach it little. Its mistakes
+are known beforehand, as the truth is. (The idea is that of hard example mining, Shrivastava et al. 2016, which asks the
+network anew at every step; here it is asked once per case, as looking at a whole case costs as much as a few steps.)
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import nn
+
+from liver_seg_ros.training.beginning import began_with
+from liver_seg_ros.training.cases import Case, class_of_values
+from liver_seg_ros.training.checkpoint import build_network
+from liver_seg_ros.training.network_module import lay_out
+from liver_seg_ros.training.prediction import predict_classes
+from liver_seg_ros.training.recipe import Recipe
+
+
+class Mistakes:
+    """The mistakes of a recipe's `initial`.
+
+    Args:
+        recipe: whose network, weights and structures these are.
+
+    Raises:
+        InputError: (when first asked) the weights are of another network.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe, self._class_of_values = recipe, class_of_values(recipe)
+
+    def centers(self, case: Case, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
+        """`(N, 3)` voxels `(k, j, i)` for each structure of `optimization.mistakes`; N is 0 where there is none.
+
+        A mistake is a structure's where it was taken for something else, or something else for it.
+        """
+        found = predict_classes(self._network, case.image, self._recipe)
+        truth = self._class_of_values[case.labels]
+        wrong = mistaken(found, truth)
+        class_of = {structure.name: index for index, structure in enumerate(self._recipe.structures, 1)}
+        return {
+            name: _some_of(wrong & ((found == class_of[name]) | (truth == class_of[name])), rng)
+            for name in self._recipe.optimization.mistakes
+        }
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        network = build_network(self._recipe)
+        lay_out(network)
+        began_with(network, self._recipe.initial, "")
+        return network
+
+
+def mistaken(found: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Where two arrays of classes, of one shape, differ by more than a border that lies one voxel off.
+
+    That is where what is found is not the truth of any neighbor, or the truth is found at no neighbor; corners count
+    as neighbors.
+    """
+    wrong = np.zeros(found.shape, bool)
+    around = np.ones((3,) * found.ndim, bool)
+    for value in np.union1d(np.unique(found), np.unique(truth)):
+        a, b = found == value, truth == value
+        wrong |= (a & ~ndimage.binary_dilation(b, around)) | (b & ~ndimage.binary_dilation(a, around))
+    return wrong
+
+
+def _some_of(wrong: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """`(N, 3)` voxels; of each connected part as many as the root of its number of voxels.
+
+    The largest would be all that is learned if all voxels counted alike, and the many twigs if all parts did.
+    """
+    parts = cc3d.connected_components(wrong, connectivity=26)
+    voxels = np.argwhere(parts)
+    number = parts[tuple(voxels.T)]
+    voxels = voxels[np.argsort(number, kind="stable")]  # part by part
+    each = np.split(voxels, np.cumsum(np.bincount(number)[1:])[:-1]) if len(voxels) else []
+    some = [part[rng.integers(len(part), size=round(len(part) ** 0.5))] for part in each]
+    return np.concatenate([np.empty((0, 3), np.int64), *some])
