@@ -33,14 +33,15 @@ def is_of(earlier: Checkpoint, recipe: Recipe) -> bool:
     """Whether a checkpoint is one of this recipe's, wherever its origins lie now.
 
     Raises:
-        InputError: its teacher, or first weights that were moved, are not those that it began with, or are not there.
+        InputError: its teacher, or first weights that were moved or are asked for mistakes, are not those that it
+            began with, or are not there.
     """
     for origin in ORIGINS:
         known, before, now = earlier.origins.get(origin), _path(earlier.recipe, origin), _path(recipe, origin)
         if now is None or before is None or known is None:
             if before != now:
                 return False
-        elif (before != now or origin == TEACHER) and known != _digest(now):
+        elif (before != now or origin == TEACHER or recipe.optimization.mistakes) and known != _digest(now):
             raise InputError(
                 f"{now} does not hold the {_WORDS[origin]} that this training began with; bring them back, or choose "
                 "another --output"
