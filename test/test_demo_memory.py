@@ -26,13 +26,10 @@ SHARING = "held = b'x' * 150_000_000; import os, time; os.fork() or print('ready
 #: One after the other: 150 MB are had, given back, and had again by a child.
 IN_TURN = f"held = b'x' * 150_000_000; import time; time.sleep(1); del held; {STARTING}"
 
-#: Another test in this process may have told the allocator to keep what is freed, as a cohort's workers do.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-
 
 def test_workers_of_workers_count_and_what_is_shared_counts_once(tmp_path: Path) -> None:
     codes = {"alone": HOLDING, "by another": TWICE, "shared": SHARING}
-    with Processes(ENVIRONMENT, tmp_path) as processes, MemoryWatch(processes.pids, period_s=0.1) as watch:
+    with Processes(dict(os.environ), tmp_path) as processes, MemoryWatch(processes.pids, period_s=0.1) as watch:
         for name, code in codes.items():
             process = processes.start(name, ["-c", code], read_output=True)
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -42,7 +39,7 @@ def test_workers_of_workers_count_and_what_is_shared_counts_once(tmp_path: Path)
 
 
 def test_what_was_there_at_other_moments_is_not_added(tmp_path: Path) -> None:
-    with Processes(ENVIRONMENT, tmp_path) as processes, MemoryWatch(processes.pids, period_s=0.1) as watch:
+    with Processes(dict(os.environ), tmp_path) as processes, MemoryWatch(processes.pids, period_s=0.1) as watch:
         process = processes.start("in turn", ["-c", IN_TURN], read_output=True)
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         time.sleep(0.3)

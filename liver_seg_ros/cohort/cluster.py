@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster, as_completed, fire_and_forget
 from distributed.scheduler import KilledWorker
 
 from liver_seg_ros.atomic import scratch_folder
-from liver_seg_ros.cohort.local_worker import SETTINGS, OneCore
+from liver_seg_ros.cohort.local_worker import ENVIRONMENT, SETTINGS, OneCore
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.runtimes.cpu import usable_cores
 
@@ -50,6 +50,7 @@ def local_client(workers: int | None, memory_gb: float | None) -> Iterator[Clien
     for name in ("distributed", "tornado.application"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with (
+        _environment_as_before(),
         config.set(settings),
         scratch_folder() as scratch,
         LocalCluster(
@@ -66,6 +67,20 @@ def local_client(workers: int | None, memory_gb: float | None) -> Iterator[Clien
     ):
         client.register_plugin(OneCore(sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else ()))
         yield client
+
+
+@contextmanager
+def _environment_as_before() -> Iterator[None]:
+    """What Dask sets for its workers it sets in this process, and leaves there: later programs would inherit it."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

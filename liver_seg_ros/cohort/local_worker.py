@@ -22,6 +22,8 @@ _MALLOC = {
     "MALLOC_TOP_PAD_": 64 << 20,
 }
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1)
+#: What workers' environment is given; the last two are Dask's own.
+ENVIRONMENT = (*_ONE_THREAD, *_MALLOC, "PYTHONHASHSEED", "__DASK_PARENT_PID")
 SETTINGS = {
     # Where all workers and the scheduler share this machine's cores. Each worker's stack would be looked at 100 times a
     # second to show where time goes, and nobody sees that here.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ def test_a_job_that_ends_its_process_is_told_and_the_others_are_done(monkeypatch
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     from cohort_work import cores_or_death
 
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "4096")  # one that is there, others are not
+    before = dict(os.environ)
     with local_client(1, None) as client:
         results = dict(each_done(client, cores_or_death, [(number,) for number in range(4)]))
+    assert dict(os.environ) == before  # what workers are given, programs that are started later are not
     assert isinstance(results[0], WorkerDiedError)
     assert [results[number] for number in (1, 2, 3)] == [1, 1, 1]
 
