@@ -145,7 +145,7 @@ class Recipe:
             raise InputError(f"'{source}' holds pictures, which have no slices; give optimization.patch: [i, j, 1]")
         if plan.focus or plan.mistakes or plan.best_by != MEAN:
             raise InputError(
-                f"optimization.focus, mistakes and best_by are of structures of CTs; for '{source}' leave them out"
+                f"optimization.focus, mistakes and best_by name structures of CTs; for '{source}' leave them out"
             )
         usual = AugmentationRecipe()
         for field_ in fields(usual):
