@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cc3d
 import edt
 import numpy as np
 from numpy.random import Generator
@@ -21,6 +20,7 @@ from liver_seg_ros.labels import structure_by_name
 from liver_seg_ros.training.augmentation import augment, random_size
 from liver_seg_ros.training.cases import Case, class_of_values, read_case
 from liver_seg_ros.training.network_inputs import EDGES, inputs_of
+from liver_seg_ros.training.parts import voxels_by_part
 from liver_seg_ros.training.patch_source import EVERY, Batch
 from liver_seg_ros.training.provenance import Provenance
 from liver_seg_ros.training.recipe import Recipe
@@ -150,13 +150,8 @@ class CaseDataset:
         centers = {}
         for name in self._recipe.optimization.focus:
             mask = self._cases[number].labels == structure_by_name(name).value
-            parts = cc3d.connected_components(mask, connectivity=26)
-            k, j, i = np.nonzero(mask)
             depth = self._depth(mask)
-            order = np.argsort(parts[k, j, i], kind="stable")
-            voxels = np.stack([k, j, i], axis=1)[order]  # (V, 3), part by part
-            each = np.split(voxels, np.cumsum(np.bincount(parts[k, j, i])[1:])[:-1]) if len(voxels) else []
-            some = [self._some_of(part, depth, rng) for part in each]
+            some = [self._some_of(part, depth, rng) for part in voxels_by_part(mask)]
             centers[name] = np.concatenate([np.empty((0, 3), np.int64), *some])
         return centers
 

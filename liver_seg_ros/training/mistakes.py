@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import product
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -20,6 +19,7 @@ from liver_seg_ros.training.beginning import began_with
 from liver_seg_ros.training.cases import Case, class_of_values
 from liver_seg_ros.training.checkpoint import build_network
 from liver_seg_ros.training.network_module import lay_out
+from liver_seg_ros.training.parts import voxels_by_part
 from liver_seg_ros.training.prediction import predict_classes
 from liver_seg_ros.training.recipe import Recipe
 
@@ -81,10 +81,5 @@ def _some_of(wrong: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.i
 
     The largest would be all that is learned if all voxels counted alike, and the many twigs if all parts did.
     """
-    parts = cc3d.connected_components(wrong, connectivity=26)
-    voxels = np.argwhere(parts)
-    number = parts[tuple(voxels.T)]
-    voxels = voxels[np.argsort(number, kind="stable")]  # part by part
-    each = np.split(voxels, np.cumsum(np.bincount(number)[1:])[:-1]) if len(voxels) else []
-    some = [part[rng.integers(len(part), size=round(len(part) ** 0.5))] for part in each]
+    some = [part[rng.integers(len(part), size=round(len(part) ** 0.5))] for part in voxels_by_part(wrong)]
     return np.concatenate([np.empty((0, 3), np.int64), *some])
