@@ -14,14 +14,16 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from liver_seg_ros.errors import InputError, WriteError
 
 #: No space, no quota, or more than this process may write (`ulimit -f`).
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-#: Another thread may go on filling a folder that is being removed, until it finds it gone.
+#: What another process that takes a folder away makes of `mkdir` in it, or of it.
+_GONE = (errno.ENOENT, errno.EEXIST)
+#: Another thread may go on filling a folder that is being removed, until it finds it gone; and see `_GONE`.
 _TRIES = 20
 #: How folders of what is not finished are called.
 _SCRATCH = re.compile(r"\.liver-seg-[0-9a-f]{8}\.part")
@@ -47,7 +49,7 @@ def written_beside(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a file to write. Give a file name.")
-    with made_folder(path.parent), _scratch_folder(path.parent, path) as scratch, no_space_said(path):
+    with scratch_in_made_folder(path.parent, path) as scratch, no_space_said(path):
         temporary = scratch / path.name
         try:
             temporary.touch()
@@ -73,13 +75,39 @@ def scratch_folder(parent: Path | None = None) -> AbstractContextManager[Path]:
 
 
 @contextmanager
-def made_folder(folder: Path) -> Iterator[None]:
-    """Make `folder`, and those that it is to lie in; when the block fails, those made are gone again where empty.
+def scratch_in_made_folder(parent: Path, said: Path | None = None) -> Iterator[Path]:
+    """A `scratch_folder` in `parent` that is made where it is missing; when the block fails, what was made is gone where empty.
+
+    Another process may make the same folders, and take them away as its own block fails, between two steps of this one.
+    Then they are made again.
+
+    Args:
+        parent: where; and those that it is to lie in are made too.
+        said: named in messages; `parent` for None.
 
     Raises:
-        InputError: it cannot be made.
-        WriteError: there is no space for it.
+        InputError: `parent` cannot be made or written to.
+        WriteError: there is no space.
     """
+    entered, scratch = _entered(parent, said or parent)
+    with entered:
+        yield scratch
+
+
+def _entered(parent: Path, said: Path, tries: int = _TRIES) -> tuple[ExitStack, Path]:
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(_made_folder(parent))
+            scratch = stack.enter_context(_scratch_folder(parent, said))
+            return stack.pop_all(), scratch
+    except InputError as error:
+        if tries == 1 or not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _GONE:
+            raise
+    return _entered(parent, said, tries - 1)
+
+
+@contextmanager
+def _made_folder(folder: Path) -> Iterator[None]:
     missing = [path for path in (folder, *folder.absolute().parents) if not os.path.lexists(path)]
     made = missing[::-1]
     try:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from liver_seg_ros.atomic import written_beside
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.outputs.folder import check_folder
 
 
 def test_file_appears_when_done_and_not_before(tmp_path: Path) -> None:
@@ -42,3 +45,28 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 def test_a_folder_where_the_file_should_be(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"), written_beside(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("deepest", [True, False])
+def test_another_process_takes_away_the_folder_that_both_made(
+    deepest: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `check_folder` of a training's second process does between two steps of the first one's."""
+    out, mkdir, left = tmp_path / "new" / "out", os.mkdir, [3]
+
+    def after_the_other(path: Any, *more: Any, **named: Any) -> None:
+        inside = os.path.basename(path).startswith(".liver-seg")
+        if left[0] and inside == deepest:
+            left[0] -= 1
+            for folder in (out, out.parent) if inside else (out.parent,):
+                if folder.is_dir():
+                    folder.rmdir()
+        mkdir(path, *more, **named)
+
+    monkeypatch.setattr(os, "mkdir", after_the_other)
+    check_folder(out, "--output")
+    assert not list(tmp_path.iterdir())
+    with written_beside(out / "ct.nii.gz") as temporary:
+        temporary.write_text("whole")
+    assert (out / "ct.nii.gz").read_text() == "whole"
+    assert left == [0]

@@ -17,7 +17,7 @@ from typing import Final
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
 from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
 
-from liver_seg_ros.atomic import made_folder, no_space_said, scratch_folder, uninterrupted
+from liver_seg_ros.atomic import no_space_said, scratch_in_made_folder, uninterrupted
 from liver_seg_ros.errors import InputError
 
 #: The layout of `metadata.yaml`: the newest that Humble reads too.
@@ -47,7 +47,7 @@ def written_bag(folder: Path) -> Iterator[Writer]:
     if os.path.lexists(folder):
         raise InputError(f"{folder}: is there already, and bags are not written over. Give another folder.")
     parent = folder.absolute().parent
-    with made_folder(parent), scratch_folder(parent) as scratch, no_space_said(folder):
+    with scratch_in_made_folder(parent) as scratch, no_space_said(folder):
         unfinished = scratch / folder.name
         with Writer(unfinished, version=_VERSION, storage_plugin=StoragePlugin.MCAP) as writer:
             yield writer

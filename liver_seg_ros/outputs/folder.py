@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from liver_seg_ros.atomic import made_folder, no_space_said, scratch_folder, uninterrupted
+from liver_seg_ros.atomic import no_space_said, scratch_folder, scratch_in_made_folder, uninterrupted
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.outputs.inputs import Inputs
 from liver_seg_ros.outputs.record import RECORD, Written, is_unchanged, read_record, write_record, written_by
@@ -28,12 +28,12 @@ def check_folder(folder: Path, option: str) -> None:
         option: of the command line, that names it.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
-    if not existing.is_dir():
+    if not existing.is_dir() and os.path.lexists(existing):  # it may go in between: see `scratch_in_made_folder`
         what = "leads nowhere" if existing.is_symlink() and not existing.exists() else "is a file"
         raise InputError(
             f"output '{folder}' cannot be a folder: '{existing}' {what}; choose another folder with {option}"
         )
-    with suppress(_TriedError), made_folder(folder), scratch_folder(folder):
+    with suppress(_TriedError), scratch_in_made_folder(folder):
         raise _TriedError
 
 
@@ -84,7 +84,7 @@ class ResultFolder:
             InputError: as above, where something came in the way during the work.
             WriteError: there is no space.
         """
-        with made_folder(self._folder), no_space_said(self._folder), scratch_folder(self._folder) as scratch:
+        with no_space_said(self._folder), scratch_in_made_folder(self._folder) as scratch:
             yield scratch
             written = sorted(path.name for path in scratch.iterdir())
             if unknown := set(written).difference(self._names):

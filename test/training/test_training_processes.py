@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -42,6 +44,7 @@ def test_two_processes_give_what_one_gives(recipe: Recipe, folder: Path, tmp_pat
     for rank in ("0", "1"):  # what torchrun sets, without its own process
         told = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+        place["PYTHONFAULTHANDLER"] = "1"
         environment = {**os.environ, **told, **place}
         with (tmp_path / f"{rank}.log").open("w") as log:
             running.append(subprocess.Popen([*map(str, command)], env=environment, stderr=log))
@@ -49,12 +52,24 @@ def test_two_processes_give_what_one_gives(recipe: Recipe, folder: Path, tmp_pat
     (tmp_path / "one").mkdir()
     validation = PhantomDataset(folder, others, recipe).cases
     one = Trainer(recipe, tmp_path / "one", PhantomDataset(folder, seeds, recipe), validation).run()
-    for rank, process in enumerate(running):
-        assert process.wait(timeout=250) == 0, (tmp_path / f"{rank}.log").read_text()
+    assert _ended(running, seconds=250) == [0, 0], "\n".join((tmp_path / f"{rank}.log").read_text() for rank in (0, 1))
     two = load_checkpoint(tmp_path / "two" / CHECKPOINT)
     for name, weights in one.weights.items():
         torch.testing.assert_close(two.weights[name], weights, rtol=1e-4, atol=1e-5, msg=name)
     assert two.scores == pytest.approx(one.scores, abs=2e-3)
+
+
+def _ended(processes: list[subprocess.Popen[bytes]], seconds: float) -> list[int]:
+    """The processes' exit codes, when all have ended or one has failed; those that hang say where, and are killed."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(process.poll() is None for process in processes):
+        if any(process.poll() for process in processes):
+            break
+        time.sleep(0.2)
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER: each thread's place goes to its log
+    return [process.wait() for process in processes]
 
 
 def test_what_cannot_be_had_is_told() -> None:
