@@ -76,7 +76,7 @@ def scratch_folder(parent: Path | None = None) -> AbstractContextManager[Path]:
 
 @contextmanager
 def scratch_in_made_folder(parent: Path, said: Path | None = None) -> Iterator[Path]:
-    """A `scratch_folder` in `parent` that is made where it is missing; when the block fails, what was made is gone where empty.
+    """A `scratch_folder` in `parent`, made where missing; when the block fails, what was made and is empty is gone.
 
     Another process may make the same folders, and take them away as its own block fails, between two steps of this one.
     Then they are made again.

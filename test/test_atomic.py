@@ -55,7 +55,7 @@ def test_another_process_takes_away_the_folder_that_both_made(
     out, mkdir, left = tmp_path / "new" / "out", os.mkdir, [3]
 
     def after_the_other(path: Any, *more: Any, **named: Any) -> None:
-        inside = os.path.basename(path).startswith(".liver-seg")
+        inside = Path(path).name.startswith(".liver-seg")
         if left[0] and inside == deepest:
             left[0] -= 1
             for folder in (out, out.parent) if inside else (out.parent,):

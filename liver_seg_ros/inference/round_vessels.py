@@ -16,12 +16,13 @@ import cc3d
 import edt
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.bodies import ANY_NEIGHBOR
 from liver_seg_ros.inference.brightness import Brightness
 from liver_seg_ros.inference.layers import for_each_layer
-from liver_seg_ros.inference.neighborhood import both_ends, eroded
+from liver_seg_ros.inference.neighborhood import both_ends
 from liver_seg_ros.inference.reach import further_than
 from liver_seg_ros.labels import BACKGROUND, TUMOR, VESSEL
 
@@ -35,18 +36,16 @@ class _Kind:
         diameters_mm: as a ball of its volume. A smaller one may as well be where vessels meet; a larger one is the
             widest vessel's own middle, as a network knows so large a lesion.
         elongation: the longest by the shortest axis of an ellipsoid with its moments, at most.
-        joined: which share of what is next to it may be vessels or tumors, where a vessel goes on.
-        outside: which may be no liver.
     """
 
     radius_mm: float
     diameters_mm: tuple[float, float]
     elongation: float
-    joined: float
-    outside: float = 0.15
 
 
-_ANY, _DARK = _Kind(3.0, (10.0, 25.0), 1.75, 0.12), _Kind(1.5, (7.0, 25.0), 1.45, 0.25)
+_ANY, _DARK = _Kind(3.0, (10.0, 25.0), 1.75), _Kind(1.5, (7.0, 25.0), 1.45)
+#: Which share of the voxels beside a lesion may be vessels or tumors, where a vessel goes on, or no liver.
+_MOST_BESIDE = {VESSEL.value: 0.35, TUMOR.value: 0.1, BACKGROUND: 0.15}
 #: Darker than the liver is what is darker by this share of noise.
 _DARKER = 0.4
 #: Of fewer voxels nothing can be told about the shape.
@@ -131,8 +130,5 @@ def _is_lesion(body: NDArray[np.bool_], labels: NDArray[np.uint8], kind: _Kind, 
     shortest, *_, longest = np.sqrt(np.linalg.eigvalsh(moments))
     if longest > kind.elongation * shortest:
         return False
-    # With the faces of the box around it, which is part of what the shares in `_Kind` were chosen by.
-    beside = labels[~eroded(~body) & ~body]
-    shares = np.bincount(beside, minlength=4) / len(beside)
-    joined = shares[TUMOR.value] + shares[VESSEL.value]
-    return bool(joined <= kind.joined and shares[BACKGROUND] <= kind.outside)
+    beside = labels[binary_dilation(body) & ~body]
+    return all(np.mean(beside == value) <= most for value, most in _MOST_BESIDE.items())

@@ -14,7 +14,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BACKGROUND
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
-from liver_seg_ros.phantom.insets import imitators, tumor_insets, vein_inset
+from liver_seg_ros.phantom.insets import cysts, imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
 from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, Organs, build_organs
 from liver_seg_ros.phantom.painting import Grid, Scene, Shape, render, render_surroundings
@@ -24,7 +24,7 @@ from liver_seg_ros.phantom.surroundings import value_of, with_duodenum
 from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase, hu_of
 from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
-from liver_seg_ros.phantom.variation import NOISE_HU, VEINS, Veins, vary_hu, vary_texture
+from liver_seg_ros.phantom.variation import BEYOND_PLAUSIBLE, NOISE_HU, VEINS, Veins, vary_hu, vary_texture
 from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings
 from liver_seg_ros.phantom.varied_heart import muscle_hu, with_heart
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
@@ -88,7 +88,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     organs = build_organs(points, build, trunk, noise[:3], rng)
     if options.surroundings:
         organs = with_duodenum(organs, trunk, points, build, lattice.step_mm, np.random.default_rng((seed, 3)))
-    varied = np.random.default_rng((seed, 1)) if options.variation in ("varied", "varied_vessels") else None
+    varied = np.random.default_rng((seed, 1)) if options.variation in BEYOND_PLAUSIBLE else None
     heart = np.random.default_rng((seed, 4))
     if varied is not None:
         organs = Organs(vary_liver(organs, trunk, points, build, lattice.step_mm, varied), organs.shapes)
@@ -132,6 +132,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     else:
         veins = [*vein_inset(grid, portal, hu["portal_vein"]), *vein_inset(grid, hepatic, hu["hepatic_vein"])]
     insets = [
+        *(cysts(grid, inside, np.random.default_rng((seed, 6))) if options.variation == "varied_cysts" else ()),
         *(imitators(grid, inside, portal, liver_hu, varied) if varied is not None else ()),
         *veins,
         *tumor_insets(grid, tumors, liver_hu),

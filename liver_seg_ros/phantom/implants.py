@@ -28,7 +28,7 @@ from liver_seg_ros.phantom.painting import Grid, Inset
 from liver_seg_ros.phantom.scan_texture import ScanTexture, measure_texture
 from liver_seg_ros.phantom.tissue import PHASES, Phase
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
-from liver_seg_ros.phantom.variation import VARIATIONS, VEIN_CONTRAST_HU, Variation
+from liver_seg_ros.phantom.variation import BEYOND_PLAUSIBLE, VARIATIONS, VEIN_CONTRAST_HU, Variation
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 from liver_seg_ros.phantom.vessel_contrast import faded_vein_insets
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
@@ -200,7 +200,7 @@ class _Site:
     ) -> tuple[Tumor, ...]:
         """Tumors of the kind asked for."""
         count = int(rng.integers(1, 7)) if options.tumor_count is None else options.tumor_count
-        if options.variation in ("varied", "varied_vessels"):
+        if options.variation in BEYOND_PLAUSIBLE:
             return draw_varied_tumors(count, self.inside, self.inside_depth, options.phase, rng)
         if options.variation == "varied_tumors":
             return draw_demanding_tumors(count, self.inside, self.inside_depth, options.phase, rng)

@@ -69,11 +69,7 @@ def imitators(
         inside: `(N, 3)` LPS points in the liver.
         portal: bile ducts run along it.
     """
-    insets = []
-    if rng.random() < 0.3:
-        for _ in range(int(rng.integers(1, 5))):
-            cyst_hu = float(rng.uniform(-4, 14))
-            insets += _ball(grid, inside, float(rng.uniform(2, 16)), [(0.0, cyst_hu)], rng)
+    insets = cysts(grid, inside, rng, (1, 5)) if rng.random() < 0.3 else []
     if rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 3))):  # fades out: layers that differ by little
             step = float(rng.uniform(3, 8)) * (1 if rng.random() < 0.3 else -1)
@@ -86,6 +82,17 @@ def imitators(
     if rng.random() < 0.15:
         for _ in range(int(rng.integers(1, 4))):
             insets += _ball(grid, inside, float(rng.uniform(1, 2.5)), [(0.0, float(rng.uniform(200, 2500)))], rng)
+    return insets
+
+
+def cysts(
+    grid: Grid, inside: NDArray[np.float64], rng: np.random.Generator, count: tuple[int, int] = (2, 7)
+) -> list[Inset]:
+    """Simple cysts of 4 to 32 mm: `count` of them, the last excluded; `inside` as above."""
+    insets = []
+    for _ in range(int(rng.integers(*count))):
+        cyst_hu = float(rng.uniform(-4, 14))
+        insets += _ball(grid, inside, float(rng.uniform(2, 16)), [(0.0, cyst_hu)], rng)
     return insets
 
 

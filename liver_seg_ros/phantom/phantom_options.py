@@ -26,8 +26,8 @@ class PhantomOptions:
         center_mm: where the grid's center lies relative to the liver's, in mm along LPS; None places the grid so that
             the liver is inside, wherever the rest of the field of view leaves room.
         variation: "plain"; "varied" for patients and scanners far beyond the plausible, to train on; "varied_tumors"
-            for plain ones with tumors that are hard to see whole; or "varied_vessels" for varied ones with more,
-            thinner and fainter vessels.
+            for plain ones with tumors that are hard to see whole; "varied_vessels" for varied ones with more, thinner
+            and fainter vessels; or "varied_cysts" for varied ones with more cysts.
         surroundings: whether the phantom has a duodenum, which it lacks otherwise, and says where each organ is.
 
     Raises:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a phantom varies: "plain" is the generator as it always was, "varied" goes beyond the plausible on purpose,
 "varied_tumors" is plain but for its tumors (`demanding_tumors.py`), "varied_vessels" is varied, with more and thinner
-vessels whose contrast fades (`vessel_contrast.py`), and noisier.
+vessels whose contrast fades (`vessel_contrast.py`), and noisier, and "varied_cysts" is varied with more cysts.
 
 A network that has seen only what is plausible meets every patient for the first time. So what a varied phantom looks
 like is drawn far more widely than anatomy allows (Billot et al. 2023, SynthSeg): grey values of all that surrounds the
@@ -11,7 +11,7 @@ stream of its own, so that a plain phantom of the same seed is untouched.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -19,8 +19,10 @@ import numpy as np
 from liver_seg_ros.phantom.fields import Field, smooth_noise
 from liver_seg_ros.phantom.tissue import Phase, Range
 
-Variation = Literal["plain", "varied", "varied_tumors", "varied_vessels"]
+Variation = Literal["plain", "varied", "varied_tumors", "varied_vessels", "varied_cysts"]
 VARIATIONS: tuple[Variation, ...] = get_args(Variation)
+#: Those that go beyond the plausible.
+BEYOND_PLAUSIBLE: tuple[Variation, ...] = ("varied", "varied_vessels", "varied_cysts")
 
 #: Tissues whose grey value says nothing that a network may lean on.
 _SOFT = (
@@ -55,17 +57,18 @@ class Veins:
     terminal_mm: float = 1.0
 
 
-_PLAIN_VEINS = Veins((4.8, 6.5), (3.4, 4.8), 10_000)
+_PLAIN_VEINS, _VARIED_VEINS = Veins((4.8, 6.5), (3.4, 4.8), 10_000), Veins((4.4, 8.0), (3.0, 6.0), 220)
 VEINS: dict[Variation, Veins] = {
     "plain": _PLAIN_VEINS,
     "varied_tumors": _PLAIN_VEINS,
-    "varied": Veins((4.4, 8.0), (3.0, 6.0), 220),
-    "varied_vessels": Veins((4.4, 8.0), (3.0, 6.0), 450, 0.75),
+    "varied": _VARIED_VEINS,
+    "varied_cysts": _VARIED_VEINS,
+    "varied_vessels": replace(_VARIED_VEINS, most_targets=450, terminal_mm=0.75),
 }
 
 #: Standard deviation of the noise, HU, where the caller gives none.
 NOISE_HU: dict[Variation, Range] = {
-    "plain": (6, 22), "varied": (6, 22), "varied_tumors": (6, 22), "varied_vessels": (8, 34),
+    "plain": (6, 22), "varied": (6, 22), "varied_tumors": (6, 22), "varied_cysts": (6, 22), "varied_vessels": (8, 34),
 }  # fmt: skip
 
 

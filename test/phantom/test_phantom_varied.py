@@ -233,3 +233,16 @@ def test_phantoms_of_faint_vessels_have_more_of_them_thinner_ones_and_else_the_l
     assert thin.portal.radius_mm.min() < 0.8 <= usual.portal.radius_mm.min()
     assert thin.portal.radius_mm.max() == usual.portal.radius_mm.max()
     assert np.array_equal(thin.labels.array > 0, usual.labels.array > 0)
+
+
+def test_phantoms_of_cysts_have_water_in_the_liver_and_are_varied_ones_else() -> None:
+    options = PhantomOptions((70, 60, 50), (4.0, 4.0, 4.0), "portal_venous", 2, 5.0, 0.0, (0.0, 0.0, 0.0), "varied")
+    usual = generate_phantom(7, options)
+    cysts = generate_phantom(7, replace(options, variation="varied_cysts"))
+    assert np.array_equal(cysts.labels.array, usual.labels.array)
+    darker = cysts.ct.array < usual.ct.array - 40.0
+    assert usual.labels.array[darker].all()
+    bodies = cc3d.connected_components(darker, connectivity=26)
+    darkest = [int(cysts.ct.array[bodies == body].min()) for body in range(1, bodies.max() + 1)]
+    assert len(darkest) >= 2
+    assert all(-30 < hu < 40 for hu in darkest)
