@@ -20,7 +20,7 @@ from liver_seg_ros.deploy.quantization import FORMATS, as_scored, quantize
 from liver_seg_ros.deploy.scoring import SCAN, Weights, in_words, mean_dice
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import ModelBundle, load_bundle
-from liver_seg_ros.inference.bundle_writing import add_variant
+from liver_seg_ros.inference.bundle_writing import add_variant, check_variants
 from liver_seg_ros.inference.model_folders import LOCALIZER
 from liver_seg_ros.outputs.folder import check_folder
 from liver_seg_ros.phantom import PhantomOptions
@@ -149,10 +149,12 @@ def main(arguments: list[str] | None = None) -> None:
         raise InputError(f"--cases {options.cases}: at least one phantom is needed to score on")
     bundle = load_bundle(options.bundle)
     check_folder(bundle.folder, "--bundle")
+    names = list(dict.fromkeys(options.variant))
+    check_variants(bundle, names)
     localizer = None
     if bundle.spec.stage == "segment":
         localizer = load_bundle(options.localizer or bundle.folder.parent / LOCALIZER)
-    made = make_variants(bundle, list(dict.fromkeys(options.variant)), localizer, options.calibration, options.keep)
+    made = make_variants(bundle, names, localizer, options.calibration, options.keep)
     seeds = range(options.first_seed, options.first_seed + options.cases)
     add_variants(bundle, made, localizer, seeds, allowed_loss=options.allowed_loss, force=options.force)
 

@@ -37,7 +37,8 @@ _WRITER = "export"
 
 def bundle_place(folder: Path, inputs: Iterable[Path | None] = (), overwrite: bool = False) -> ResultFolder:
     """Where `write_bundle` puts its files. Made before the work; raises `InputError` as `ResultFolder` does."""
-    return ResultFolder(Path(folder), _WRITER, _FILES, inputs, overwrite, option="--bundle")
+    names = (*_FILES, *_variants_in(Path(folder))) if overwrite else _FILES
+    return ResultFolder(Path(folder), _WRITER, names, inputs, overwrite, option="--bundle")
 
 
 def write_bundle(
@@ -58,6 +59,17 @@ def write_bundle(
     weights = _read_weights(onnx)
     others = {} if before is None else {WEIGHTS_BEFORE: before}
     return _write(Path(folder), bundle_place(folder, overwrite=overwrite), weights, replace(spec, variants={}), others)
+
+
+def check_variants(bundle: ModelBundle, names: Iterable[str]) -> None:
+    """Raise `InputError` where variants of these names cannot be put into `bundle`: see `add_variant`."""
+    own = {variant.weights for variant in bundle.spec.variants.values()}
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9_]+", name):
+            raise InputError(f"a variant's name is of small letters, digits and underscores, not '{name}'")
+        path = bundle.folder / _weights_of(name)
+        if path.name not in own and path.exists():
+            raise InputError(f"{path} is no variant of this bundle; move it away or choose another name")
 
 
 def add_variant(
@@ -85,10 +97,9 @@ def add_variant(
         InputError: the name or a field is invalid, a file of `bundle` was damaged meanwhile, or another file has the
             place of the new one.
     """
-    if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise InputError(f"a variant's name is of small letters, digits and underscores, not '{name}'")
+    check_variants(bundle, [name])
     files = _other_files(bundle)
-    weights = f"model_{name}.onnx"
+    weights = _weights_of(name)
     variant = Variant(
         weights=weights,
         sha256=sha256_of(onnx),
@@ -99,8 +110,6 @@ def add_variant(
         dice_loss=dict(dice_loss or {}),
         scored_on=scored_on,
     )
-    if weights not in files and (bundle.folder / weights).exists():
-        raise InputError(f"{bundle.folder / weights} is no variant of this bundle; move it away or choose another name")
     spec = replace(bundle.spec, variants={**bundle.spec.variants, name: variant})
     # It is the bundle itself that is to change.
     place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files, weights), overwrite=True)
@@ -116,6 +125,19 @@ def describe_anew(bundle: ModelBundle, **changes: Any) -> ModelBundle:
     files = _other_files(bundle)
     place = ResultFolder(bundle.folder, _WRITER, (*_FILES, *files), overwrite=True)
     return _write(bundle.folder, place, bundle.weights.read_bytes(), replace(bundle.spec, **changes), files)
+
+
+def _weights_of(variant: str) -> str:
+    return f"model_{variant}.onnx"
+
+
+def _variants_in(folder: Path) -> list[str]:
+    """File names of the variants that a bundle in `folder` has; of none, or one that nobody can read, nothing."""
+    try:
+        spec = parse_spec(read_mapping(folder / DESCRIPTION, "model description"), folder / DESCRIPTION)
+    except InputError:
+        return []
+    return [variant.weights for variant in spec.variants.values()]
 
 
 def _other_files(bundle: ModelBundle) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from liver_seg_ros.deploy import quantize
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.inference.bundle import (
     CLEANING_STEPS,
@@ -88,6 +89,16 @@ def test_what_nobody_knows_to_be_a_bundle_of_ours_is_replaced_only_on_request(fo
     (folder / "model_int8_qdq.onnx").write_bytes(b"someone's network")
     with pytest.raises(InputError, match=r"model_int8_qdq\.onnx is no variant of this bundle"):
         add_variant(load_bundle(folder), "int8_qdq", b"", "int8", ("tensorrt",))
+    with pytest.raises(InputError, match=r"model_int8_qdq\.onnx is no variant of this bundle"):  # before the work
+        quantize.main(["--bundle", str(folder), "--variant", "int8_qdq"])
+
+
+def test_a_bundle_that_came_without_a_record_is_replaced_with_its_variants(folder: Path) -> None:
+    """As those of a fresh clone: nothing says who wrote them but `model.yaml`."""
+    (folder / ".liver-seg.json").unlink()
+    (folder / "model_mine.onnx").write_bytes(b"of nobody's bundle")
+    write_bundle(folder, b"other weights", SPEC, overwrite=True)
+    assert names_in(folder) == sorted([*BUNDLE, "model_mine.onnx"])
 
 
 def test_an_invalid_spec_leaves_the_old_bundle_as_it_was(folder: Path) -> None:
