@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from liver_seg_ros.evaluation.lesions import lesion_detection
 from liver_seg_ros.geometry import Geometry
@@ -85,6 +86,21 @@ def test_a_ball_that_a_branch_enters(
     assert dice(found, ball) > 0.93
     beyond_mm = np.abs(scene.places_mm[..., axis] - MIDDLE_MM[axis]) > diameter_mm / 2 + 3.0
     assert not (found & beyond_mm).any()  # the branch stays a vessel
+
+
+@pytest.mark.parametrize(("branches", "least", "most", "is_lesion"), [(18, 0.15, 0.28, True), (48, 0.45, 0.7, False)])
+def test_a_ball_that_branches_leave_all_over_is_where_vessels_meet(
+    branches: int, least: float, most: float, is_lesion: bool
+) -> None:
+    """What counts is the share of the ball's own surface, not of what a box around it has."""
+    scene, numbers = Scene(), np.arange(branches) + 0.5
+    down, around = 1 - 2 * numbers / branches, np.pi * (1 + 5**0.5) * numbers  # evenly over a sphere
+    across = np.sqrt(1 - down**2)
+    ways = np.stack([down, across * np.cos(around), across * np.sin(around)], axis=-1)
+    ball, rods = scene.ball(14.0), [scene.tube(3.0, MIDDLE_MM, MIDDLE_MM + 22.0 * way) for way in ways]
+    beside = binary_dilation(ball) & ~ball
+    assert least < np.logical_or.reduce(rods)[beside].mean() < most
+    assert scene.found(ball, *rods).any() == is_lesion
 
 
 @pytest.mark.parametrize("diameter_mm", [7.0, 10.0, 14.0])
