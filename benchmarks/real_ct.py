@@ -21,6 +21,7 @@ from liver_seg_ros.files.matching import on_grid_of
 from liver_seg_ros.files.volumes import read_labels, read_volume
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER
+from liver_seg_ros.training.command import run_command
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_torso_3mm"
 
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

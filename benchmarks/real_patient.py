@@ -3,6 +3,7 @@
 
     .venv/bin/python benchmarks/real_patient.py                       ../shared/data/ircadb01_17/original_dicom.tar.gz
     .venv/bin/python benchmarks/real_patient.py 3Dircadb1.17          a folder of PATIENT_DICOM and MASKS_DICOM
+    .venv/bin/python benchmarks/real_patient.py --models DIR --precision fp32      networks without int8 weights
 
 Prints Markdown. The CT comes through the DICOM reader, the truth from the folder of masks as `segment --truth` takes
 it: the organ is `liver` with the tumors in it, vessels are `portalvein` and `venoussystem` inside the organ, tumors go
@@ -24,15 +25,16 @@ from pathlib import Path
 
 from _machine import machine
 
+from liver_seg_ros.errors import InputError
 from liver_seg_ros.evaluation.lesions import lesion_detection
 from liver_seg_ros.files.volumes import read_volume
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.labels import LIVER, SEGMENTED, TUMOR
+from liver_seg_ros.training.command import run_command
 from liver_seg_ros.truth import Truth, read_truth_of, score
 from liver_seg_ros.volume import LabelVolume, Volume
 
 ARCHIVE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ircadb01_17" / "original_dicom.tar.gz"
-COMPARED = ("fp32", "int8")
 
 
 def main() -> None:
@@ -41,18 +43,22 @@ def main() -> None:
     parser.add_argument(
         "--models", type=Path, help="folder of localizer/ and segmenter/; the shipped ones if not given"
     )
+    parser.add_argument("--precision", nargs="+", default=["fp32", "int8"], help="of the networks (%(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="real_patient_") as scratch:
         folder = options.patient
         if folder.is_file():
-            with tarfile.open(folder) as archive:
-                archive.extractall(scratch, filter="data")
+            try:
+                with tarfile.open(folder) as archive:
+                    archive.extractall(scratch, filter="data")
+            except (tarfile.TarError, EOFError, OSError) as error:
+                raise InputError(f"{folder}: is no archive, or damaged; give the archive of the patient") from error
             folder = Path(scratch)
         start = time.perf_counter()
         ct = read_volume(folder / "PATIENT_DICOM")
         truth = read_truth_of(ct, folder / "MASKS_DICOM")
         read_seconds = time.perf_counter() - start
-        rows = [_row(precision, options.models, ct, truth) for precision in COMPARED]
+        rows = [_row(precision, options.models, ct, truth) for precision in options.precision]
     size = "x".join(str(n) for n in ct.geometry.size)
     spacing = "x".join(f"{s:.4g}" for s in ct.geometry.spacing_mm)
     sys.stdout.write(
@@ -89,4 +95,4 @@ def _contents(labels: LabelVolume) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

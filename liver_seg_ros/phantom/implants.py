@@ -23,7 +23,7 @@ from liver_seg_ros.labels import BACKGROUND
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.fields import Field
-from liver_seg_ros.phantom.insets import tumor_insets, vein_inset
+from liver_seg_ros.phantom.insets import cysts, tumor_insets, vein_inset
 from liver_seg_ros.phantom.painting import Grid, Inset
 from liver_seg_ros.phantom.scan_texture import ScanTexture, measure_texture
 from liver_seg_ros.phantom.tissue import PHASES, Phase
@@ -49,7 +49,7 @@ class ImplantOptions:
         tumor_count: tumors asked for; None draws 1 to 6. One that finds no room is left out.
         trees: trees of vessels.
         phase: the CT's contrast phase: it decides how bright vessels and tumors are.
-        variation: of tumors and contrast, as in `PhantomOptions`.
+        variation: of tumors and contrast, as in `PhantomOptions`; "varied_cysts" paints cysts beneath them too.
 
     Raises:
         InputError: an option outside its range.
@@ -146,6 +146,9 @@ def implant(ct: Volume, labels: LabelVolume, seed: int, options: ImplantOptions 
     tumors = site.draw(options, trees, rng)
     liver_hu = site.texture.liver_hu
     vessel_hu = [liver_hu + float(rng.uniform(*VEIN_CONTRAST_HU[options.phase])) for _ in trees]
+    own_rng = np.random.default_rng((seed, 6))
+    for cyst in cysts(site.grid, site.inside, own_rng) if options.variation == "varied_cysts" else ():
+        site.paint(cyst, hu, values, own_rng)
     insets = [
         inset
         for tree, blood in zip(trees, vessel_hu, strict=True)

@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from liver_seg_ros.errors import InputError
 from liver_seg_ros.geometry import Geometry
-from liver_seg_ros.labels import TUMOR, VESSEL
+from liver_seg_ros.labels import LIVER, TUMOR, VESSEL
 from liver_seg_ros.phantom.implants import Implanted, ImplantOptions, implant
 from liver_seg_ros.phantom.scan_texture import measure_texture
 from liver_seg_ros.volume import LabelVolume, Volume
@@ -111,6 +111,18 @@ def test_what_is_painted_has_the_noise_and_the_sharpness_of_the_ct(tilted: tuple
     profile = [hu[band & (np.abs(depth - at) < 0.5)].mean() for at in (-4, -1.5, 1.5, 4)]
     share = (np.array(profile) - profile[0]) / (profile[-1] - profile[0])
     assert 0.03 < share[1] < 0.3 and 0.7 < share[2] < 0.97  # a hard edge has 0 and 1
+
+
+def test_cysts_are_water_and_liver_in_the_labels(tilted: tuple[Volume, LabelVolume]) -> None:
+    ct, labels = tilted
+    cysts = implant(ct, labels, 5, ImplantOptions(tumor_count=0, trees=0, variation="varied_cysts"))
+    usual = implant(ct, labels, 5, ImplantOptions(tumor_count=0, trees=0, variation="varied"))
+    assert np.array_equal(usual.ct.array, ct.array)
+    assert np.array_equal(cysts.labels.array > 0, labels.array > 0) and cysts.labels.array.max() == LIVER.value
+    deep = binary_erosion(labels.array > 0, iterations=4)
+    painted = binary_erosion((gaussian_filter(cysts.ct.array.astype(np.float32), 1.0) < 55) & deep, iterations=2)
+    assert painted.sum() > 100
+    assert -10 < cysts.ct.array[painted].mean() < 20
 
 
 def test_what_cannot_be_is_refused(tilted: tuple[Volume, LabelVolume]) -> None:
