@@ -14,6 +14,7 @@ from rclpy.timer import Timer
 from liver_seg_interfaces.msg import Volume as VolumeMessage
 from liver_seg_interfaces.msg import VolumeHandle
 from liver_seg_ros.errors import InputError
+from liver_seg_ros.malloc import give_back_freed_memory
 from liver_seg_ros.nodes.messages.assembler import Assembled, Assembler
 from liver_seg_ros.nodes.messages.handles import handle_to_slab
 from liver_seg_ros.nodes.messages.volumes import message_to_slab
@@ -26,6 +27,9 @@ from liver_seg_ros.nodes.stage_node import StageNode
 from liver_seg_ros.nodes.volume_output import handle_topic
 
 _CHECK_PERIOD_S = 0.5
+
+#: So many checks after the slabs' subscription went, the last of them is freed too: the executor waits for it a while.
+_CHECKS_UNTIL_FREED = 4
 
 
 class VolumeInput:
@@ -60,6 +64,7 @@ class VolumeInput:
         self._refused = ""  # uid of the volume that was refused last: it comes in many slabs, and gets one report
         self._assembler: Assembler | None = None
         self._subscription: Subscription | None = None  # of the slabs; None while they are not needed
+        self._checks_until_freed = 0  # of slabs that nobody will ask for any more
         self._handles: Subscription | None = None
         self._timer: Timer | None = None
         node.declare_missing(VOLUME_INPUT)
@@ -106,6 +111,7 @@ class VolumeInput:
     def _unsubscribe(self) -> None:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
+            self._checks_until_freed = _CHECKS_UNTIL_FREED
         self._subscription = None
 
     def _on_handle(self, message: VolumeHandle) -> None:
@@ -134,6 +140,9 @@ class VolumeInput:
     def _check(self) -> None:
         if self._subscription is None and not self._all_tell_where():
             self._subscribe()  # somebody came who has slabs only
+        elif self._subscription is None and self._checks_until_freed:
+            self._checks_until_freed -= 1
+            give_back_freed_memory()  # as much as two CTs, which this process would keep for the next slabs
         self._say_warnings()
 
     def _on_slab(self, message: VolumeMessage) -> None:

@@ -13,6 +13,7 @@ from builtin_interfaces.msg import Time
 
 from liver_seg_interfaces.msg import VolumeHandle
 from liver_seg_ros.files.volumes import write_volume
+from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.inference.segmenter import load_default_segmenter
 from liver_seg_ros.nodes import qos
 from liver_seg_ros.nodes.messages.handles import volume_to_handle
@@ -20,6 +21,7 @@ from liver_seg_ros.nodes.messages.volumes import volume_to_slabs
 from liver_seg_ros.nodes.shared_memory import Segment
 from liver_seg_ros.nodes.volume_output import NOWHERE
 from liver_seg_ros.offload.sealed_memory import NAME
+from liver_seg_ros.volume import Volume
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,33 @@ def test_a_handle_alone_is_enough_and_whatever_is_wrong_with_one_the_slabs_come(
         assert says is None or any(f"volume {uid}: " in line and says in line for line in ros.lines())
     assert not any("came again" in line for line in ros.lines())
     send(replace(ct, uid="by-handle-again"), place, with_slabs=True)
+    segment.release()
+
+
+def own_memory_mb(process):
+    """What a process has for itself alone."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon:"))
+
+
+def test_the_memory_of_slabs_that_came_before_the_handle_is_given_back(ros, models, ct):
+    segmentation = ros.start("segmentation", models_dir=str(models))
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    labels, slabs = ros.volumes("labels", np.uint8), ros.publisher("ct")
+    handles = ros.node.create_publisher(VolumeHandle, "ct/handle", qos.latched(1))
+    ros.spin_until(lambda: handles.get_subscription_count() and slabs.get_subscription_count())
+    values = np.full((160, 320, 320), -1000, np.int16)  # 33 MB
+    values[40:120, 80:240, 80:240] = 40
+    large = Volume(values, Geometry((320, 320, 160), (0.6, 0.6, 1.0)), "large")
+    *most, _ = volume_to_slabs(large, 32, Time(sec=1))
+    before_mb = own_memory_mb(segmentation)
+    for slab in most:
+        slabs.publish(slab)
+    ros.spin_until(lambda: own_memory_mb(segmentation) - before_mb > 30)
+    segment = Segment(large.array)
+    handles.publish(volume_to_handle(large, segment.place, Time(sec=1)))
+    ros.spin_until(lambda: [volume.uid for volume in labels] == ["large"])
+    ros.spin_until(lambda: own_memory_mb(segmentation) - before_mb < 20)
     segment.release()
 
 
