@@ -7,6 +7,7 @@ import logging
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, label
 from scipy.spatial import cKDTree
 
 from liver_seg_ros.geometry import Geometry
@@ -140,6 +141,22 @@ def test_voxels_too_coarse_for_the_margin_are_not_tried_with_ever_more_triangles
         assert tried == expected and "beyond the margin" in caplog.text
         assert 0.8 < collision.largest_distance_mm < 1.0  # the first that encloses, not one that is dilated by more
         assert_encloses(collision, mask, visual, collision.largest_distance_mm)
+
+
+def test_a_surface_too_winding_for_few_triangles_is_not_measured_with_all_of_them(monkeypatch):
+    noise = gaussian_filter(np.random.default_rng(1).normal(size=(90, 90, 90)), 3.0)
+    sponge = np.pad((noise > np.percentile(noise, 30))[6:-6, 6:-6, 6:-6], 6)
+    parts, _ = label(sponge)
+    array = (parts == 1 + np.bincount(parts[sponge])[1:].argmax()).astype(np.uint8) * np.uint8(LIVER.value)
+    mask, shape, visual = shape_and_mesh(LabelVolume(array, Geometry((90, 90, 90))), LIVER)
+    measured = []
+    real = collision_module._enclosing
+    monkeypatch.setattr(
+        collision_module, "_enclosing", lambda of, *rest: measured.append(len(of.triangles)) or real(of, *rest)
+    )
+    collision = collision_mesh(shape, visual, 3.0, 20_000)
+    assert max(measured) == len(collision.mesh.triangles) == 20_000
+    assert_encloses(collision, mask, visual, 3.0)
 
 
 def test_noise_in_slices_thicker_than_the_margin_is_enclosed_all_the_same():

@@ -89,6 +89,27 @@ def test_what_breaks_is_put_back_without_going_all_the_way_again(thin_net, monke
     assert len(smaller.triangles) <= budget
 
 
+def test_what_cannot_be_had_at_one_go_is_not_tried_so_twice(thin_net, monkeypatch):
+    real, goals = decimation._collapse, []
+    whole = max(
+        np.bincount(parts_of_vertices(thin_net.triangles, len(thin_net.vertices_mm))[1][thin_net.triangles[:, 0]])
+    )
+
+    def spied(part, goal):
+        if len(part.triangles) == whole:
+            goals.append(goal)
+        return real(part, goal)
+
+    monkeypatch.setattr(decimation, "_collapse", spied)
+    by_steps = decimate(thin_net, 2000, warn=False)
+    assert goals[0] < 4000 and goals[1:] == [whole // 2]
+    goals.clear()
+    at_once = decimate(thin_net, 2000, warn=False, by_steps=False)
+    assert len(goals) == 1
+    assert len(by_steps.triangles) < 4000 < whole < len(at_once.triangles)
+    assert is_closed(at_once) and part_count(at_once) == part_count(by_steps) == part_count(thin_net)
+
+
 def test_the_edges_told_as_collapsed_make_the_surface_that_was_returned(thin_net):
     goal = len(thin_net.triangles) // 5
     points, triangles = fast_simplification.simplify(thin_net.vertices_mm, thin_net.triangles, target_count=goal)

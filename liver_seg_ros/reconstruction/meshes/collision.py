@@ -33,6 +33,9 @@ _log = logging.getLogger(__name__)
 #: Fewer triangles are not tried for.
 FEWEST_TRIANGLES = 1_000
 
+#: How many times as many are tried for next.
+NEXT = 4
+
 #: Still fewer are tried while the mesh is closer than this part of the margin.
 ROOM = 0.75
 
@@ -91,7 +94,11 @@ def collision_mesh(
     if _is_thick(visual, margin_mm) and (wide >= steps).all() and (wide > steps).any():
         surface = dilated(mask, inner, margin_mm / 2, wide)
         for budget in _budgets(triangle_budget):
-            found = _enclosing(_coarser(surface, budget, step), inner, mask, margin_mm / 2)
+            smaller = decimate(surface, budget, warn=False, thin=False, by_steps=budget == triangle_budget)
+            step()
+            if len(smaller.triangles) > NEXT * budget:  # too winding for so few; the next number does it in less time
+                continue
+            found = _enclosing(_apart(smaller, step), inner, mask, margin_mm / 2)
             if _within(found, margin_mm) and len(found.mesh.triangles) <= triangle_budget:
                 return found
     fine = dilated(mask, inner, margin_mm / 2, steps)
@@ -123,10 +130,10 @@ def _is_thick(mesh: Mesh, margin_mm: float) -> bool:
 
 
 def _budgets(triangle_budget: int) -> list[int]:
-    """From the fewest that are tried for, each a quarter of the next, to what is asked for."""
+    """From the fewest that are tried for, each a part of the next, to what is asked for."""
     budgets = [triangle_budget]
-    while budgets[0] // 4 >= FEWEST_TRIANGLES:
-        budgets.insert(0, budgets[0] // 4)
+    while budgets[0] // NEXT >= FEWEST_TRIANGLES:
+        budgets.insert(0, budgets[0] // NEXT)
     return budgets
 
 
@@ -137,9 +144,14 @@ def _within(found: CollisionMesh | None, margin_mm: float) -> TypeGuard[Collisio
 def _coarser(surface: Surface, triangle_budget: int, step: Callable[[], None]) -> Surface:
     smaller = decimate(surface, triangle_budget, warn=False, thin=False)
     step()
-    vertices_mm, _ = without_self_intersections(smaller.vertices_mm, smaller.triangles)
+    return _apart(smaller, step)
+
+
+def _apart(surface: Surface, step: Callable[[], None]) -> Surface:
+    """The surface put right where it goes through itself."""
+    vertices_mm, _ = without_self_intersections(surface.vertices_mm, surface.triangles)
     step()
-    return Surface(vertices_mm, smaller.triangles)
+    return Surface(vertices_mm, surface.triangles)
 
 
 def _enclosing(surface: Surface, inner: Enclosed, mask: StructureMask, limit_mm: float) -> CollisionMesh | None:
@@ -176,8 +188,10 @@ def _fewest(
     Step by step decimation gets further than at one go.
     """
     budget = min(budget, len(surface.triangles))
-    while budget // 4 >= FEWEST_TRIANGLES and (budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm):
-        budget //= 4
+    while budget // NEXT >= FEWEST_TRIANGLES and (
+        budget > triangle_budget or best.largest_distance_mm < ROOM * margin_mm
+    ):
+        budget //= NEXT
         surface = _coarser(surface, budget, inner.step)
         found = _enclosing(surface, inner, mask, margin_mm / 2)
         if not _within(found, margin_mm):

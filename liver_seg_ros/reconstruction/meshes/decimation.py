@@ -47,12 +47,21 @@ LONG_WAY, LAST_STEP = 8.0, 1.7
 #: The same of a surface without thin branches, which breaks near its end if anywhere.
 LONG_WAY_ROUND, LAST_STEP_ROUND = 3.0, 1.5
 
+#: Which share of the triangles the first of the smaller steps leaves, and one that is too small to go on with.
+HALF, SMALLEST_STEP = 0.5, 0.9
+
 #: A part of fewer triangles is kept as it is, as long as the budget allows it.
 SMALL_PART = 64
 
 
 def decimate(
-    surface: Surface, triangle_budget: int, done: Done = not_told, *, warn: bool = True, thin: bool = True
+    surface: Surface,
+    triangle_budget: int,
+    done: Done = not_told,
+    *,
+    warn: bool = True,
+    thin: bool = True,
+    by_steps: bool = True,
 ) -> Surface:
     """The surface with at most `triangle_budget` triangles, still closed, with the same parts and their volumes.
 
@@ -63,6 +72,8 @@ def decimate(
         done: is told how much of the surface is decimated.
         warn: False where it is a mere try.
         thin: False for a surface without thin branches, of which there is less to be careful with.
+        by_steps: False where a part that does not come to its share at one go may keep more triangles, up to all of
+            them: smaller steps take three times as long.
     """
     vertices, triangles = surface.vertices_mm, surface.triangles
     if len(triangles) <= triangle_budget:
@@ -76,7 +87,7 @@ def decimate(
         told = 1 - triangles_left / len(triangles)
         triangles_left -= len(part.triangles)
         part_done = part_of(done, told, 1 - triangles_left / len(triangles))
-        smaller = _decimate_part(part, max(floor, share), part_done, thin)
+        smaller = _decimate_part(part, max(floor, share), part_done, thin, by_steps)
         budget_left -= len(smaller.triangles)
         decimated.append(smaller)
     merged = _merge(decimated)
@@ -88,15 +99,16 @@ def decimate(
     return merged
 
 
-def _decimate_part(part: Surface, target: int, done: Done, thin: bool) -> Surface:
+def _decimate_part(part: Surface, target: int, done: Done, thin: bool, by_steps: bool) -> Surface:
     """A connected part with `target` triangles, or with as few as it can have while it stays closed and one."""
     next_step = approaching(done, 0.5)
-    current, step = part, 0.0  # at first straight to the target, then by halves, by quarters, by eighths
+    current, step = part, 0.0  # at first straight to the target, then to halves, to three quarters
     long_way, last_step = (LONG_WAY, LAST_STEP) if thin else (LONG_WAY_ROUND, LAST_STEP_ROUND)
     if len(part.triangles) > long_way * target:
-        current = _collapse(part, int(last_step * target)) or part
+        nearer = _collapse(part, int(last_step * target))
+        current, step = (part, HALF) if nearer is None else (nearer, 0.0)
         next_step()
-    while len(current.triangles) > target and step < 0.9:
+    while len(current.triangles) > target and step < (SMALLEST_STEP if by_steps else HALF):
         goal = max(target, int(len(current.triangles) * step))
         smaller = _collapse(current, goal)
         if smaller is None or len(smaller.triangles) > 0.98 * len(current.triangles):
