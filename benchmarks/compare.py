@@ -10,6 +10,7 @@ fresh process on two cores, read from and written to disk as a user's is:
 
     segment      the CT, scored against the truth
     reconstruct  the true labels, so that both work on the same; meshes against the exact surface of the phantom
+    found        the same of labels that the new revision's networks found in the CT, whose surfaces are less smooth
     plan         the true labels with their CT, to the largest lesion
 
 The revisions take turns (A B, B A, A B, ...), so that a machine that slows down slows both. A ratio is the median over
@@ -42,7 +43,7 @@ from liver_seg_ros.phantom import Phantom, PhantomOptions, generate_phantom
 
 CORES = 2
 SEED = 9_001  # never trained on
-JOBS = ("segment", "reconstruct", "plan")
+JOBS = ("segment", "reconstruct", "found", "plan")
 STRUCTURES = (LIVER, TUMOR, VESSEL)
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -103,6 +104,8 @@ def _compare(old: Path, new: Path, options: argparse.Namespace, folder: Path) ->
     )
     for job in options.jobs.split(","):
         runs = {old: Runs(), new: Runs()}
+        if job == "found":
+            _run("segment", new, folder, Runs())
         for pair in range(options.pairs):
             for revision in (old, new) if pair % 2 == 0 else (new, old):
                 _run(job, revision, folder, runs[revision])
@@ -126,10 +129,11 @@ def _output(folder: Path, job: str, revision: Path) -> Path:
 def _run(job: str, revision: Path, folder: Path, runs: Runs) -> None:
     """One run in a process of its own; its memory is the kernel's figure."""
     output = _output(folder, job, revision)
-    ct, labels = str(folder / "ct.nii.gz"), str(folder / "labels.nii.gz")
+    ct, labels, found = (str(folder / name) for name in ("ct.nii.gz", "labels.nii.gz", "segment-new/labels.nii.gz"))
     words = {
         "segment": ["segment", ct, "--truth", labels],
         "reconstruct": ["reconstruct", labels],
+        "found": ["reconstruct", found],
         "plan": ["plan", labels, "--ct", ct],
     }[job]
     command = [sys.executable, "-m", "liver_seg_ros.cli.main", *words, "-o", str(output), "--overwrite", "--quiet"]
@@ -180,6 +184,10 @@ def _scores(job: str, phantom: Phantom, output: Path) -> dict[str, str]:
         return {"trajectories": str(len(found)), **clearance}
     scores = {}
     for structure in STRUCTURES:
+        if job == "found":  # has no exact surface
+            mesh = trimesh.load(output / f"{structure.name}_collision.ply", process=False)
+            scores[f"{structure.name}: triangles of the collision mesh"] = str(len(mesh.faces))
+            continue
         mesh = trimesh.load(output / f"{structure.name}.ply", process=False)
         error = Truth(phantom, structure).error(np.asarray(mesh.vertices), np.asarray(mesh.faces))
         scores[f"{structure.name}: triangles"] = str(error.triangles)
