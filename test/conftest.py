@@ -8,6 +8,7 @@ import gc
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,10 @@ settings.register_profile("liver_seg_ros", deadline=None, derandomize=True)
 settings.load_profile("liver_seg_ros")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Under `nohup` all that tests start would inherit its deafness, and those that tell them to hang up would wait.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_finish() -> None:

@@ -102,9 +102,11 @@ def running(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line == "ready\n", line
-        yield process
-        process.kill()
+        try:
+            assert line == "ready\n", line
+            yield process
+        finally:
+            process.kill()  # Popen's own way out would wait for one that did not end
 
 
 def ended(process: subprocess.Popen[str], number: signal.Signals) -> str:

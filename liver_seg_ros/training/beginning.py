@@ -52,8 +52,9 @@ def began_with(network: nn.Module, initial: str | None, images: str) -> Beginnin
     from liver_seg_ros.training.initial_weights import load_initial_weights  # needs ONNX
 
     bundle = load_bundle(Path(initial))
-    load_initial_weights(network, bundle)
+    error = load_initial_weights(network, bundle)
     spec = bundle.spec
+    _log.info("took the weights of %s %s (logits differ by %.1g)", spec.name, spec.version, error)
     words = f"{spec.name} {spec.version} ({told_once(spec.trained_on.rstrip('.'))})"
     return Beginning(words, together(images, spec.training_data))
 

@@ -10,7 +10,6 @@ statistics while training (`OptimizationRecipe.fixed_norm_from: 0`), as the fold
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -34,11 +33,11 @@ TOLERANCE = 1e-4
 #: What `deploy.graph.DeployedNetwork` calls the network in it.
 _PREFIX = "network."
 
-_log = logging.getLogger(__name__)
 
-
-def load_initial_weights(network: nn.Module, bundle: ModelBundle) -> None:
+def load_initial_weights(network: nn.Module, bundle: ModelBundle) -> float:
     """Make `network` compute what the bundle's plain weights compute; checked on random HU with ONNX Runtime.
+
+    Returns by how much the logits differ, over the largest of them.
 
     Args:
         network: of the same architecture; its weights are replaced.
@@ -75,7 +74,7 @@ def load_initial_weights(network: nn.Module, bundle: ModelBundle) -> None:
     error = _difference(network, bundle)
     if not error <= TOLERANCE:
         raise InputError(f"{where} give other logits in this network: they differ by {error:.2g} of the largest")
-    _log.info("began with the weights of %s %s (logits differ by %.1g)", bundle.spec.name, bundle.spec.version, error)
+    return error
 
 
 def _has_bias(node: onnx.NodeProto, values: dict[str, NDArray[Any]]) -> bool:

@@ -8,6 +8,7 @@ network anew at every step; here it is asked once per case, as looking at a whol
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from itertools import product
 
@@ -22,6 +23,8 @@ from liver_seg_ros.training.network_module import lay_out
 from liver_seg_ros.training.parts import voxels_by_part
 from liver_seg_ros.training.prediction import predict_classes
 from liver_seg_ros.training.recipe import Recipe
+
+_log = logging.getLogger(__name__)
 
 
 class Mistakes:
@@ -55,6 +58,7 @@ class Mistakes:
     def _network(self) -> nn.Module:
         network = build_network(self._recipe)
         lay_out(network)
+        _log.info("patches lie where %s is wrong", self._recipe.initial)
         began_with(network, self._recipe.initial, "")
         return network
 
