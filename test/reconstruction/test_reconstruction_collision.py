@@ -128,7 +128,7 @@ def test_a_margin_too_small_for_the_voxels_is_exceeded_with_a_warning_but_enclos
 def test_voxels_too_coarse_for_the_margin_are_not_tried_with_ever_more_triangles(monkeypatch, caplog):
     array, n = np.zeros((24, 24, 24), np.uint8), np.arange(3, 21)
     array[n, n, n] = array[12, n, 5] = array[n, 20 - n // 2, n // 2] = VESSEL.value
-    mask, shape, visual = shape_and_mesh(LabelVolume(array, Geometry((24, 24, 24))), VESSEL)
+    mask, shape, visual = shape_and_mesh(LabelVolume(array, Geometry((24, 24, 24), (0.6, 1.0, 1.6))), VESSEL)
     tried = []
     real = collision_module._coarser
     monkeypatch.setattr(

@@ -23,9 +23,10 @@ from liver_seg_ros.reconstruction.masks import StructureMask
 from liver_seg_ros.reconstruction.meshes.decimation import decimate
 from liver_seg_ros.reconstruction.meshes.dilation import cell_steps, dilated
 from liver_seg_ros.reconstruction.meshes.enclosed import Enclosed
+from liver_seg_ros.reconstruction.meshes.enlargement import enlarged
 from liver_seg_ros.reconstruction.meshes.self_intersections import without_self_intersections
-from liver_seg_ros.reconstruction.meshes.surfaces import Surface, surface_to_mesh
-from liver_seg_ros.reconstruction.meshes.triangles import area_vectors, signed_volumes, vertex_normals
+from liver_seg_ros.reconstruction.meshes.surfaces import Surface
+from liver_seg_ros.reconstruction.meshes.triangles import area_vectors, signed_volumes
 from liver_seg_ros.short_repr import short_repr
 
 _log = logging.getLogger(__name__)
@@ -41,9 +42,6 @@ ROOM = 0.75
 
 #: How much of what is left is told to be done after each step of the work.
 STEP_SHARE = 0.15
-
-#: How often a mesh is moved outward until the structure is inside.
-ENLARGEMENTS = 8
 
 #: Size and diagonal of the cells in which the surface is looked for, in margins, where voxels are smaller. Half the
 #: diagonal is less than half a margin, so that no branch falls between the corners of a cell, however thin it is.
@@ -156,22 +154,12 @@ def _apart(surface: Surface, step: Callable[[], None]) -> Surface:
 
 def _enclosing(surface: Surface, inner: Enclosed, mask: StructureMask, limit_mm: float) -> CollisionMesh | None:
     """The surface as a mesh, moved outward until it encloses the structure; None where `limit_mm` is not enough."""
-    moved_mm = 0.0
-    for _ in range(ENLARGEMENTS):
-        mesh = surface_to_mesh(surface, mask)
-        outside_mm = inner.outside_mm(mesh)
-        inner.step()
-        if outside_mm <= 0:
-            furthest_mm = inner.furthest_mm(mesh)
-            inner.step()
-            return CollisionMesh(mesh, furthest_mm)
-        step_mm = 1.2 * outside_mm + 0.02  # faces move less than their corners
-        moved_mm += step_mm
-        if moved_mm > limit_mm:
-            break
-        outward = vertex_normals(surface.vertices_mm, surface.triangles)
-        surface = Surface(surface.vertices_mm + step_mm * outward, surface.triangles)
-    return None
+    mesh = enlarged(surface, inner, mask, limit_mm)
+    if mesh is None:
+        return None
+    furthest_mm = inner.furthest_mm(mesh)
+    inner.step()
+    return CollisionMesh(mesh, furthest_mm)
 
 
 def _fewest(

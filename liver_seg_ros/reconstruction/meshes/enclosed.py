@@ -61,14 +61,17 @@ class Enclosed:
             found_mm = np.minimum(found_mm, self.centers.query(points_mm, distance_upper_bound=limit_mm)[0])
         return found_mm
 
-    def outside_mm(self, mesh: Mesh) -> float:
-        """How far this reaches out of a mesh; 0 where it is enclosed."""
+    def outside(self, mesh: Mesh) -> tuple[float, NDArray[np.intp]]:
+        """How far this reaches out of a mesh, mm, and `(N,)` the triangles there; 0 and none where it is enclosed."""
         queries = SurfaceQueries(mesh)
         points_mm = np.concatenate([self.visual.mesh.vertices_mm, self.centers_mm])
-        outside_mm, _ = queries.nearest(points_mm[~queries.contains(points_mm)])
+        outside_mm, triangles = queries.nearest_triangles(points_mm[~queries.contains(points_mm)])
         if outside_mm.size:
-            return max(JUST_OUTSIDE_MM, float(outside_mm.max()))
-        return JUST_OUTSIDE_MM if _crosses(self.visual.mesh, mesh) or _crosses(mesh, self.visual.mesh) else 0.0
+            return max(JUST_OUTSIDE_MM, float(outside_mm.max())), triangles
+        _, entered = _crossings(self.visual.mesh, mesh)
+        through, _ = _crossings(mesh, self.visual.mesh)
+        crossed = np.concatenate([entered, through])
+        return JUST_OUTSIDE_MM if crossed.size else 0.0, crossed
 
     def furthest_mm(self, mesh: Mesh) -> float:
         """How far the vertices of a mesh and the middles of its edges and faces are from this at most.
@@ -106,8 +109,9 @@ class Enclosed:
         return Surface(points_mm[corners], triangles.reshape(-1, 3).astype(np.int32))
 
 
-def _crosses(mesh: Mesh, other: Mesh) -> bool:
-    """True where an edge of `mesh` goes through a face of the other."""
+def _crossings(mesh: Mesh, other: Mesh) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Triangles of `mesh` of which an edge goes through the other, and those of the other that it goes through."""
     start, end = mesh.triangles.reshape(-1), mesh.triangles[:, [1, 2, 0]].reshape(-1)
-    once = start < end
-    return edge_crossings(mesh.vertices_mm, start[once], end[once], other.vertices_mm, other.triangles)[0].size > 0
+    once = np.flatnonzero(start < end)
+    edge, triangle = edge_crossings(mesh.vertices_mm, start[once], end[once], other.vertices_mm, other.triangles)
+    return once[edge] // 3, triangle

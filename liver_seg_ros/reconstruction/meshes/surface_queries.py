@@ -83,6 +83,16 @@ class SurfaceQueries:
             found[part] = self._scene.compute_closest_points(self._tensor(points[part]))["points"].numpy()
         return np.linalg.norm(found.astype(np.float64) - points, axis=1), found.astype(np.float64)
 
+    def nearest_triangles(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """`(N,)` unsigned distances in mm of `(N, 3)` LPS points, and `(N,)` the numbers of the nearest triangles."""
+        points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
+        distance, triangle = np.empty(len(points)), np.empty(len(points), np.intp)
+        for part in _parts(len(points)):
+            found = self._scene.compute_closest_points(self._tensor(points[part]))
+            distance[part] = np.linalg.norm(found["points"].numpy().astype(np.float64) - points[part], axis=1)
+            triangle[part] = found["primitive_ids"].numpy()
+        return distance, triangle
+
     def signed_distance(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """`(N,)` distances in mm of `(N, 3)` LPS points, negative inside."""
         points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
