@@ -104,7 +104,7 @@ def _compare(old: Path, new: Path, options: argparse.Namespace, folder: Path) ->
     )
     for job in options.jobs.split(","):
         runs = {old: Runs(), new: Runs()}
-        if job == "found":
+        if job == "found" and not _output(folder, "segment", new).is_dir():
             _run("segment", new, folder, Runs())
         for pair in range(options.pairs):
             for revision in (old, new) if pair % 2 == 0 else (new, old):
@@ -182,12 +182,15 @@ def _scores(job: str, phantom: Phantom, output: Path) -> dict[str, str]:
         found = json.loads((output / "plan.json").read_text())["trajectories"]
         clearance = {"clearance of the first, mm": f"{found[0]['clearance_mm']:.2f}"} if found else {}
         return {"trajectories": str(len(found)), **clearance}
+    if job == "found":  # has no exact surface
+        files = {structure.name: output / f"{structure.name}_collision.ply" for structure in STRUCTURES}
+        return {
+            f"{name}: triangles of the collision mesh": str(len(trimesh.load(file, process=False).faces))
+            for name, file in files.items()
+            if file.is_file()
+        }
     scores = {}
     for structure in STRUCTURES:
-        if job == "found":  # has no exact surface
-            mesh = trimesh.load(output / f"{structure.name}_collision.ply", process=False)
-            scores[f"{structure.name}: triangles of the collision mesh"] = str(len(mesh.faces))
-            continue
         mesh = trimesh.load(output / f"{structure.name}.ply", process=False)
         error = Truth(phantom, structure).error(np.asarray(mesh.vertices), np.asarray(mesh.faces))
         scores[f"{structure.name}: triangles"] = str(error.triangles)

@@ -28,7 +28,7 @@ from liver_seg_ros.nodes.volume_output import handle_topic
 
 _CHECK_PERIOD_S = 0.5
 
-#: So many checks after the slabs' subscription went, the last of them is freed too: the executor waits for it a while.
+#: At so many checks after the slabs' subscription went is freed memory given back: the executor may hold it a while.
 _CHECKS_UNTIL_FREED = 4
 
 
@@ -64,7 +64,7 @@ class VolumeInput:
         self._refused = ""  # uid of the volume that was refused last: it comes in many slabs, and gets one report
         self._assembler: Assembler | None = None
         self._subscription: Subscription | None = None  # of the slabs; None while they are not needed
-        self._checks_until_freed = 0  # of slabs that nobody will ask for any more
+        self._checks_until_freed = 0  # 0: what the slabs had is given back
         self._handles: Subscription | None = None
         self._timer: Timer | None = None
         node.declare_missing(VOLUME_INPUT)

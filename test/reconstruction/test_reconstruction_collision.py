@@ -143,6 +143,13 @@ def test_voxels_too_coarse_for_the_margin_are_not_tried_with_ever_more_triangles
         assert_encloses(collision, mask, visual, collision.largest_distance_mm)
 
 
+def test_thin_branches_that_stick_out_here_and_there_keep_to_a_margin_below_a_voxel():
+    array, n = np.zeros((24, 24, 24), np.uint8), np.arange(3, 21)
+    array[n, n, n] = array[12, n, 5] = array[n, 20 - n // 2, n // 2] = VESSEL.value
+    mask, shape, visual = shape_and_mesh(LabelVolume(array, Geometry((24, 24, 24))), VESSEL)
+    assert_encloses(collision_mesh(shape, visual, 0.7, 2000), mask, visual, 0.7)
+
+
 def test_a_surface_too_winding_for_few_triangles_is_not_measured_with_all_of_them(monkeypatch):
     noise = gaussian_filter(np.random.default_rng(1).normal(size=(90, 90, 90)), 3.0)
     sponge = np.pad((noise > np.percentile(noise, 30))[6:-6, 6:-6, 6:-6], 6)

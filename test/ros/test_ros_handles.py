@@ -81,7 +81,7 @@ def own_memory_mb(process):
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("RssAnon:"))
 
 
-def test_the_memory_of_slabs_that_came_before_the_handle_is_given_back(ros, models, ct):
+def test_the_memory_of_slabs_that_came_before_the_handle_is_given_back(ros, models):
     segmentation = ros.start("segmentation", models_dir=str(models))
     ros.wait_for_line("/segmentation 0", "waiting for a CT")
     slabs = ros.publisher("ct")

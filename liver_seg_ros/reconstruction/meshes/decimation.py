@@ -73,7 +73,7 @@ def decimate(
         warn: False where it is a mere try.
         thin: False for a surface without thin branches, of which there is less to be careful with.
         by_steps: False where a part that does not come to its share at one go may keep more triangles, up to all of
-            them: smaller steps take three times as long.
+            them: smaller steps take several times as long.
     """
     vertices, triangles = surface.vertices_mm, surface.triangles
     if len(triangles) <= triangle_budget:

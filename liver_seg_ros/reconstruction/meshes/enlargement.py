@@ -33,14 +33,14 @@ def enlarged(surface: Surface, inner: Enclosed, mask: StructureMask, limit_mm: f
         limit_mm: None where a vertex would be moved further.
     """
     moved_mm = np.zeros(len(surface.vertices_mm))
-    for time in range(TIMES):
+    for turn in range(TIMES):
         mesh = surface_to_mesh(surface, mask)
         outside_mm, triangles = inner.outside(mesh)
         inner.step()
         if outside_mm <= 0:
             return mesh
         step_mm = np.full(len(moved_mm), FURTHER * outside_mm + FURTHER_MM)
-        if time < OF_THEM_LOCAL:
+        if turn < OF_THEM_LOCAL:
             step_mm *= _near(surface.triangles, triangles, len(step_mm))
         moved_mm += step_mm
         if moved_mm.max() > limit_mm:

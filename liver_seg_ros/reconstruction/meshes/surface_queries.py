@@ -76,22 +76,22 @@ class SurfaceQueries:
 
     def nearest(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """`(N,)` unsigned distances in mm of `(N, 3)` LPS points, and `(N, 3)` the nearest points of the surface."""
-        points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
-        found = np.empty_like(points)
-        order = _beside_each_other(points)
-        for part in (order[part] for part in _parts(len(points))):
-            found[part] = self._scene.compute_closest_points(self._tensor(points[part]))["points"].numpy()
-        return np.linalg.norm(found.astype(np.float64) - points, axis=1), found.astype(np.float64)
+        distance_mm, found_mm, _ = self._closest(points_mm)
+        return distance_mm, found_mm
 
     def nearest_triangles(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """`(N,)` unsigned distances in mm of `(N, 3)` LPS points, and `(N,)` the numbers of the nearest triangles."""
+        distance_mm, _, triangle = self._closest(points_mm)
+        return distance_mm, triangle
+
+    def _closest(self, points_mm: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
         points = np.ascontiguousarray(points_mm, np.float32).reshape(-1, 3)
-        distance, triangle = np.empty(len(points)), np.empty(len(points), np.intp)
-        for part in _parts(len(points)):
-            found = self._scene.compute_closest_points(self._tensor(points[part]))
-            distance[part] = np.linalg.norm(found["points"].numpy().astype(np.float64) - points[part], axis=1)
-            triangle[part] = found["primitive_ids"].numpy()
-        return distance, triangle
+        found, triangle = np.empty_like(points), np.empty(len(points), np.intp)
+        order = _beside_each_other(points)
+        for part in (order[part] for part in _parts(len(points))):
+            closest = self._scene.compute_closest_points(self._tensor(points[part]))
+            found[part], triangle[part] = closest["points"].numpy(), closest["primitive_ids"].numpy()
+        return np.linalg.norm(found.astype(np.float64) - points, axis=1), found.astype(np.float64), triangle
 
     def signed_distance(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """`(N,)` distances in mm of `(N, 3)` LPS points, negative inside."""
