@@ -48,11 +48,12 @@ def command(
         typer.Option(metavar="N", help="How many tumors.", min=0, show_default=BY_SEED, rich_help_panel=PATIENT),
     ] = None,
     variation: Annotated[
-        Literal["plain", "varied", "varied_tumors", "varied_vessels", "varied_cysts"],
+        Literal["plain", "varied", "varied_tumors", "varied_vessels", "varied_cysts", "varied_hypodense"],
         typer.Option(
             metavar="KIND",
             help="plain, varied far beyond the plausible, varied_tumors: plain with hard tumors, varied_vessels: "
-            "varied with thin and faint vessels, or varied_cysts: varied with more cysts.",
+            "varied with thin and faint vessels, varied_cysts: varied with more cysts, or varied_hypodense: with "
+            "tumors that are taken for cysts, too.",
             rich_help_panel=PATIENT,
         ),
     ] = "plain",

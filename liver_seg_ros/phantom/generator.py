@@ -14,6 +14,7 @@ from liver_seg_ros.geometry import Geometry
 from liver_seg_ros.labels import BACKGROUND
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.fields import Field, Points, smooth_noise
+from liver_seg_ros.phantom.hypodense_tumors import draw_hypodense_tumors
 from liver_seg_ros.phantom.insets import cysts, imitators, tumor_insets, vein_inset
 from liver_seg_ros.phantom.lattice import Lattice, LatticeShape
 from liver_seg_ros.phantom.organs import CAVAL_CONFLUENCE, HILUM, LIVER_CENTER, Organs, build_organs
@@ -24,7 +25,7 @@ from liver_seg_ros.phantom.surroundings import value_of, with_duodenum
 from liver_seg_ros.phantom.tissue import PHASES, TISSUES, Phase, hu_of
 from liver_seg_ros.phantom.trunk import Build, build_trunk
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
-from liver_seg_ros.phantom.variation import BEYOND_PLAUSIBLE, NOISE_HU, VEINS, Veins, vary_hu, vary_texture
+from liver_seg_ros.phantom.variation import BEYOND_PLAUSIBLE, NOISE_HU, VEINS, WITH_CYSTS, Veins, vary_hu, vary_texture
 from liver_seg_ros.phantom.varied_anatomy import vary_liver, vary_surroundings
 from liver_seg_ros.phantom.varied_heart import muscle_hu, with_heart
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
@@ -112,7 +113,11 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
         tumors = draw_tumors(count, inside[some], depth[some], clearance, phase, rng)
         liver, shapes = organs.liver, [*trunk.shapes, *organs.shapes]
     else:
-        tumors = draw_varied_tumors(count, inside[some], depth[some], phase, varied)
+        if options.variation == "varied_hypodense":
+            own = np.random.default_rng((seed, 7))
+            tumors = draw_hypodense_tumors(count, inside[some], depth[some], phase, own)
+        else:
+            tumors = draw_varied_tumors(count, inside[some], depth[some], phase, varied)
         liver = _bulged(organs.liver, tumors, lattice, np.maximum(trunk.cavity + 1, trunk.below_diaphragm + 3))
         trunk = replace(trunk, shapes=with_heart(trunk, points, build, lattice.step_mm, heart))
         shapes = vary_surroundings(organs, trunk, liver, points, lattice.step_mm, varied)
@@ -132,7 +137,7 @@ def generate_phantom(seed: int, options: PhantomOptions | None = None, progress:
     else:
         veins = [*vein_inset(grid, portal, hu["portal_vein"]), *vein_inset(grid, hepatic, hu["hepatic_vein"])]
     insets = [
-        *(cysts(grid, inside, np.random.default_rng((seed, 6))) if options.variation == "varied_cysts" else ()),
+        *(cysts(grid, inside, np.random.default_rng((seed, 6))) if options.variation in WITH_CYSTS else ()),
         *(imitators(grid, inside, portal, liver_hu, varied) if varied is not None else ()),
         *veins,
         *tumor_insets(grid, tumors, liver_hu),

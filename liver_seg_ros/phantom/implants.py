@@ -23,12 +23,13 @@ from liver_seg_ros.labels import BACKGROUND
 from liver_seg_ros.orientation import to_canonical
 from liver_seg_ros.phantom.demanding_tumors import draw_demanding_tumors
 from liver_seg_ros.phantom.fields import Field
+from liver_seg_ros.phantom.hypodense_tumors import draw_hypodense_tumors
 from liver_seg_ros.phantom.insets import cysts, tumor_insets, vein_inset
 from liver_seg_ros.phantom.painting import Grid, Inset
 from liver_seg_ros.phantom.scan_texture import ScanTexture, measure_texture
 from liver_seg_ros.phantom.tissue import PHASES, Phase
 from liver_seg_ros.phantom.tumors import Tumor, draw_tumors
-from liver_seg_ros.phantom.variation import BEYOND_PLAUSIBLE, VARIATIONS, VEIN_CONTRAST_HU, Variation
+from liver_seg_ros.phantom.variation import BEYOND_PLAUSIBLE, VARIATIONS, VEIN_CONTRAST_HU, WITH_CYSTS, Variation
 from liver_seg_ros.phantom.varied_tumors import draw_varied_tumors
 from liver_seg_ros.phantom.vessel_contrast import faded_vein_insets
 from liver_seg_ros.phantom.vessel_graph import VesselGraph
@@ -49,7 +50,8 @@ class ImplantOptions:
         tumor_count: tumors asked for; None draws 1 to 6. One that finds no room is left out.
         trees: trees of vessels.
         phase: the CT's contrast phase: it decides how bright vessels and tumors are.
-        variation: of tumors and contrast, as in `PhantomOptions`; "varied_cysts" paints cysts beneath them too.
+        variation: of tumors and contrast, as in `PhantomOptions`; "varied_cysts" and "varied_hypodense" paint
+            cysts beneath them too.
 
     Raises:
         InputError: an option outside its range.
@@ -147,7 +149,7 @@ def implant(ct: Volume, labels: LabelVolume, seed: int, options: ImplantOptions 
     liver_hu = site.texture.liver_hu
     vessel_hu = [liver_hu + float(rng.uniform(*VEIN_CONTRAST_HU[options.phase])) for _ in trees]
     own_rng = np.random.default_rng((seed, 6))
-    for cyst in cysts(site.grid, site.inside, own_rng) if options.variation == "varied_cysts" else ():
+    for cyst in cysts(site.grid, site.inside, own_rng) if options.variation in WITH_CYSTS else ():
         site.paint(cyst, hu, values, own_rng)
     insets = [
         inset
@@ -203,6 +205,8 @@ class _Site:
     ) -> tuple[Tumor, ...]:
         """Tumors of the kind asked for."""
         count = int(rng.integers(1, 7)) if options.tumor_count is None else options.tumor_count
+        if options.variation == "varied_hypodense":
+            return draw_hypodense_tumors(count, self.inside, self.inside_depth, options.phase, rng)
         if options.variation in BEYOND_PLAUSIBLE:
             return draw_varied_tumors(count, self.inside, self.inside_depth, options.phase, rng)
         if options.variation == "varied_tumors":

@@ -27,7 +27,8 @@ class PhantomOptions:
             the liver is inside, wherever the rest of the field of view leaves room.
         variation: "plain"; "varied" for patients and scanners far beyond the plausible, to train on; "varied_tumors"
             for plain ones with tumors that are hard to see whole; "varied_vessels" for varied ones with more, thinner
-            and fainter vessels; or "varied_cysts" for varied ones with more cysts.
+            and fainter vessels; "varied_cysts" for varied ones with more cysts; or "varied_hypodense" for those with
+            tumors that are taken for cysts, too.
         surroundings: whether the phantom has a duodenum, which it lacks otherwise, and says where each organ is.
 
     Raises:

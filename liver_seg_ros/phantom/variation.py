@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a phantom varies: "plain" is the generator as it always was, "varied" goes beyond the plausible on purpose,
 "varied_tumors" is plain but for its tumors (`demanding_tumors.py`), "varied_vessels" is varied, with more and thinner
-vessels whose contrast fades (`vessel_contrast.py`), and noisier, and "varied_cysts" is varied with more cysts.
+vessels whose contrast fades (`vessel_contrast.py`), and noisier, "varied_cysts" is varied with more cysts, and
+"varied_hypodense" varied with tumors that are taken for cysts (`hypodense_tumors.py`), and about as many cysts.
 
 A network that has seen only what is plausible meets every patient for the first time. So what a varied phantom looks
 like is drawn far more widely than anatomy allows (Billot et al. 2023, SynthSeg): grey values of all that surrounds the
@@ -19,10 +20,12 @@ import numpy as np
 from liver_seg_ros.phantom.fields import Field, smooth_noise
 from liver_seg_ros.phantom.tissue import Phase, Range
 
-Variation = Literal["plain", "varied", "varied_tumors", "varied_vessels", "varied_cysts"]
+Variation = Literal["plain", "varied", "varied_tumors", "varied_vessels", "varied_cysts", "varied_hypodense"]
 VARIATIONS: tuple[Variation, ...] = get_args(Variation)
 #: Those that go beyond the plausible.
-BEYOND_PLAUSIBLE: tuple[Variation, ...] = ("varied", "varied_vessels", "varied_cysts")
+BEYOND_PLAUSIBLE: tuple[Variation, ...] = ("varied", "varied_vessels", "varied_cysts", "varied_hypodense")
+#: Those with cysts beside the few that any varied phantom may have.
+WITH_CYSTS: tuple[Variation, ...] = ("varied_cysts", "varied_hypodense")
 
 #: Tissues whose grey value says nothing that a network may lean on.
 _SOFT = (
@@ -63,12 +66,14 @@ VEINS: dict[Variation, Veins] = {
     "varied_tumors": _PLAIN_VEINS,
     "varied": _VARIED_VEINS,
     "varied_cysts": _VARIED_VEINS,
+    "varied_hypodense": _VARIED_VEINS,
     "varied_vessels": replace(_VARIED_VEINS, most_targets=450, terminal_mm=0.75),
 }
 
 #: Standard deviation of the noise, HU, where the caller gives none.
 NOISE_HU: dict[Variation, Range] = {
-    "plain": (6, 22), "varied": (6, 22), "varied_tumors": (6, 22), "varied_cysts": (6, 22), "varied_vessels": (8, 34),
+    "plain": (6, 22), "varied": (6, 22), "varied_tumors": (6, 22), "varied_cysts": (6, 22), "varied_hypodense": (6, 22),
+    "varied_vessels": (8, 34),
 }  # fmt: skip
 
 

@@ -246,3 +246,23 @@ def test_phantoms_of_cysts_have_water_in_the_liver_and_are_varied_ones_else() ->
     darkest = [int(cysts.ct.array[bodies == body].min()) for body in range(1, bodies.max() + 1)]
     assert len(darkest) >= 2
     assert all(-30 < hu < 40 for hu in darkest)
+
+
+def test_phantoms_of_hypodense_tumors_have_cysts_and_tumors_with_dead_cores_brighter_than_water() -> None:
+    options = PhantomOptions(
+        (140, 120, 100), (2.0, 2.0, 2.0), "portal_venous", 5, 2.0, 0.0, (0.0, 0.0, 0.0), "varied_hypodense"
+    )
+    phantom = generate_phantom(7, options)
+    assert 3 <= len(phantom.tumors) <= 5
+    ct, tumor = phantom.ct.array, phantom.labels.array == TUMOR.value
+    cores = np.zeros_like(tumor)
+    for drawn in phantom.tumors:
+        center = phantom.ct.geometry.lps_to_index([drawn.center_mm])[0]
+        k, j, i = np.rint(center[::-1]).astype(int)
+        cores[k - 1 : k + 2, j - 1 : j + 2, i - 1 : i + 2] = tumor[k, j, i]
+    assert 5 < np.median(ct[cores]) < 65  # mottled
+    dark = (ct < 40) & (phantom.labels.array > 0)
+    in_liver = cc3d.dust(dark & ~binary_dilation(tumor, iterations=2), threshold=20)
+    assert cc3d.connected_components(in_liver).max() >= 2
+    plain_cysts = generate_phantom(7, replace(options, tumor_count=0))
+    assert not plain_cysts.tumors
