@@ -39,8 +39,14 @@ class Beginning:
         return Beginning(checkpoint.began_with, checkpoint.images if is_known else images)
 
 
-def began_with(network: nn.Module, initial: str | None, images: str) -> Beginning:
+def began_with(network: nn.Module, initial: str | None, images: str, level: int = logging.INFO) -> Beginning:
     """Put the weights of a recipe's `initial` into `network`.
+
+    Args:
+        network: its weights are replaced.
+        initial: as in the recipe; None leaves the weights random.
+        images: what else it is trained on.
+        level: at which the log tells what was taken; what is missing of it is told as a warning from INFO on.
 
     Raises:
         InputError: a bundle of another network, or a checkpoint of which nothing fits.
@@ -48,18 +54,18 @@ def began_with(network: nn.Module, initial: str | None, images: str) -> Beginnin
     if initial is None:
         return Beginning("", images)
     if initial.endswith(CHECKPOINT_SUFFIX):
-        return _from_checkpoint(network, Path(initial), images)
+        return _from_checkpoint(network, Path(initial), images, level)
     from liver_seg_ros.training.initial_weights import load_initial_weights  # needs ONNX
 
     bundle = load_bundle(Path(initial))
     error = load_initial_weights(network, bundle)
     spec = bundle.spec
-    _log.info("took the weights of %s %s (logits differ by %.1g)", spec.name, spec.version, error)
+    _log.log(level, "took the weights of %s %s (logits differ by %.1g)", spec.name, spec.version, error)
     words = f"{spec.name} {spec.version} ({told_once(spec.trained_on.rstrip('.'))})"
     return Beginning(words, together(images, spec.training_data))
 
 
-def _from_checkpoint(network: nn.Module, path: Path, images: str) -> Beginning:
+def _from_checkpoint(network: nn.Module, path: Path, images: str, level: int) -> Beginning:
     """Take what has the same name and shape; the rest (a head of another size) stays random, and is told."""
     checkpoint, own = load_checkpoint(path), network.state_dict()
     fitting = {n: w for n, w in checkpoint.weights.items() if n in own and own[n].shape == w.shape}
@@ -72,7 +78,8 @@ def _from_checkpoint(network: nn.Module, path: Path, images: str) -> Beginning:
         network.load_state_dict(fitting, strict=False)
     left_out = sorted(learned - {*fitting})
     if left_out:
-        _log.warning("begins with random weights, for %s has none that fit: %s", path, ", ".join(left_out))
+        level = level if level < logging.INFO else logging.WARNING
+        _log.log(level, "begins with random weights, for %s has none that fit: %s", path, ", ".join(left_out))
     rest = f", without {', '.join(left_out)}" if left_out else ""
     source = checkpoint.source or "images that nobody wrote down"
     words = f"'{checkpoint.recipe.network['name']}' after {checkpoint.step} steps ({source}{rest})"

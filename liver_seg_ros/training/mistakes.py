@@ -59,7 +59,7 @@ class Mistakes:
         network = build_network(self._recipe)
         lay_out(network)
         _log.info("patches lie where %s is wrong", self._recipe.initial)
-        began_with(network, self._recipe.initial, "")
+        began_with(network, self._recipe.initial, "", logging.DEBUG)  # the training has told it
         return network
 
 

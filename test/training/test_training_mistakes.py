@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,20 @@ def test_a_training_goes_on_with_the_same_mistakes_or_not_at_all(
     save_checkpoint(tmp_path / "initial.pt", Checkpoint(sees_liver, network.state_dict(), {}, 0, 0.0, 0))
     with pytest.raises(InputError, match=r"initial.pt does not hold the first weights that this training began with"):
         Trainer(sees_liver, tmp_path, training, validation)
+
+
+def test_first_weights_are_told_once(
+    sees_liver: Recipe, cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    weights = build_network(sees_liver).state_dict()
+    weights["head.weight"] = weights["head.weight"][:1]  # which does not fit
+    save_checkpoint(tmp_path / "initial.pt", Checkpoint(sees_liver, weights, {}, 0, 0.0, 0))
+    with caplog.at_level(logging.INFO):
+        Trainer(sees_liver, tmp_path / "out", *training_and_validation(sees_liver, cache)).run()
+    said = [(record.levelno, record.getMessage()) for record in caplog.records if "initial.pt" in record.getMessage()]
+    assert [level for level, _ in said] == [logging.WARNING, logging.INFO]
+    assert "has none that fit: head.weight" in said[0][1]
+    assert said[1][1].startswith("patches lie where")
 
 
 def test_a_case_without_a_mistake_has_no_centers(sees_liver: Recipe, folder: Path) -> None:
