@@ -21,12 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run_subscriber(ros, out):
     return subprocess.run(
-        [sys.executable, "examples/plain_subscriber.py", "--out", str(out), "--timeout", "60"],
+        [sys.executable, "examples/plain_subscriber.py", "--out", str(out), "--timeout", "120"],
         cwd=ROOT,
         env={**os.environ, "ROS_DOMAIN_ID": str(ros.domain)},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=150,
         check=False,
     )
 
