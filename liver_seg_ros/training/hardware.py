@@ -56,7 +56,7 @@ class Hardware:
             raise InputError("there is no GPU that PyTorch can use; give --accelerator cpu")
         if accelerator == CPU and precision == "float16":
             raise InputError("optimization.precision float16 needs a GPU; a CPU has bfloat16")
-        if accelerator == CPU and precision == "bfloat16" and not computes_bfloat16(torch.cpu.get_capabilities()):
+        if accelerator == CPU and precision == "bfloat16" and not computes_bfloat16():
             _log.warning("this processor has no bfloat16, which it would emulate many times slower: float32 is taken")
             precision = "float32"
         nodes, devices = 1, self.devices
@@ -82,6 +82,7 @@ class Hardware:
         return options
 
 
-def computes_bfloat16(capabilities: Mapping[str, Any]) -> bool:
-    """Whether a processor multiplies in bfloat16, by what `torch.cpu.get_capabilities` says of it."""
+def computes_bfloat16(capabilities: Mapping[str, Any] | None = None) -> bool:
+    """Whether a processor multiplies in bfloat16, by what `torch.cpu.get_capabilities` says of it, or of this one."""
+    capabilities = torch.cpu.get_capabilities() if capabilities is None else capabilities
     return any(bool(capabilities.get(name)) for name in _BFLOAT16)

@@ -13,12 +13,14 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from liver_seg_ros.training.beginning import began_with
 from liver_seg_ros.training.cases import Case, class_of_values
 from liver_seg_ros.training.checkpoint import build_network
+from liver_seg_ros.training.hardware import computes_bfloat16
 from liver_seg_ros.training.network_module import lay_out
 from liver_seg_ros.training.parts import voxels_by_part
 from liver_seg_ros.training.prediction import predict_classes
@@ -45,7 +47,10 @@ class Mistakes:
 
         A mistake is a structure's where it was taken for something else, or something else for it.
         """
-        found = predict_classes(self._network, case.image, self._recipe)
+        network = self._network  # whose logits are checked in float32
+        in_bfloat16 = self._recipe.optimization.precision == "bfloat16" and computes_bfloat16()
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):  # half the time, as in training
+            found = predict_classes(network, case.image, self._recipe)
         truth = self._class_of_values[case.labels]
         wrong = mistaken(found, truth)
         class_of = {structure.name: index for index, structure in enumerate(self._recipe.structures, 1)}

@@ -67,6 +67,20 @@ def test_centers_are_the_structures_own_mistakes(sees_liver: Recipe, folder: Pat
     assert (case.labels[tuple(centers.T)] == 2).all()
 
 
+def test_they_are_looked_for_in_the_precision_of_the_training(
+    sees_liver: Recipe, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    mistakes = Mistakes(replace(sees_liver, optimization=replace(sees_liver.optimization, precision="bfloat16")))
+    mistakes._network.head.register_forward_hook(lambda _, __, logits: asked.append(logits.dtype))
+    case = read_case(case_path(folder, 0))
+    found = mistakes.centers(case, np.random.default_rng(0))
+    assert asked == [torch.bfloat16]
+    exact = Mistakes(sees_liver).centers(case, np.random.default_rng(0))
+    assert np.array_equal(found["tumor"], exact["tumor"])
+
+
 def test_each_part_gives_as_many_as_the_root_of_its_size(sees_liver: Recipe, folder: Path) -> None:
     case = read_case(case_path(folder, 0))
     labels = np.ones_like(case.labels)
