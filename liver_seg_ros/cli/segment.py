@@ -126,7 +126,7 @@ def command(
     Entropy: 0 where one label is certain, 100 where all are equally probable.
 
     Steps of postprocessing: tumor_contact, one_liver, inside_liver, fill_holes, min_volume, round_vessels,
-    thin_vessels.
+    thin_vessels, vessel_borders.
     """
     from liver_seg_ros.cli.beside import Beside
     from liver_seg_ros.cli.console import print_json, print_report, print_written

@@ -58,8 +58,8 @@ TRAINING_DATA = ("unsaid", "synthetic", "mixed", "patients")
 #: What `postprocessing.clean_labels` does, in this order; a bundle or a caller may leave some out.
 CLEANING_STEPS = ("tumor_contact", "one_liver", "inside_liver", "fill_holes", "min_volume")
 #: What is done with vessels after them, in this order, where a bundle says so: `round_vessels.lesions_among_vessels`
-#: and `thin_vessels.follow_thin_vessels`.
-VESSEL_STEPS = ROUND_VESSELS, THIN_VESSELS = ("round_vessels", "thin_vessels")
+#: and `vessel_voxels.in_own_voxels`.
+VESSEL_STEPS = ROUND_VESSELS, THIN_VESSELS, VESSEL_BORDERS = ("round_vessels", "thin_vessels", "vessel_borders")
 POSTPROCESSING_STEPS = (*CLEANING_STEPS, *VESSEL_STEPS)
 
 #: A wider Gaussian than this leaves no tumor.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from liver_seg_ros.geometry import Box, Geometry
 from liver_seg_ros.inference.brightness import Brightness
-from liver_seg_ros.inference.bundle import ROUND_VESSELS, THIN_VESSELS, VESSEL_STEPS
+from liver_seg_ros.inference.bundle import ROUND_VESSELS, THIN_VESSELS, VESSEL_BORDERS, VESSEL_STEPS
 from liver_seg_ros.inference.round_vessels import lesions_among_vessels
-from liver_seg_ros.inference.thin_vessels import follow_thin_vessels
+from liver_seg_ros.inference.vessel_voxels import in_own_voxels
 
 #: So much is looked at beside what is labeled, to know what is near to it.
 _BESIDE_MM = 3.0
@@ -41,8 +41,8 @@ def refine_vessels(
     after = before
     if ROUND_VESSELS in steps:
         after = lesions_among_vessels(after, brightness, crop)
-    if THIN_VESSELS in steps and brightness is not None:
-        after = follow_thin_vessels(after, brightness, crop)
+    if {THIN_VESSELS, VESSEL_BORDERS} & set(steps) and brightness is not None:
+        after = in_own_voxels(after, brightness, crop, steps)
     if after is before:
         return labels
     refined = labels.copy()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thin branches are followed from the vessels that were found, in the CT's own voxels, and nothing else is."""
+"""Thin branches are followed in the CT's own voxels, and borders of vessels lie where the CT has them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from liver_seg_ros.evaluation.cl_dice import cl_dice
 from liver_seg_ros.geometry import Geometry
@@ -46,15 +47,25 @@ class Scene:
     hu: NDArray[np.float64]
     twig: Mask
 
-    def followed(self, noise_hu: float = NOISE_HU) -> NDArray[np.uint8]:
+    def refined(self, *steps: str, noise_hu: float = NOISE_HU) -> NDArray[np.uint8]:
         noise = np.random.default_rng(0).normal(0, noise_hu, self.hu.shape)
         hu = np.rint(self.hu + noise).astype(np.int16)
         before = self.labels.copy(), hu.copy()
-        found = refine_vessels(self.labels, hu, GEOMETRY, ["thin_vessels"])
+        found = refine_vessels(self.labels, hu, GEOMETRY, steps)
         np.testing.assert_array_equal(self.labels, before[0])
         np.testing.assert_array_equal(hu, before[1])
+        return found
+
+    def followed(self, noise_hu: float = NOISE_HU) -> NDArray[np.uint8]:
+        found = self.refined("thin_vessels", noise_hu=noise_hu)
         changed = found != self.labels
         assert (self.labels[changed] == LIVER.value).all() and (found[changed] == VESSEL.value).all()
+        return found
+
+    def trimmed(self) -> NDArray[np.uint8]:
+        found = self.refined("vessel_borders")
+        changed = found != self.labels
+        assert (self.labels[changed] == VESSEL.value).all() and (found[changed] == LIVER.value).all()
         return found
 
 
@@ -173,3 +184,70 @@ def test_layers_are_not_seen_in_what_is_followed(scene: Scene, monkeypatch: pyte
         found = scene.followed()
         whole = found if whole is None else whole
         np.testing.assert_array_equal(found, whole)
+
+
+def dice(a: Mask, b: Mask) -> float:
+    return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
+
+
+def test_a_trunk_that_was_drawn_too_wide_is_as_wide_as_the_ct_shows_it(scene: Scene) -> None:
+    trunk = scene.labels == VESSEL.value
+    scene.labels[tube((30, 25), 2, 4.7, 10, 90)] = VESSEL.value
+    wide = scene.labels == VESSEL.value
+    found = scene.trimmed() == VESSEL.value
+    assert dice(wide, trunk) < 0.86
+    assert dice(found, trunk) > 0.95
+    assert np.count_nonzero(trunk & ~found) < 0.03 * np.count_nonzero(trunk)
+
+
+def test_a_trunk_of_the_right_width_and_a_twig_of_one_voxel_stay(scene: Scene) -> None:
+    trunk = scene.labels == VESSEL.value
+    core = tube((30, 60), 1, 0.5, 25, 75)
+    scene.labels[core] = VESSEL.value
+    found = scene.trimmed() == VESSEL.value
+    assert np.count_nonzero(trunk & ~found) < 0.03 * np.count_nonzero(trunk)
+    assert np.count_nonzero(core & ~found) < 0.05 * np.count_nonzero(core)
+
+
+def test_a_border_with_what_is_no_liver_stays(scene: Scene) -> None:
+    """A vessel that leaves the liver is cut there by the liver's own border, and beside a tumor nothing is known."""
+    wide = tube((30, 25), 2, 4.7, 10, 90)
+    for beside in (TUMOR.value, BACKGROUND):
+        scene.labels[~wide & (K < 30)] = beside
+        scene.labels[wide] = VESSEL.value
+        found = scene.trimmed()
+        lower = wide & (K < 29)
+        np.testing.assert_array_equal(found[lower], scene.labels[lower])
+        assert (found[wide & (K > 31)] == LIVER.value).any()
+
+
+@pytest.mark.parametrize("contrast_hu", [0.0, 4.0, -20.0])
+def test_borders_stay_where_vessels_do_not_stand_out(scene: Scene, contrast_hu: float) -> None:
+    scene.hu[(scene.hu > LIVER_HU)] += contrast_hu - CONTRAST_HU
+    scene.labels[tube((30, 25), 2, 4.7, 10, 90)] = VESSEL.value
+    np.testing.assert_array_equal(scene.trimmed(), scene.labels)
+
+
+def test_twigs_are_followed_and_borders_trimmed_at_once(scene: Scene) -> None:
+    scene.labels[tube((30, 25), 2, 4.7, 10, 90)] = VESSEL.value
+    followed, trimmed, both = scene.followed(), scene.trimmed(), scene.refined("thin_vessels", "vessel_borders")
+    new = (followed != scene.labels) & (both == VESSEL.value)
+    np.testing.assert_array_equal(new, followed != scene.labels)  # what was followed is bright, so it stays
+    gone = (scene.labels == VESSEL.value) & (both == LIVER.value)
+    assert not (gone & (trimmed == VESSEL.value)).any()
+    assert np.count_nonzero(gone) > 0.95 * np.count_nonzero(trimmed != scene.labels)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    labels=npst.arrays(np.uint8, npst.array_shapes(min_dims=3, max_dims=3, max_side=14), elements=st.integers(0, 3)),
+    seed=st.integers(0, 10),
+)
+def test_whatever_the_labels_only_vessel_beside_liver_becomes_liver(labels: NDArray[np.uint8], seed: int) -> None:
+    geometry = Geometry(labels.shape[::-1], (0.9, 0.8, 2.0))  # type: ignore[arg-type]
+    noise = np.random.default_rng(seed).normal(100, 10, labels.shape)
+    hu = (noise + 90 * (labels == VESSEL.value)).astype(np.int16)
+    found = refine_vessels(labels, hu, geometry, ["vessel_borders"])
+    changed = found != labels
+    beside_liver = binary_dilation(labels == LIVER.value)
+    assert ((labels == VESSEL.value) & beside_liver)[changed].all() and (found[changed] == LIVER.value).all()
