@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "liver-seg phantom -o case --seed 7",
     "liver-seg phantom -o case --seed 7 --size 512,512,300 --spacing-mm 0.75,0.75,1 --phase portal_venous",
+    "liver-seg phantom -o case --seed 7 --dicom case_dicom",
     "liver-seg phantom -o case --seed 7 --into ct.nii.gz --liver liver.nii.gz",
 )
 
@@ -107,6 +108,10 @@ def command(
         int | None,
         typer.Option("--trees", metavar="N", help="Trees of vessels.", min=0, show_default="1", rich_help_panel=REAL),
     ] = None,
+    dicom: Annotated[
+        Path | None,
+        typer.Option("--dicom", metavar="FOLDER", help="Also the CT as a DICOM series there, a file per slice."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -116,14 +121,15 @@ def command(
     """Make a synthetic abdominal CT with exact ground truth.
 
     Writes ct.nii.gz, labels.nii.gz and vessels.json (the vessel trees and tumors in LPS mm), with --surroundings also
-    surroundings.seg.nrrd. With --into and --liver it
-    paints tumors and vessels of known truth into a real CT, with its own noise and sharpness, and writes
-    implants.json in place of vessels.json; --phase is then the CT's own (portal_venous if not given).
+    surroundings.seg.nrrd, with --dicom the CT as a scanner would send it. With --into and --liver it paints tumors and
+    vessels of known truth into a real CT, with its own noise and sharpness, and writes implants.json in place of
+    vessels.json; --phase is then the CT's own (portal_venous if not given).
     """
     from liver_seg_ros.cli.console import print_facts, print_json, print_written
     from liver_seg_ros.cli.painting_into import paint_into
     from liver_seg_ros.cli.progress_display import shown_progress
     from liver_seg_ros.errors import InputError
+    from liver_seg_ros.files.dicom_writing import slice_names, write_synthetic_series
     from liver_seg_ros.files.volumes import write_labels, write_volume
     from liver_seg_ros.outputs.folder import ResultFolder
     from liver_seg_ros.phantom import PhantomOptions, generate_phantom
@@ -134,6 +140,8 @@ def command(
         refused = {"--size": size, "--spacing-mm": spacing_mm, "--noise-hu": noise_hu}
         if into is None or liver is None:
             raise InputError("--into and --liver need each other: give a CT and a mask of its liver")
+        if dicom is not None:
+            raise InputError("--dicom has no meaning with --into: what is painted into a patient's CT is not synthetic")
         if surroundings:
             raise InputError("--surroundings has no meaning with --into, whose CT has its own organs; leave it out")
         if given := [name for name, value in refused.items() if value is not None]:
@@ -146,6 +154,8 @@ def command(
     names = (CT, LABELS, VESSELS, *([SURROUNDINGS] if surroundings else []))
     place = ResultFolder(output, "phantom", names, overwrite=overwrite)
     defaults = PhantomOptions()
+    slices = slice_names((size or defaults.size)[2]) if dicom is not None else []
+    series = None if dicom is None else ResultFolder(dicom, "phantom", slices, overwrite=overwrite, option="--dicom")
     options = PhantomOptions(
         size=size or defaults.size,
         spacing_mm=spacing_mm or defaults.spacing_mm,
@@ -165,13 +175,21 @@ def command(
             if phantom.surroundings is not None:
                 write_labels(folder / SURROUNDINGS, phantom.surroundings)
             (folder / VESSELS).write_text(json.dumps(describe(phantom)) + "\n", encoding="utf-8")
+        if series is not None:
+            with stages.stage("write"), series.filled() as folder:
+                name = f"Phantom^{variation}^{seed}"
+                write_synthetic_series(folder, phantom.ct, name, f"synthetic CT, seed {seed}, {phantom.phase}")
     if as_json:
         files = {name: str(output / name) for name in names}
+        if dicom is not None:
+            files["dicom"] = str(dicom)
         counts = {"voxels": phantom.labels.counts(), "tumors": len(phantom.tumors)}
         print_json({"seed": seed, "phase": phantom.phase, "files": files, **counts, "seconds": stages.seconds})
     elif not quiet:
         print_facts({"phantom": seed, "contrast phase": phantom.phase, "tumors": len(phantom.tumors)})
         print_written(output, names)
+        if dicom is not None:
+            print_written(dicom, [f"{slices[0]} to {slices[-1]}"])
 
 
 def describe(phantom: Phantom) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import SimpleITK
 
 from liver_seg_ros.cli import main
 from liver_seg_ros.files.phantom_case import known_synthetic
+from liver_seg_ros.files.volumes import read_volume
 
 SMALL = ["--size", "64,56,40", "--spacing-mm", "5,5,6", "--phase", "portal_venous", "--tumors", "2"]
 
@@ -80,6 +81,21 @@ def test_json_names_the_files_and_says_what_is_in_them(answer: dict, phantom: Pa
     assert answer["voxels"]["liver"] == (labels == 1).sum() > 1000
 
 
+def test_the_ct_can_be_a_dicom_series_too(phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    series = tmp_path / "series"
+    options = ["phantom", "-o", str(tmp_path / "out"), "--seed", "11", *SMALL, "--dicom", str(series)]
+    assert main.run(options) == 0
+    assert "0001.dcm to 0040.dcm" in capsys.readouterr().out
+    ct, same = (read_volume(path) for path in (series, phantom / "ct.nii.gz"))
+    assert np.array_equal(ct.array, same.array)
+    corners = [[0, 0, 0], [63, 55, 39]]
+    np.testing.assert_allclose(ct.geometry.index_to_lps(corners), same.geometry.index_to_lps(corners), atol=1e-3)
+    (series / "0007.dcm").write_text("mine")
+    assert main.run(options) == 2
+    assert "0007.dcm" in capsys.readouterr().err
+    assert (series / "0007.dcm").read_text() == "mine"
+
+
 def test_an_impossible_size_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["phantom", "-o", str(tmp_path / "out"), "--size", "2,2,2"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -126,6 +142,7 @@ def test_paints_tumors_and_vessels_into_another_ct(
             "--noise-hu has no meaning with --into",
         ),
         (["--trees", "2"], "--trees needs --into and --liver"),
+        (["--into", "ct.nii.gz", "--liver", "liver.nii.gz", "--dicom", "out"], "--dicom has no meaning with --into"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused_in_one_line(
