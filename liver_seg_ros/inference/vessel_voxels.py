@@ -62,6 +62,8 @@ def in_own_voxels(
             peak = highest_near(peak, max(1, round(_WIDTH_MM / spacing_mm)), axis)
         is_bright = excess > _HALF * np.minimum(peak, contrast)
         dim[layer.slices] = vessel[layer.slices] & ~is_bright[own]
+        if THIN_VESSELS not in steps:
+            return
         asked = np.zeros_like(liver)
         asked[own] = liver[own]
         asked &= is_bright & (excess > noise) & (excess < brightness.brightest)
