@@ -18,11 +18,10 @@ from pathlib import Path
 
 from _machine import machine
 
-from liver_seg_ros.deploy.confidence import FIRST_SEED, JudgedPhantom, judged, together
+from liver_seg_ros.deploy.confidence import FIRST_SEED, KINDS, JudgedPhantom, judged, together
 from liver_seg_ros.evaluation.confidence import Reliability, reliability
 from liver_seg_ros.inference.bundle import load_bundle
 from liver_seg_ros.inference.model_folders import find_models_dir
-from liver_seg_ros.phantom.variation import VARIATIONS
 
 BINS = 10
 
@@ -37,7 +36,7 @@ def main() -> None:
     temperature, least = calibration.temperature or 1.0, calibration.least_lesion
     # Odd seeds: the calibration is found on even ones.
     seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + 2 * options.cases, 2)
-    kinds = {kind: judged(bundle, seeds, kind) for kind in VARIATIONS}
+    kinds = {kind: judged(bundle, seeds, kind) for kind in KINDS}
     sys.stdout.write(
         f"{bundle.spec.name} {bundle.spec.version}, {machine()}. Temperature {temperature:.2f}, lesions below "
         f"{least:.2f} are doubted; found on {calibration.found_on}.\n\n"
