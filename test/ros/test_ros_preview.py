@@ -62,7 +62,11 @@ def test_of_a_phantom_it_comes_before_the_labels_and_lies_on_the_true_liver(ros:
     ct, truth = phantom.ct, phantom.labels
     write_volume(tmp_path / "ct.nrrd", ct)
     previews, labels = ros.volumes(TOPIC, np.uint8), ros.volumes("labels", np.uint8)
-    ros.start("liver_seg", str(tmp_path / "ct.nrrd"), models_dir=str(find_models_dir(None)), worker_niceness=0)
+    ros.start("liver_seg", models_dir=str(find_models_dir(None)), worker_niceness=0)
+    # Were the CT there at once, labels could be made, and the preview be over, before this process knows the topic.
+    ros.wait_for_line("/segmentation 0", "waiting for a CT")
+    ros.spin_until(lambda: ros.node.count_publishers(TOPIC) > 0)
+    ros.start("ct_source", path=str(tmp_path / "ct.nrrd"))
     ros.spin_until(lambda: bool(previews))
     assert not labels
     coarse = previews[0]
