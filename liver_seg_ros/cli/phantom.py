@@ -154,6 +154,10 @@ def command(
     names = (CT, LABELS, VESSELS, *([SURROUNDINGS] if surroundings else []))
     place = ResultFolder(output, "phantom", names, overwrite=overwrite)
     defaults = PhantomOptions()
+    if dicom is not None and dicom.resolve() == output.resolve():
+        raise InputError(
+            f"--dicom is the folder of -o, '{output}': the series would take the place of the rest; give another"
+        )
     slices = slice_names((size or defaults.size)[2]) if dicom is not None else []
     series = None if dicom is None else ResultFolder(dicom, "phantom", slices, overwrite=overwrite, option="--dicom")
     options = PhantomOptions(

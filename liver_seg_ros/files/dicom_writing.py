@@ -8,6 +8,7 @@ anyone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from hashlib import sha256
 from pathlib import Path
@@ -67,10 +68,11 @@ def write_synthetic_series(folder: Path, ct: Volume, name: str, description: str
         dataset.Manufacturer, dataset.ManufacturerModelName, dataset.SoftwareVersions = _MAKER, "phantom", __version__
         dataset.Modality, dataset.ImageType, dataset.KVP = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"], None
         dataset.PatientPosition, dataset.BurnedInAnnotation = "HFS", "NO"
-        dataset.ImagePositionPatient = [round(float(v), _DECIMALS) for v in positions[k]]
-        dataset.ImageOrientationPatient = [round(float(v), _DECIMALS) for v in (*axes[:, 0], *axes[:, 1])]
-        dataset.PixelSpacing = [grid.spacing_mm[1], grid.spacing_mm[0]]
-        dataset.SliceThickness = dataset.SpacingBetweenSlices = grid.spacing_mm[2]
+        dataset.ImagePositionPatient = _decimals(positions[k])
+        dataset.ImageOrientationPatient = _decimals((*axes[:, 0], *axes[:, 1]))
+        column_mm, row_mm, slice_mm = _decimals(grid.spacing_mm)
+        dataset.PixelSpacing, dataset.SliceThickness = [row_mm, column_mm], slice_mm
+        dataset.SpacingBetweenSlices = slice_mm
         dataset.Rows, dataset.Columns = ct.array.shape[1:]
         dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -78,3 +80,7 @@ def write_synthetic_series(folder: Path, ct: Volume, name: str, description: str
         dataset.WindowCenter, dataset.WindowWidth = 60, 400
         dataset.PixelData = ct.array[k].astype("<i2").tobytes()
         dataset.save_as(folder / file_name, enforce_file_format=True)
+
+
+def _decimals(values: Iterable[float]) -> list[float]:
+    return [round(float(value), _DECIMALS) for value in values]

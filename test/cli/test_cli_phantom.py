@@ -141,6 +141,8 @@ def test_paints_tumors_and_vessels_into_another_ct(
             ["--into", "ct.nii.gz", "--liver", "liver.nii.gz", "--noise-hu", "3"],
             "--noise-hu has no meaning with --into",
         ),
+        (["--dicom", "{output}"], "--dicom is the folder of -o"),
+        (["--dicom", "{output}/../out"], "--dicom is the folder of -o"),
         (["--trees", "2"], "--trees needs --into and --liver"),
         (["--into", "ct.nii.gz", "--liver", "liver.nii.gz", "--dicom", "out"], "--dicom has no meaning with --into"),
     ],
@@ -148,6 +150,9 @@ def test_paints_tumors_and_vessels_into_another_ct(
 def test_options_that_do_not_go_together_are_refused_in_one_line(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run(["phantom", "-o", str(tmp_path / "out"), *options]) == 2
+    output = tmp_path / "out"
+    output.mkdir()
+    assert main.run(["phantom", "-o", str(output), *(text.format(output=output) for text in options)]) == 2
+    assert not [*output.iterdir()]
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1

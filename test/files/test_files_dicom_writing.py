@@ -25,7 +25,7 @@ SIZE = (7, 6, 5)
 def volume(turn: tuple[float, float, float] = (0.2, -0.1, 0.3), origin_mm: tuple[float, float, float] = (3, -40.5, 9)):
     hu = np.random.default_rng(0).integers(-1024, 3072, SIZE[::-1]).astype(np.int16)
     axes = Rotation.from_rotvec(turn).as_matrix().tolist()
-    return Volume(hu, Geometry(SIZE, (8.7, 9.9, 18.5), origin_mm, axes))
+    return Volume(hu, Geometry(SIZE, (26 / 3, 9.9, 55 / 3), origin_mm, axes))
 
 
 def written(folder: Path, ct: Volume, name: str = "Phantom^7") -> Path:
