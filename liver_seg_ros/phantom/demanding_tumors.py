@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from liver_seg_ros.phantom.tissue import Phase, Range
-from liver_seg_ros.phantom.tumors import LEAST_CONTRAST_HU, Tumor, apart_from
+from liver_seg_ros.phantom.tumors import LEAST_CONTRAST_HU, Tumor, free_place
 from liver_seg_ros.phantom.varied_tumors import draw_tumor, satellite
 
 #: Diameters in mm; the large ones have 48 to 220 ml.
@@ -45,10 +45,10 @@ def draw_demanding_tumors(
         diameter = float(np.exp(rng.uniform(*np.log(LARGE_MM if large and number == 0 else OTHER_MM))))
         radius = diameter / 2
         allowed = depth_mm > min(radius * rng.uniform(0.3, 1.0), 0.8 * depth_mm.max())
-        places = np.flatnonzero(allowed & apart_from(tumors, inside, radius, 1.15, 1))
-        if places.size == 0:
+        center = free_place(tumors, inside, allowed, radius, 1.15, 1, rng)
+        if center is None:
             continue
-        tumor = draw_tumor(inside[rng.choice(places)], diameter, phase, rng)
+        tumor = draw_tumor(center, diameter, phase, rng)
         if diameter > _LEAST_WITH_PARTS_MM:
             tumor = _KINDS[int(rng.choice(len(_KINDS), p=_ODDS))](tumor, phase, rng)
         tumors.append(tumor)

@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from liver_seg_ros.phantom.tissue import Phase, Range
-from liver_seg_ros.phantom.tumors import Tumor, apart_from
+from liver_seg_ros.phantom.tumors import Tumor, free_place
 from liver_seg_ros.phantom.varied_tumors import draw_tumor
 
 DIAMETER_MM: Range = (7.0, 40.0)
@@ -36,10 +36,9 @@ def draw_hypodense_tumors(
     for _ in range(count):
         diameter = float(np.exp(rng.uniform(*np.log(DIAMETER_MM))))
         allowed = depth_mm > min(0.4 * diameter, 0.8 * depth_mm.max())
-        places = np.flatnonzero(allowed & apart_from(tumors, inside, diameter / 2, 1.15, 1))
-        if places.size == 0:
-            continue
-        tumors.append(_with_dead_core(draw_tumor(inside[rng.choice(places)], diameter, phase, rng), rng))
+        center = free_place(tumors, inside, allowed, diameter / 2, 1.15, 1, rng)
+        if center is not None:
+            tumors.append(_with_dead_core(draw_tumor(center, diameter, phase, rng), rng))
     return tuple(tumors)
 
 

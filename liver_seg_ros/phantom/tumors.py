@@ -98,24 +98,31 @@ def draw_tumors(
             allowed = np.abs(depth_mm - radius * 0.7) < max(2.0, radius * 0.25)
         elif wish == "vessel":
             allowed &= np.abs(vessel_clearance_mm - radius) < max(1.5, radius * 0.2)
-        places = np.flatnonzero(allowed & apart_from(tumors, inside, radius, 1.25, 2))
-        if places.size:
-            tumors.append(_draw_tumor(inside[rng.choice(places)], diameter, phase, rng))
+        center = free_place(tumors, inside, allowed, radius, 1.25, 2, rng)
+        if center is not None:
+            tumors.append(_draw_tumor(center, diameter, phase, rng))
     return tuple(tumors)
 
 
-def apart_from(
-    tumors: Sequence[Tumor], inside: NDArray[np.float64], radius_mm: float, share: float, gap_mm: float
-) -> NDArray[np.bool_]:
-    """`(N,)` whether a tumor of `radius_mm` may lie at the `(N, 3)` points `inside`, as far as the others go.
+def free_place(
+    tumors: Sequence[Tumor],
+    inside: NDArray[np.float64],
+    allowed: NDArray[np.bool_],
+    radius_mm: float,
+    share: float,
+    gap_mm: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64] | None:
+    """One of the `(N, 3)` points `inside` that are `allowed` for a tumor of `radius_mm`; None where none is free.
 
-    Centers are further apart than `share` of both radii and `gap_mm`.
+    Its center is further from the others' than `share` of both radii and `gap_mm`.
     """
-    apart = np.ones(len(inside), bool)
+    free = allowed.copy()
     for other in tumors:
         distance = np.linalg.norm(inside - np.array(other.center_mm), axis=1)
-        apart &= distance > (radius_mm + other.diameter_mm / 2) * share + gap_mm
-    return apart
+        free &= distance > (radius_mm + other.diameter_mm / 2) * share + gap_mm
+    places = np.flatnonzero(free)
+    return inside[rng.choice(places)] if places.size else None
 
 
 def _draw_tumor(center: NDArray[np.float64], diameter: float, phase: Phase, rng: np.random.Generator) -> Tumor:

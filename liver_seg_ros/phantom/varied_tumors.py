@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from liver_seg_ros.geometry import Vector
 from liver_seg_ros.phantom.tissue import Phase
-from liver_seg_ros.phantom.tumors import LEAST_CONTRAST_HU, Tumor, apart_from
+from liver_seg_ros.phantom.tumors import LEAST_CONTRAST_HU, Tumor, free_place
 
 SMALLEST_MM, LARGEST_MM = 4.0, 110.0
 _BRIGHT_ODDS: dict[Phase, float] = {"none": 0.1, "arterial": 0.5, "portal_venous": 0.25}
@@ -33,10 +33,10 @@ def draw_varied_tumors(
         diameter = float(np.exp(rng.uniform(np.log(low), np.log(high))))
         radius = diameter / 2
         allowed = depth_mm > min(radius * rng.uniform(0.2, 1.0), 0.8 * depth_mm.max())
-        places = np.flatnonzero(allowed & apart_from(tumors, inside, radius, 1.15, 1))
-        if places.size == 0:
+        center = free_place(tumors, inside, allowed, radius, 1.15, 1, rng)
+        if center is None:
             continue
-        tumor = draw_tumor(inside[rng.choice(places)], diameter, phase, rng)
+        tumor = draw_tumor(center, diameter, phase, rng)
         tumors.append(tumor)
         if rng.random() < 0.15:
             tumors += [satellite(tumor, rng) for _ in range(int(rng.integers(1, 4)))]
