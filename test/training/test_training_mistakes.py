@@ -142,7 +142,7 @@ def test_first_weights_are_told_once(
     weights = build_network(sees_liver).state_dict()
     weights["head.weight"] = weights["head.weight"][:1]  # which does not fit
     save_checkpoint(tmp_path / "initial.pt", Checkpoint(sees_liver, weights, {}, 0, 0.0, 0))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "liver_seg_ros"):  # which a quiet command of another test may have set
         Trainer(sees_liver, tmp_path / "out", *training_and_validation(sees_liver, cache)).run()
     said = [(record.levelno, record.getMessage()) for record in caplog.records if "initial.pt" in record.getMessage()]
     assert [level for level, _ in said] == [logging.WARNING, logging.INFO]
