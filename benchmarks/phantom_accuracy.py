@@ -89,15 +89,21 @@ def measured(segmenter: Segmenter, seed: int, scan: PhantomOptions, more: bool) 
     """Dice per column, and the seconds that the segmentation took (loading the networks not counted)."""
     phantom = generate_phantom(seed, scan)
     found = segmenter.segment(phantom.ct)
-    scores = dice(found.labels, phantom.labels)
-    scores["liver tissue"] = _dice_of_own_label(found.labels, phantom.labels)
-    if more:
-        scores |= _more(found, phantom.labels)
+    scores = scores_of(found, phantom.labels, more)
     return scores, sum(seconds for stage, seconds in found.seconds.items() if stage != "load")
 
 
+def scores_of(found: Segmentation, truth: LabelVolume, more: bool) -> dict[str, float]:
+    """The value of each column; without those that this phantom has no score for."""
+    scores = dice(found.labels, truth)
+    scores["liver tissue"] = _dice_of_own_label(found.labels, truth)
+    if more:
+        scores |= _more(found, truth)
+    return scores
+
+
 def _more(segmentation: Segmentation, truth: LabelVolume) -> dict[str, float]:
-    """The columns `MORE` and `UNDOUBTED`; without those that this phantom has no score for."""
+    """The columns `MORE` and `UNDOUBTED`."""
     labels = segmentation.labels
     box = Box.around((labels.array > 0) | (truth.array > 0))
     if box is None:

@@ -26,8 +26,9 @@ _WIDEST_VESSEL_MM = 16.0
 _CLOSING_VOXEL_MM = 2.0
 
 #: A tumor lies in the liver: at least this share of its surface borders on liver or vessel. What a network takes for a
-#: tumor in stomach, gallbladder or bowel leans against the liver with less.
-_LEAST_LIVER_CONTACT = 0.5
+#: tumor in stomach, gallbladder or bowel leans against the liver with less. A large one that parts the liver, and has
+#: the capsule on two sides, borders on it with less than half.
+_LEAST_LIVER_CONTACT = 0.3
 
 
 def largest_liver(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -150,10 +150,18 @@ def test_a_tumor_that_breaks_through_the_capsule_stays(labels: NDArray[np.uint8]
     np.testing.assert_array_equal(drop_tumors_outside(labels, GEOMETRY), labels)
 
 
+def test_a_large_tumor_that_parts_the_liver_and_bulges_stays_and_so_does_what_lies_behind_it(
+    labels: NDArray[np.uint8],
+) -> None:
+    """Two of its six faces border on liver, and they are large: 800 of 1720 mm2, which is less than half."""
+    labels[10:20, 9:31, 20:30] = 2
+    np.testing.assert_array_equal(clean_labels(labels, GEOMETRY, OPTIONS), labels)
+
+
 def test_contact_is_measured_in_square_millimeters(labels: NDArray[np.uint8]) -> None:
-    """A plate between two layers of liver: two thirds of its voxel faces touch them, but a third of its area in mm2."""
+    """A plate between two layers of liver: two thirds of its voxel faces touch them, but a fifth of its area in mm2."""
     labels[20:22, 12:20, 12:20] = 2  # two slices thick, its rim in the open
-    for slice_mm, stays in ((0.25, True), (4.0, False)):
+    for slice_mm, stays in ((0.25, True), (8.0, False)):
         labels[22, 12:20, 12:20] = 1  # liver on both sides of the plate
         kept = drop_tumors_outside(labels, Geometry(GEOMETRY.size, (1.0, 1.0, slice_mm)))
         assert (kept == 2).any() == stays
